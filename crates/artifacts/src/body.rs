@@ -1,0 +1,230 @@
+//! What an answer's bytes are read from: memory, a finished file, a file that still grows, or the upstream itself.
+//!
+//! One type for all, so that a faster way for big files (mapped, by sendfile) is one more source here and nothing
+//! else. A body that cannot be finished ends in an error: the connection breaks, and no client takes a part for the
+//! whole.
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    os::unix::fs::FileExt as _,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bowline_base::{BoxFuture, wire};
+use bowline_host::metrics::Counter;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::watch;
+
+use crate::{
+    fill::{End, Growth, Stage},
+    source::Source,
+    upstream::{Answer, Trouble, Want},
+};
+
+/// Bytes that are read at a time, and so the memory that one client costs.
+const PIECE: u64 = 256 * 1024;
+
+/// Runs blocking file work beside the runtime.
+pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)
+}
+
+/// The body of an answer.
+pub(crate) struct Payload {
+    left: u64,
+    sent: Option<Counter<u64>>,
+    state: State,
+}
+
+enum State {
+    Memory(Bytes),
+    Reading(BoxFuture<'static, (Reader, Result<Bytes, Trouble>)>),
+    Over,
+}
+
+impl Payload {
+    pub(crate) fn empty() -> Self {
+        Self::memory(Bytes::new())
+    }
+
+    pub(crate) fn memory(bytes: Bytes) -> Self {
+        Self { left: bytes.len() as u64, sent: None, state: State::Memory(bytes) }
+    }
+
+    /// `range` of what begins at `offset` of a finished file.
+    pub(crate) fn file(file: Arc<File>, offset: u64, range: Range<u64>) -> Self {
+        Self::reading(Reader { source: From::File(file, offset), at: range.start, end: range.end })
+    }
+
+    /// `range` of a file that may still grow.
+    pub(crate) fn growing(growing: Growing, range: Range<u64>) -> Self {
+        Self::reading(Reader { source: From::Growing(growing), at: range.start, end: range.end })
+    }
+
+    /// Counts what is sent.
+    pub(crate) fn counted(mut self, sent: Counter<u64>) -> Self {
+        self.sent = Some(sent);
+        self
+    }
+
+    fn reading(reader: Reader) -> Self {
+        let left = reader.end.saturating_sub(reader.at);
+        Self { left, sent: None, state: State::Reading(Box::pin(reader.next())) }
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Trouble;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
+        if self.left == 0 {
+            self.state = State::Over;
+        }
+        let bytes = match &mut self.state {
+            State::Over => return Poll::Ready(None),
+            State::Memory(bytes) => Ok(std::mem::take(bytes)),
+            State::Reading(next) => {
+                let Poll::Ready((reader, bytes)) = next.as_mut().poll(cx) else { return Poll::Pending };
+                self.state = State::Reading(Box::pin(reader.next()));
+                bytes
+            }
+        };
+        match &bytes {
+            Ok(bytes) => {
+                self.left -= (bytes.len() as u64).min(self.left);
+                self.sent.as_ref().map(|sent| sent.inc_by(bytes.len() as u64));
+            }
+            Err(_) => self.state = State::Over,
+        }
+        Poll::Ready(Some(bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// A fill that is joined.
+pub(crate) struct Growing {
+    pub(crate) stages: watch::Receiver<Stage>,
+    pub(crate) source: Arc<Source>,
+    pub(crate) key: String,
+}
+
+struct Reader {
+    source: From,
+    at: u64,
+    end: u64,
+}
+
+enum From {
+    File(Arc<File>, u64),
+    Growing(Growing),
+    Upstream(wire::Body),
+}
+
+impl Reader {
+    async fn next(mut self) -> (Self, Result<Bytes, Trouble>) {
+        let bytes = self.piece().await;
+        if let Ok(bytes) = &bytes {
+            self.at += bytes.len() as u64;
+        }
+        (self, bytes)
+    }
+
+    /// At least one byte, at most [`PIECE`] of them from a file.
+    async fn piece(&mut self) -> Result<Bytes, Trouble> {
+        loop {
+            match &mut self.source {
+                From::File(file, offset) => return read(Arc::clone(file), *offset, self.at..self.end).await,
+                From::Upstream(body) => return relayed(body, self.end - self.at).await,
+                From::Growing(growing) => {
+                    let growth = growing.beyond(self.at).await?;
+                    match growth.file {
+                        Some(file) => {
+                            let ready = growth.ready.min(self.end);
+                            return read(file, growth.offset, self.at..ready).await;
+                        }
+                        None => self.source = From::Upstream(growing.rest(self.at, &growth.etag).await?),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What may be read now. Without a file: nothing more comes into it, ask the upstream.
+struct Ready {
+    file: Option<Arc<File>>,
+    offset: u64,
+    ready: u64,
+    etag: Option<String>,
+}
+
+impl Growing {
+    /// Waits until the byte at `at` may be sent. The last byte of a file may be sent only when the file was found
+    /// right: whoever has all bytes has the right ones.
+    async fn beyond(&mut self, at: u64) -> Result<Ready, Trouble> {
+        let died = |_| Trouble::Broken("the fill ended without a word".to_owned());
+        let reached = |stage: &Stage| stage.growth().is_none_or(|growth| growth.end.is_final() || growth.ready() > at);
+        let stage = self.stages.wait_for(reached).await.map_err(died)?.clone();
+        let growth: Growth = stage.growth().cloned().ok_or_else(|| died_of(&stage))?;
+        match &growth.end {
+            End::Broken(trouble) => return Err(trouble.clone()),
+            End::NoRoom | End::NotYet | End::Whole => {}
+        }
+        let file = growth.file.clone().filter(|_| growth.ready() > at);
+        Ok(Ready { file, offset: growth.offset, ready: growth.ready(), etag: growth.head.etag.clone() })
+    }
+
+    /// The disk took no more: every reader fetches its own rest.
+    async fn rest(&self, at: u64, etag: &Option<String>) -> Result<wire::Body, Trouble> {
+        let want = Want { from: at, if_match: etag.clone(), ..Want::whole(&self.key) };
+        match self.source.ask(&want).await? {
+            Answer::File(_, body) => Ok(body),
+            Answer::Unchanged => Err(Trouble::Changed),
+        }
+    }
+}
+
+fn died_of(stage: &Stage) -> Trouble {
+    match stage {
+        Stage::Failed(trouble) => trouble.clone(),
+        _ => Trouble::Broken("the fill came to nothing".to_owned()),
+    }
+}
+
+async fn read(file: Arc<File>, offset: u64, range: Range<u64>) -> Result<Bytes, Trouble> {
+    let length = (range.end - range.start).min(PIECE) as usize;
+    let bytes = off_thread(move || {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, offset + range.start).map(|()| Bytes::from(bytes))
+    });
+    bytes.await.and_then(|bytes| bytes).map_err(|error| Trouble::Disk(error.to_string()))
+}
+
+async fn relayed(body: &mut wire::Body, left: u64) -> Result<Bytes, Trouble> {
+    loop {
+        let Some(frame) = body.frame().await else {
+            return Err(Trouble::Broken(format!("{left} bytes are missing at the end")));
+        };
+        let frame = frame.map_err(|error| Trouble::Broken(error.to_string()))?;
+        if let Ok(mut bytes) = frame.into_data()
+            && !bytes.is_empty()
+        {
+            bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            return Ok(bytes);
+        }
+    }
+}

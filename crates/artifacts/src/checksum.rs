@@ -1,0 +1,48 @@
+//! Does a checksum file fit the file beside it? Publishers write the one after the other, and a cache that asks in
+//! between has two generations.
+
+use md5::Md5;
+use sha1::Sha1;
+use sha2::{Digest, Sha256, Sha512};
+
+/// Whether `text`, the contents of `key`, is the checksum of `parent`. A file that does not begin with as many hex
+/// digits as its name promises is none of ours to judge.
+pub(crate) fn fits(key: &str, text: &[u8], parent: &[u8]) -> bool {
+    let Some((_, kind)) = key.rsplit_once('.') else { return true };
+    let found = match kind {
+        "md5" => hex(&Md5::digest(parent)),
+        "sha1" => hex(&Sha1::digest(parent)),
+        "sha256" => hex(&Sha256::digest(parent)),
+        "sha512" => hex(&Sha512::digest(parent)),
+        _ => return true,
+    };
+    let Ok(text) = std::str::from_utf8(text) else { return true };
+    // `digest`, `digest  name`: both are found in the wild.
+    let given = text.split_ascii_whitespace().next().unwrap_or_default();
+    let judged = given.len() == found.len() && given.bytes().all(|byte| byte.is_ascii_hexdigit());
+    !judged || given.eq_ignore_ascii_case(&found)
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_is_told_by_the_name_and_forms_in_the_wild_are_read() {
+        assert!(fits("m.xml.sha1", b"AAF4C61DDCC5E8A2DABEDE0F3B482CD9AEA9434D  m.xml\n", b"hello"));
+        assert!(fits("m.xml.md5", b"5d41402abc4b2a76b9719d911017c592", b"hello"));
+        assert!(!fits("m.xml.md5", b"5d41402abc4b2a76b9719d911017c592", b"other"));
+        assert!(!fits("m.xml.sha256", "0".repeat(64).as_bytes(), b"hello"));
+        assert!(!fits("m.xml.sha512", "0".repeat(128).as_bytes(), b"hello"));
+    }
+
+    #[test]
+    fn what_is_no_checksum_is_not_judged() {
+        assert!(fits("m.xml.sha1", b"", b"hello") && fits("m.xml.sha1", b"<html>", b"hello") && fits("m", b"x", b"y"));
+    }
+}

@@ -1,0 +1,368 @@
+//! Bringing one file: ask, write what comes into a draft while readers follow, resume what breaks, check, keep.
+//!
+//! A fill belongs to the table: it goes on when the client that began it leaves. Its readers see bytes as they are
+//! written, but never the last one before the whole was found right.
+
+use std::{fs::File, sync::Arc, time::Duration};
+
+use bowline_base::wire::{self, Wire};
+use bytes::Bytes;
+use http_body::Body as _;
+use md5::{Digest as _, Md5};
+use tokio::sync::watch;
+use tracing::{debug, warn};
+
+use crate::{
+    body::off_thread,
+    checksum::hex,
+    freshness::Class,
+    marks::Marks,
+    metrics::Counts,
+    record::{Id, Record},
+    source::Source,
+    store::{Draft, Store},
+    upstream::{Answer, Head, Trouble, Want},
+};
+
+/// How often a broken body is asked for its rest.
+const RESUMES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that are gathered, as far as they are there already, before one write.
+const GATHER: usize = 256 * 1024;
+
+/// How far a flight is.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    /// The upstream has not answered.
+    Asking,
+    /// Bytes come.
+    Growing(Growth),
+    /// The copy in the cache is right.
+    Unchanged,
+    /// No bytes were asked for.
+    Described(Arc<Head>),
+    /// There is no such key.
+    Missing,
+    /// No answer.
+    Failed(Trouble),
+}
+
+/// A file on its way in.
+#[derive(Clone, Debug)]
+pub(crate) struct Growth {
+    pub(crate) head: Arc<Head>,
+    /// The draft, or nothing when the disk did not take it.
+    pub(crate) file: Option<Arc<File>>,
+    /// Where the bytes begin in it.
+    pub(crate) offset: u64,
+    pub(crate) written: u64,
+    pub(crate) end: End,
+}
+
+/// How a growth ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It has not.
+    NotYet,
+    /// All bytes are there and right.
+    Whole,
+    /// The cache took no more; the rest is to be had from the upstream.
+    NoRoom,
+    /// It cannot be finished.
+    Broken(Trouble),
+}
+
+impl End {
+    pub(crate) fn is_final(&self) -> bool {
+        *self != Self::NotYet
+    }
+}
+
+impl Stage {
+    pub(crate) fn growth(&self) -> Option<&Growth> {
+        if let Self::Growing(growth) = self { Some(growth) } else { None }
+    }
+
+    pub(crate) fn is_asking(&self) -> bool {
+        matches!(self, Self::Asking)
+    }
+}
+
+impl Growth {
+    /// How many bytes may be sent.
+    pub(crate) fn ready(&self) -> u64 {
+        match self.end {
+            End::Whole => self.head.length,
+            End::NotYet | End::NoRoom | End::Broken(_) => self.written.min(self.head.length.saturating_sub(1)),
+        }
+    }
+}
+
+/// What a fill needs.
+pub(crate) struct Fill {
+    pub(crate) source: Arc<Source>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) clock: Arc<dyn Wire>,
+    pub(crate) counts: Counts,
+    pub(crate) negative_ttl: Duration,
+    pub(crate) id: Id,
+    pub(crate) key: String,
+    pub(crate) class: Class,
+    pub(crate) stage: watch::Sender<Stage>,
+}
+
+impl Fill {
+    /// Brings the file, or learns that the copy is right.
+    pub(crate) async fn fly(self) {
+        let (store, id) = (Arc::clone(&self.store), self.id);
+        let copy = off_thread(move || store.look(id)).await.ok().flatten();
+        if copy.is_some() && self.class == Class::Immutable {
+            // It came while the request was on its way here.
+            self.stage.send_replace(Stage::Unchanged);
+            return;
+        }
+        let known = copy.and_then(|copy| copy.record.head.etag.clone());
+        let want = Want { if_none_match: known, ..Want::whole(&self.key) };
+        match self.source.ask(&want).await {
+            Ok(Answer::Unchanged) => self.unchanged().await,
+            Ok(Answer::File(head, body)) => self.grow(head, body).await,
+            Err(Trouble::Missing) => self.missing().await,
+            Err(trouble) => self.failed(trouble),
+        }
+    }
+
+    /// Asks what the file is like.
+    pub(crate) async fn describe(self) {
+        match self.source.head(&self.key).await {
+            Ok(head) => {
+                self.stage.send_replace(Stage::Described(Arc::new(head)));
+            }
+            Err(Trouble::Missing) => self.missing().await,
+            Err(trouble) => self.failed(trouble),
+        }
+    }
+
+    async fn unchanged(&self) {
+        let (store, id, now) = (Arc::clone(&self.store), self.id, self.clock.now());
+        off_thread(move || store.confirm(id, now.wall)).await.ok();
+        self.marks.validate(self.id, now);
+        self.counts.fill("unchanged");
+        self.stage.send_replace(Stage::Unchanged);
+    }
+
+    async fn missing(&self) {
+        let (store, id) = (Arc::clone(&self.store), self.id);
+        off_thread(move || store.forget(id)).await.ok();
+        self.marks.miss(self.id, self.clock.now(), self.negative_ttl);
+        self.counts.fill("missing");
+        self.stage.send_replace(Stage::Missing);
+    }
+
+    fn failed(&self, trouble: Trouble) {
+        debug!(upstream = self.source.name(), %trouble, "no answer");
+        self.counts.fill("failed");
+        self.stage.send_replace(Stage::Failed(trouble));
+    }
+
+    async fn grow(&self, head: Head, body: wire::Body) {
+        let head = Arc::new(head);
+        let draft = match self.begin(&head).await {
+            Ok(draft) => Arc::new(draft),
+            Err(error) => {
+                warn!(%error, "the cache takes no file; serving through");
+                self.counts.fill("no-room");
+                let growth = Growth { head, file: None, offset: 0, written: 0, end: End::NoRoom };
+                self.stage.send_replace(Stage::Growing(growth));
+                return;
+            }
+        };
+        let growth = Growth {
+            head: Arc::clone(&head),
+            file: Some(draft.file()),
+            offset: draft.offset(),
+            written: 0,
+            end: End::NotYet,
+        };
+        self.stage.send_replace(Stage::Growing(growth));
+        let ended = self.pour(&draft, &head, body).await;
+        match ended {
+            Ok(()) => self.keep(draft).await,
+            Err(end) => self.broken(end),
+        }
+    }
+
+    async fn begin(&self, head: &Arc<Head>) -> std::io::Result<Draft> {
+        let record = Record {
+            origin: self.source.name().to_owned(),
+            key: self.key.clone(),
+            head: Head::clone(head),
+            stored_at: self.clock.now().wall,
+        };
+        let (store, id) = (Arc::clone(&self.store), self.id);
+        off_thread(move || store.begin(id, &record)).await.and_then(|draft| draft)
+    }
+
+    /// Until everything is written and right.
+    async fn pour(&self, draft: &Arc<Draft>, head: &Head, mut body: wire::Body) -> Result<(), End> {
+        let mut sum = Some(Md5::new());
+        let (mut at, mut resumes) = (0, 0);
+        while at < head.length {
+            let Err(trouble) = self.copy(draft, head, &mut body, &mut at, &mut sum).await? else { continue };
+            body = self.resumed(head, at, trouble, &mut resumes).await?;
+        }
+        self.check(head, sum).await.map_err(End::Broken)
+    }
+
+    /// Writes what comes until it ends or breaks. The outer error is ours, the inner the upstream's.
+    async fn copy(
+        &self,
+        draft: &Arc<Draft>,
+        head: &Head,
+        body: &mut wire::Body,
+        at: &mut u64,
+        sum: &mut Option<Md5>,
+    ) -> Result<Result<(), Trouble>, End> {
+        while *at < head.length {
+            let bytes = match gather(body, self.source.timeout()).await {
+                Ok(bytes) => bytes,
+                Err(trouble) => return Ok(Err(trouble)),
+            };
+            let length = bytes.len() as u64;
+            if *at + length > head.length {
+                return Err(End::Broken(Trouble::Broken("more bytes came than were announced".to_owned())));
+            }
+            let (draft, start) = (Arc::clone(draft), *at);
+            let mut running = sum.take().unwrap_or_default();
+            let written = off_thread(move || {
+                running.update(&bytes);
+                draft.write(start, &bytes).map(|()| running)
+            });
+            match written.await.and_then(|written| written) {
+                Ok(running) => *sum = Some(running),
+                Err(error) => {
+                    warn!(%error, "the cache takes no more; serving through");
+                    return Err(End::NoRoom);
+                }
+            }
+            *at += length;
+            self.publish(|growth| growth.written = *at);
+        }
+        Ok(Ok(()))
+    }
+
+    /// The rest of the same file, asked for a few times.
+    async fn resumed(&self, head: &Head, at: u64, mut why: Trouble, resumes: &mut u32) -> Result<wire::Body, End> {
+        let Some(etag) = head.etag.clone() else { return Err(End::Broken(why)) };
+        let want = Want { from: at, if_match: Some(etag), ..Want::whole(&self.key) };
+        while *resumes < RESUMES {
+            debug!(upstream = self.source.name(), %why, at, "the body broke off; asking for the rest");
+            tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(*resumes)).await;
+            *resumes += 1;
+            match self.source.ask(&want).await {
+                Ok(Answer::File(rest, body)) if rest.etag == head.etag && rest.length == head.length => {
+                    return Ok(body);
+                }
+                Ok(_) | Err(Trouble::Changed | Trouble::Missing) => return Err(End::Broken(Trouble::Changed)),
+                Err(trouble) => why = trouble,
+            }
+        }
+        Err(End::Broken(why))
+    }
+
+    /// Compares with the MD5 that the ETag promises. An ETag of a KMS object looks the same and is none: when a second
+    /// reading gives the first one's sum again, it is the ETag that means something else.
+    async fn check(&self, head: &Head, sum: Option<Md5>) -> Result<(), Trouble> {
+        let Some(promised) = head.md5.as_ref().filter(|_| self.source.etags_are_md5()) else { return Ok(()) };
+        let found = hex(&sum.unwrap_or_default().finalize());
+        if found == *promised {
+            return Ok(());
+        }
+        let mismatch = || Trouble::Broken("the bytes are not what the ETag says".to_owned());
+        let want = Want { if_match: head.etag.clone(), ..Want::whole(&self.key) };
+        let Answer::File(_, mut body) = self.source.ask(&want).await? else { return Err(mismatch()) };
+        let (mut again, mut read) = (Md5::new(), 0);
+        while read < head.length {
+            let bytes = gather(&mut body, self.source.timeout()).await?;
+            read += bytes.len() as u64;
+            again = off_thread(move || again.chain_update(&bytes)).await.map_err(|_| mismatch())?;
+        }
+        if hex(&again.finalize()) != found {
+            return Err(mismatch());
+        }
+        self.source.distrust_etags();
+        Ok(())
+    }
+
+    /// Readers may have the end at once; the name follows when the bytes are on disk.
+    async fn keep(&self, draft: Arc<Draft>) {
+        self.publish(|growth| growth.end = End::Whole);
+        let now = self.clock.now();
+        let kept = match Arc::try_unwrap(draft) {
+            Ok(draft) => off_thread(move || draft.keep(now.wall)).await.and_then(|kept| kept),
+            Err(_) => Err(std::io::Error::other("the draft is still written to")),
+        };
+        match kept {
+            Ok(()) => {
+                self.marks.validate(self.id, now);
+                self.counts.fill("kept");
+            }
+            Err(error) => {
+                warn!(%error, "a file could not be kept");
+                self.counts.fill("no-room");
+            }
+        }
+    }
+
+    fn broken(&self, end: End) {
+        if let End::Broken(trouble) = &end {
+            warn!(upstream = self.source.name(), %trouble, "a file could not be brought; its readers are cut off");
+        }
+        self.counts.fill(if end == End::NoRoom { "no-room" } else { "broken" });
+        self.publish(|growth| growth.end = end);
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Growth)) {
+        self.stage.send_modify(|stage| {
+            if let Stage::Growing(growth) = stage {
+                change(growth);
+            }
+        });
+    }
+}
+
+/// The next bytes, and what else is there already.
+async fn gather(body: &mut wire::Body, idle: Duration) -> Result<Bytes, Trouble> {
+    let mut gathered = bytes::BytesMut::new();
+    let mut broken = None;
+    let filled = std::future::poll_fn(|cx| {
+        loop {
+            match std::pin::Pin::new(&mut *body).poll_frame(cx) {
+                std::task::Poll::Ready(Some(Ok(frame))) => {
+                    gathered.extend_from_slice(&frame.into_data().unwrap_or_default());
+                    if gathered.len() >= GATHER {
+                        return std::task::Poll::Ready(());
+                    }
+                }
+                std::task::Poll::Ready(Some(Err(error))) => {
+                    broken = Some(Trouble::Broken(error.to_string()));
+                    return std::task::Poll::Ready(());
+                }
+                std::task::Poll::Ready(None) => {
+                    broken = Some(Trouble::Broken("the body ended early".to_owned()));
+                    return std::task::Poll::Ready(());
+                }
+                std::task::Poll::Pending if gathered.is_empty() => return std::task::Poll::Pending,
+                std::task::Poll::Pending => return std::task::Poll::Ready(()),
+            }
+        }
+    });
+    if tokio::time::timeout(idle, filled).await.is_err() {
+        return Err(Trouble::TimedOut(idle));
+    }
+    // What came before the break is good; the break shows again at the next call.
+    match broken {
+        Some(trouble) if gathered.is_empty() => Err(trouble),
+        _ => Ok(gathered.freeze()),
+    }
+}

@@ -1,0 +1,374 @@
+//! One request: path to repository, repository to copy, fill or refusal, and that to an answer.
+
+use std::{sync::Arc, time::Duration};
+
+use bowline_base::{Now, wire::Wire};
+use bowline_host::Tasks;
+use http::{Method, Request, Response, StatusCode};
+use tokio::sync::watch;
+use tracing::debug;
+
+use crate::{
+    answer::{self, FileAnswer, Outcome},
+    body::{Growing, Payload, off_thread},
+    checksum,
+    fill::{End, Fill, Stage},
+    freshness::{self, Class, Decision, Validated},
+    listing::{Format, Listing},
+    marks::Marks,
+    metrics::Counts,
+    path::{self, Wanted},
+    record::Id,
+    source::Source,
+    store::{Copy, Store},
+    table::{Errand, Table},
+    upstream::{Head, Trouble},
+};
+
+/// How long a client with a usable copy in sight waits for the upstream's word on it.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What a fill may still take when the process is asked to end.
+const LAST_CALL: Duration = Duration::from_secs(4);
+
+/// One path of the server.
+pub(crate) struct Mount {
+    /// As the configuration has it: a label.
+    pub(crate) label: String,
+    pub(crate) sources: Vec<Arc<Source>>,
+}
+
+/// Times of [`Config`](crate::Config).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) metadata_ttl: Duration,
+    pub(crate) negative_ttl: Duration,
+    pub(crate) stale_for: Option<Duration>,
+}
+
+/// Everything that answers requests.
+pub(crate) struct Proxy {
+    pub(crate) mounts: Vec<Mount>,
+    /// `internal/`, in the order of `mounts`.
+    pub(crate) prefixes: Vec<String>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) marks: Arc<Marks>,
+    pub(crate) table: Table,
+    pub(crate) clock: Arc<dyn Wire>,
+    pub(crate) tasks: Tasks,
+    pub(crate) counts: Counts,
+    pub(crate) rules: Rules,
+}
+
+/// Where a file's bytes are.
+enum Found {
+    Copy(Copy, Outcome),
+    Growing(watch::Receiver<Stage>, Arc<Head>, Arc<Source>, Outcome),
+    Described(Arc<Head>),
+    Missing(Outcome),
+    Trouble(Trouble),
+}
+
+impl Proxy {
+    /// Answers `request`, whose body is not looked at.
+    pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Payload> {
+        let method = request.method();
+        if method != Method::GET && method != Method::HEAD {
+            return answer::refusal(405, "method", "this server only reads: GET and HEAD");
+        }
+        let key = match path::decode(request.uri()) {
+            Ok(key) => key,
+            Err(error) => return answer::refusal(error.status(), "bad-path", &error.to_string()),
+        };
+        if key == "healthz" {
+            return self.health_answer();
+        }
+        let Some((index, wanted)) = path::route(&self.prefixes, &key) else {
+            return answer::trouble(&Trouble::Missing, Outcome::Miss);
+        };
+        let mount = &self.mounts[index];
+        match wanted {
+            Wanted::File(key) => self.file(mount, &key, request).await,
+            Wanted::Listing(prefix) => self.listing(mount, &prefix, &key, request).await,
+        }
+    }
+
+    async fn file<B>(&self, mount: &Mount, key: &str, request: &Request<B>) -> Response<Payload> {
+        let errand = if request.method() == Method::HEAD { Errand::Describe } else { Errand::Fill };
+        let found = self.search(mount, key, errand).await;
+        let sent = self.counts.sent(&mount.label);
+        let (method, headers) = (request.method(), request.headers());
+        let (outcome, response) = match found {
+            Found::Copy(copy, outcome) => {
+                let age = (outcome == Outcome::Stale).then(|| self.age(&copy));
+                let file = FileAnswer { key, head: &copy.record.head, outcome, age };
+                (outcome.as_str(), file.respond(method, headers, |range| payload(&copy, range).counted(sent)))
+            }
+            Found::Growing(stages, head, source, outcome) => {
+                let growing = Growing { stages, source, key: key.to_owned() };
+                let file = FileAnswer { key, head: &head, outcome, age: None };
+                let respond = |range| Payload::growing(growing, range).counted(sent);
+                (outcome.as_str(), file.respond(method, headers, respond))
+            }
+            Found::Described(head) => {
+                let file = FileAnswer { key, head: &head, outcome: Outcome::Miss, age: None };
+                ("miss", file.respond(method, headers, |_| Payload::empty()))
+            }
+            Found::Missing(outcome) => {
+                let label = if outcome == Outcome::Negative { "negative" } else { "missing" };
+                (label, answer::trouble(&Trouble::Missing, outcome))
+            }
+            Found::Trouble(trouble) => ("failed", answer::trouble(&trouble, Outcome::Miss)),
+        };
+        self.counts.request(&mount.label, outcome);
+        debug!(repository = mount.label, outcome, status = response.status().as_u16(), "answered");
+        response
+    }
+
+    /// Asks the origins in order. Trouble ends the search, because what follows must not stand in for what the
+    /// troubled one may have; a copy that is already here may.
+    async fn search(&self, mount: &Mount, key: &str, errand: Errand) -> Found {
+        if freshness::class(key) == Class::Immutable && mount.sources.len() > 1 {
+            for source in &mount.sources {
+                if let Some(copy) = self.look(Id::of(source.name(), key)).await {
+                    return Found::Copy(copy, Outcome::Hit);
+                }
+            }
+        }
+        let mut missing = Outcome::Negative;
+        for (index, source) in mount.sources.iter().enumerate() {
+            match self.find(source, key, errand).await {
+                Found::Missing(Outcome::Negative) => {}
+                Found::Missing(outcome) => missing = outcome,
+                Found::Trouble(trouble) => {
+                    return self.stand_in(&mount.sources[index + 1..], key).await.unwrap_or(Found::Trouble(trouble));
+                }
+                found @ (Found::Copy(..) | Found::Growing(..) | Found::Described(_)) => return found,
+            }
+        }
+        Found::Missing(missing)
+    }
+
+    async fn stand_in(&self, sources: &[Arc<Source>], key: &str) -> Option<Found> {
+        for source in sources {
+            let id = Id::of(source.name(), key);
+            if let Some(copy) = self.look(id).await.filter(|copy| self.may_be_stale(key, id, copy)) {
+                return Some(Found::Copy(copy, Outcome::Stale));
+            }
+        }
+        None
+    }
+
+    async fn find(&self, source: &Arc<Source>, key: &str, errand: Errand) -> Found {
+        let id = Id::of(source.name(), key);
+        let copy = self.look(id).await;
+        match (self.decide(source, key, id, copy.as_ref()).await, copy) {
+            (Decision::Hit, Some(copy)) => Found::Copy(copy, Outcome::Hit),
+            (Decision::Negative, _) => Found::Missing(Outcome::Negative),
+            (Decision::Revalidate, Some(copy)) => self.revalidated(source, key, id, copy).await,
+            (Decision::Hit | Decision::Revalidate | Decision::Miss, _) => self.missed(source, key, id, errand).await,
+        }
+    }
+
+    async fn decide(&self, source: &Arc<Source>, key: &str, id: Id, copy: Option<&Copy>) -> Decision {
+        let class = freshness::class(key);
+        let validated = copy.map(|copy| self.validated(id, copy));
+        let missing = self.marks.missing_until(id);
+        let own = freshness::decide(class, validated, missing, self.rules.metadata_ttl, self.now());
+        if class == Class::Immutable || own == Decision::Negative {
+            return own;
+        }
+        let Some(parent_key) = freshness::checksum_of(key) else { return own };
+        let Some(parent) = self.settled_parent(source, parent_key).await else { return own };
+        match freshness::decide_checksum(validated, parent.record.stored_at) {
+            Decision::Hit if !copy.is_some_and(|copy| fits(key, copy, &parent)) => {
+                // Asked for between two uploads of a publisher, or garbage: both are looked at again.
+                let mut flight = self.fly(source, parent_key, Id::of(source.name(), parent_key), Errand::Fill);
+                tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok();
+                Decision::Revalidate
+            }
+            decision => decision,
+        }
+    }
+
+    /// The fresh copy of the file that a checksum is asked for, refreshed first if its time is over. `None`: there is
+    /// none, or it cannot be refreshed; then the checksum stands for itself.
+    async fn settled_parent(&self, source: &Arc<Source>, key: &str) -> Option<Copy> {
+        let id = Id::of(source.name(), key);
+        let copy = self.look(id).await?;
+        let fresh = |copy: &Copy| {
+            let validated = Some(self.validated(id, copy));
+            let decision = freshness::decide(Class::Mutable, validated, None, self.rules.metadata_ttl, self.now());
+            decision == Decision::Hit
+        };
+        if fresh(&copy) {
+            return Some(copy);
+        }
+        if source.standing().is_away(self.now()) {
+            return None;
+        }
+        let mut flight = self.fly(source, key, id, Errand::Fill);
+        tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok()?.ok()?;
+        self.look(id).await.filter(fresh)
+    }
+
+    async fn revalidated(&self, source: &Arc<Source>, key: &str, id: Id, copy: Copy) -> Found {
+        let may_be_stale = self.may_be_stale(key, id, &copy);
+        if may_be_stale && source.standing().is_away(self.now()) {
+            return Found::Copy(copy, Outcome::Stale);
+        }
+        let flight = self.fly(source, key, id, Errand::Fill);
+        let mut waiting = flight.clone();
+        let word = waiting.wait_for(|stage| !stage.is_asking());
+        if may_be_stale && tokio::time::timeout(PATIENCE, word).await.is_err() {
+            return Found::Copy(copy, Outcome::Stale);
+        }
+        match self.landed(source, id, flight).await {
+            Found::Trouble(_) if may_be_stale => Found::Copy(copy, Outcome::Stale),
+            Found::Copy(_, _) => Found::Copy(copy, Outcome::Revalidated),
+            found @ (Found::Growing(..) | Found::Described(_) | Found::Missing(_) | Found::Trouble(_)) => found,
+        }
+    }
+
+    async fn missed(&self, source: &Arc<Source>, key: &str, id: Id, errand: Errand) -> Found {
+        let flight = self.fly(source, key, id, errand);
+        self.landed(source, id, flight).await
+    }
+
+    /// What a flight has brought, as soon as it can be told.
+    async fn landed(&self, source: &Arc<Source>, id: Id, mut flight: watch::Receiver<Stage>) -> Found {
+        let word = flight.wait_for(|stage| !stage.is_asking()).await.map(|stage| stage.clone());
+        match word {
+            Ok(Stage::Growing(growth)) => {
+                let outcome = if growth.end == End::NoRoom { Outcome::Pass } else { Outcome::Miss };
+                match growth.end {
+                    End::Broken(trouble) => Found::Trouble(trouble),
+                    End::NotYet | End::Whole | End::NoRoom => {
+                        Found::Growing(flight, growth.head, Arc::clone(source), outcome)
+                    }
+                }
+            }
+            Ok(Stage::Unchanged) => match self.look(id).await {
+                Some(copy) => Found::Copy(copy, Outcome::Hit),
+                None => Found::Trouble(Trouble::Broken("the copy vanished from the cache".to_owned())),
+            },
+            Ok(Stage::Described(head)) => Found::Described(head),
+            Ok(Stage::Missing) => Found::Missing(Outcome::Miss),
+            Ok(Stage::Failed(trouble)) => Found::Trouble(trouble),
+            Ok(Stage::Asking) | Err(_) => Found::Trouble(Trouble::Broken("the fill ended without a word".to_owned())),
+        }
+    }
+
+    /// Joins the flight for the key, or begins it.
+    fn fly(&self, source: &Arc<Source>, key: &str, id: Id, errand: Errand) -> watch::Receiver<Stage> {
+        let (flight, begun) = self.table.join(id, errand);
+        let Some((seat, stage)) = begun else {
+            self.counts.join();
+            return flight;
+        };
+        let fill = Fill {
+            source: Arc::clone(source),
+            store: Arc::clone(&self.store),
+            marks: Arc::clone(&self.marks),
+            clock: Arc::clone(&self.clock),
+            counts: self.counts.clone(),
+            negative_ttl: self.rules.negative_ttl,
+            id,
+            key: key.to_owned(),
+            class: freshness::class(key),
+            stage,
+        };
+        let stopping = self.tasks.shutting_down();
+        self.tasks.spawn("artifact-fill", async move {
+            let flight = async {
+                match errand {
+                    Errand::Fill => fill.fly().await,
+                    Errand::Describe => fill.describe().await,
+                }
+            };
+            tokio::select! {
+                () = flight => {}
+                () = async { stopping.await; tokio::time::sleep(LAST_CALL).await } => {}
+            }
+            drop(seat);
+        });
+        flight
+    }
+
+    async fn listing<B>(&self, mount: &Mount, prefix: &str, path: &str, request: &Request<B>) -> Response<Payload> {
+        let listed = self.list(mount, prefix).await;
+        let is_root = prefix.is_empty();
+        let (outcome, response) = match listed {
+            Ok(listing) if listing.is_empty() && !is_root => {
+                ("missing", answer::trouble(&Trouble::Missing, Outcome::Miss))
+            }
+            Ok(listing) => {
+                let format = Format::wanted(request.uri().query(), request.headers());
+                let body = listing.render(&format!("/{path}"), format);
+                ("listing", answer::made(StatusCode::OK, format.media_type(), body))
+            }
+            Err(trouble) => ("failed", answer::trouble(&trouble, Outcome::Pass)),
+        };
+        self.counts.request(&mount.label, outcome);
+        response
+    }
+
+    async fn list(&self, mount: &Mount, prefix: &str) -> Result<Listing, Trouble> {
+        let mut listing = Listing::default();
+        for source in &mount.sources {
+            let mut after = None;
+            loop {
+                let mut page = match source.list(prefix, after.as_deref()).await {
+                    Err(Trouble::Missing) => break,
+                    page => page?,
+                };
+                after = page.next.take();
+                listing.add(page);
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    async fn look(&self, id: Id) -> Option<Copy> {
+        let store = Arc::clone(&self.store);
+        off_thread(move || store.look(id)).await.ok().flatten()
+    }
+
+    fn validated(&self, id: Id, copy: &Copy) -> Validated {
+        Validated { wall: copy.validated, boot: self.marks.validated(id) }
+    }
+
+    fn may_be_stale(&self, key: &str, id: Id, copy: &Copy) -> bool {
+        freshness::may_be_stale(freshness::class(key), self.validated(id, copy), self.rules.stale_for, self.now())
+    }
+
+    fn age(&self, copy: &Copy) -> u64 {
+        u64::try_from(self.now().wall.duration_since(copy.validated).as_secs()).unwrap_or(0)
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+}
+
+/// The flight needs nothing more: what it brought is kept, or it brought nothing.
+fn is_over(stage: &Stage) -> bool {
+    !stage.is_asking() && stage.growth().is_none_or(|growth| growth.end.is_final())
+}
+
+fn fits(key: &str, copy: &Copy, parent: &Copy) -> bool {
+    match (&copy.whole, &parent.whole) {
+        (Some(text), Some(parent)) => checksum::fits(key, text, parent),
+        // Too much to read for every request; a SNAPSHOT's jar is rarely fetched without its checksum.
+        (None, _) | (_, None) => true,
+    }
+}
+
+fn payload(copy: &Copy, range: std::ops::Range<u64>) -> Payload {
+    match &copy.whole {
+        Some(bytes) => Payload::memory(bytes.slice(range.start as usize..range.end as usize)),
+        None => Payload::file(Arc::clone(&copy.file), copy.offset, range),
+    }
+}

@@ -1,0 +1,169 @@
+//! One upstream as the rest of this crate asks it: with a deadline, counted, its health noted, and 403 explained.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bowline_base::wire::Wire;
+use tokio::sync::Semaphore;
+use tracing::{info, warn};
+
+use crate::{
+    health::{Meaning, Standing, Turn, meaning},
+    metrics::Counts,
+    upstream::{Answer, Head, Page, Trouble, Upstream, Want},
+};
+
+pub(crate) struct Source {
+    upstream: Arc<dyn Upstream>,
+    clock: Arc<dyn Wire>,
+    timeout: Duration,
+    counts: Counts,
+    standing: Mutex<Standing>,
+    /// One probe at a time; who waited for it reads what it found.
+    probing: Semaphore,
+    etags_are_md5: AtomicBool,
+}
+
+impl Source {
+    pub(crate) fn new(upstream: Arc<dyn Upstream>, clock: Arc<dyn Wire>, timeout: Duration, counts: Counts) -> Self {
+        Self {
+            upstream,
+            clock,
+            timeout,
+            counts,
+            standing: Mutex::default(),
+            probing: Semaphore::new(1),
+            etags_are_md5: AtomicBool::new(true),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.upstream.name()
+    }
+
+    /// The longest wait for the next piece of a body.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// A snapshot of how it stands.
+    pub(crate) fn standing(&self) -> Standing {
+        self.locked().clone()
+    }
+
+    /// Whether an ETag that looks like an MD5 is one here. It is not in buckets encrypted with KMS.
+    pub(crate) fn etags_are_md5(&self) -> bool {
+        self.etags_are_md5.load(Ordering::Relaxed)
+    }
+
+    /// Two readings agreed with each other and not with the ETag.
+    pub(crate) fn distrust_etags(&self) {
+        if self.etags_are_md5.swap(false, Ordering::Relaxed) {
+            info!(upstream = self.name(), "ETags are no MD5 here (KMS?); bodies are checked by length alone");
+        }
+    }
+
+    /// [`Upstream::get`]; never [`Trouble::Denied`], which is explained.
+    pub(crate) async fn ask(&self, want: &Want) -> Result<Answer, Trouble> {
+        let answer = self.timed(self.upstream.get(want)).await;
+        self.concluded(&want.key, answer).await
+    }
+
+    /// [`Upstream::head`]; never [`Trouble::Denied`], which is explained.
+    pub(crate) async fn head(&self, key: &str) -> Result<Head, Trouble> {
+        let answer = self.timed(self.upstream.head(key)).await;
+        self.concluded(key, answer).await
+    }
+
+    /// [`Upstream::list`]
+    pub(crate) async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page, Trouble> {
+        let answer = self.timed(self.upstream.list(prefix, after)).await;
+        self.note(None, &answer);
+        answer
+    }
+
+    async fn timed<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let answer = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(Trouble::TimedOut(self.timeout)));
+        self.counts.upstream(outcome(&answer));
+        answer
+    }
+
+    async fn concluded<T>(&self, key: &str, answer: Result<T, Trouble>) -> Result<T, Trouble> {
+        let answer = match answer {
+            Err(Trouble::Denied) => Err(self.explain(key).await),
+            other => other,
+        };
+        self.note(Some(key), &answer);
+        answer
+    }
+
+    fn note<T>(&self, key: Option<&str>, answer: &Result<T, Trouble>) {
+        let turn = self.locked().note(key, answer.as_ref().map(drop), self.clock.now());
+        match turn {
+            Turn::None => {}
+            Turn::Fell(trouble) => {
+                warn!(upstream = self.name(), %trouble, "the upstream fails; serving what is cached");
+            }
+            Turn::Recovered => info!(upstream = self.name(), "the upstream answers again"),
+        }
+    }
+
+    /// What `AccessDenied` for `key` means.
+    async fn explain(&self, key: &str) -> Trouble {
+        let Ok(_turn) = self.probing.acquire().await else { return Trouble::AccessLost(key.to_owned()) };
+        let known = self.locked().meaning(self.clock.now());
+        let meaning = match known {
+            Some(meaning) => Ok(meaning),
+            None => self.probe().await,
+        };
+        match meaning {
+            Ok(Meaning::NoSuchKey | Meaning::NoSuchKeyPerhaps) => Trouble::Missing,
+            Ok(Meaning::AccessLost) => Trouble::AccessLost(key.to_owned()),
+            Err(trouble) => trouble,
+        }
+    }
+
+    async fn probe(&self) -> Result<Meaning, Trouble> {
+        let probe = self.timed(self.upstream.probe()).await;
+        let canary = self.locked().canary().filter(|_| probe.is_err());
+        let canary = match canary {
+            Some(key) => Some(self.timed(self.upstream.head(&key)).await.map(drop)),
+            None => None,
+        };
+        let meaning = meaning(probe, canary)?;
+        if meaning == Meaning::NoSuchKeyPerhaps {
+            warn!(
+                upstream = self.name(),
+                "refused keys are taken for missing: listing is denied, nothing was read yet"
+            );
+        }
+        self.locked().probed(meaning, self.clock.now());
+        Ok(meaning)
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A label: few values, never a key.
+fn outcome<T>(answer: &Result<T, Trouble>) -> &'static str {
+    match answer {
+        Ok(_) => "ok",
+        Err(Trouble::Missing) => "missing",
+        Err(Trouble::Changed) => "changed",
+        Err(Trouble::Denied | Trouble::ListingDenied | Trouble::AccessLost(_)) => "denied",
+        Err(Trouble::Credentials { .. }) => "credentials",
+        Err(Trouble::TimedOut(_)) => "timeout",
+        Err(Trouble::Unreachable(_) | Trouble::Disk(_)) => "unreachable",
+        Err(Trouble::Busy) => "busy",
+        Err(Trouble::Server(_)) => "server-error",
+        Err(Trouble::NotS3(_) | Trouble::Broken(_)) => "garbage",
+        Err(Trouble::Refused(_)) => "refused",
+    }
+}

@@ -1,0 +1,366 @@
+//! Copies on disk: one file each, named by a hash, put in place by a rename.
+//!
+//! ```text
+//! CACHE/v1/ab/abcdef…   record block, then the bytes; modification time = last validation
+//! CACHE/tmp/RUN/N       fills under way, of the process that drew RUN; others' are litter
+//! ```
+//!
+//! Every function here blocks: call through [`off_thread`](crate::body::off_thread). Nothing waits for the
+//! scan: a copy is found by its name, the book of sizes fills itself in the background.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use bowline_base::{Timestamp, atomic};
+use bytes::Bytes;
+
+use crate::{
+    eviction::Shelf,
+    record::{Id, LARGEST, Record},
+};
+
+/// Copies up to this size are read whole, with their record, in one go.
+pub(crate) const SMALL: u64 = 256 * 1024;
+
+/// A file from the cache, open: it stays readable when it is evicted or replaced.
+#[derive(Clone, Debug)]
+pub(crate) struct Copy {
+    pub(crate) record: Arc<Record>,
+    pub(crate) file: Arc<File>,
+    /// Where the bytes begin.
+    pub(crate) offset: u64,
+    /// All bytes, when they are few.
+    pub(crate) whole: Option<Bytes>,
+    /// By the calendar.
+    pub(crate) validated: Timestamp,
+}
+
+/// The cache directory.
+#[derive(Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+    drafts: PathBuf,
+    next: AtomicU64,
+    shelf: Mutex<Shelf>,
+    /// The last attempt to write failed.
+    full: AtomicBool,
+    swept: AtomicBool,
+}
+
+impl Store {
+    /// Takes `root` for at most `max_size` bytes; `run` names this process's drafts. Reads nothing yet.
+    ///
+    /// # Errors
+    /// The directories cannot be made.
+    pub(crate) fn open(root: &Path, max_size: u64, run: u64) -> io::Result<Self> {
+        let drafts = root.join("tmp").join(format!("{run:016x}"));
+        atomic::private_directory(&drafts)?;
+        atomic::private_directory(&root.join("v1"))?;
+        Ok(Self {
+            root: root.join("v1"),
+            drafts,
+            next: AtomicU64::new(0),
+            shelf: Mutex::new(Shelf::new(max_size)),
+            full: AtomicBool::new(false),
+            swept: AtomicBool::new(false),
+        })
+    }
+
+    /// The copy of `id`, if there is a whole one. What is there and no copy is removed.
+    pub(crate) fn look(&self, id: Id) -> Option<Copy> {
+        let path = self.path(id);
+        let file = File::open(&path).ok()?;
+        match read(file) {
+            Ok(Some(copy)) => {
+                self.shelf().touch(id);
+                Some(copy)
+            }
+            Ok(None) => {
+                self.forget(id);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Begins a file that will be `id`. Makes room first.
+    ///
+    /// # Errors
+    /// It does not fit the cache, or the disk does not take it.
+    pub(crate) fn begin(self: &Arc<Self>, id: Id, record: &Record) -> io::Result<Draft> {
+        let block = record.encode();
+        let size = block.len() as u64 + record.head.length;
+        let evicted = self.shelf().reserve(size).ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
+        let path = self.drafts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        let mut draft = Draft { store: Arc::clone(self), id, path, file: None, offset: block.len() as u64, size };
+        self.unlink(&evicted);
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(atomic::PRIVATE).open(&draft.path);
+        let file = opened.and_then(|file| file.write_all_at(&block, 0).map(|()| file));
+        draft.file = Some(Arc::new(self.noted(file)?));
+        Ok(draft)
+    }
+
+    /// Notes that `id` was found unchanged at `wall`.
+    pub(crate) fn confirm(&self, id: Id, wall: Timestamp) {
+        if let Ok(file) = File::open(self.path(id)) {
+            file.set_modified(SystemTime::from(wall)).ok();
+        }
+    }
+
+    /// Removes `id`.
+    pub(crate) fn forget(&self, id: Id) {
+        fs::remove_file(self.path(id)).ok();
+        self.shelf().remove(id);
+    }
+
+    /// Removes what other processes left behind, and enters every copy in the book, the longest unvalidated first.
+    ///
+    /// # Errors
+    /// The directories cannot be read.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        self.sweep_drafts()?;
+        let mut found = Vec::new();
+        for shard in fs::read_dir(&self.root)? {
+            let Ok(files) = fs::read_dir(shard?.path()) else { continue };
+            found.extend(files.filter_map(Result::ok).filter_map(|entry| measure(&entry)));
+        }
+        found.sort_unstable_by_key(|(modified, id, _)| (*modified, *id));
+        for (_, id, size) in found {
+            let evicted = self.shelf().insert(id, size);
+            self.unlink(&evicted);
+        }
+        self.swept.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Known to hold nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.swept.load(Ordering::Relaxed) && self.shelf().len() == 0
+    }
+
+    /// Bytes and files that the book knows of.
+    pub(crate) fn size(&self) -> (u64, usize) {
+        let shelf = self.shelf();
+        (shelf.bytes(), shelf.len())
+    }
+
+    /// Whether the last attempt to write failed.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    fn sweep_drafts(&self) -> io::Result<()> {
+        let Some(all) = self.drafts.parent() else { return Ok(()) };
+        for run in fs::read_dir(all)? {
+            let run = run?.path();
+            if run != self.drafts {
+                fs::remove_dir_all(&run).or_else(|_| fs::remove_file(&run)).ok();
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, id: Id) -> PathBuf {
+        let name = id.to_string();
+        self.root.join(&name[..2]).join(name)
+    }
+
+    fn unlink(&self, evicted: &[Id]) {
+        for id in evicted {
+            fs::remove_file(self.path(*id)).ok();
+        }
+    }
+
+    fn noted<T>(&self, written: io::Result<T>) -> io::Result<T> {
+        self.full.store(written.is_err(), Ordering::Relaxed);
+        written
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file that is being filled. Dropped before it is kept, it leaves nothing behind.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    store: Arc<Store>,
+    id: Id,
+    path: PathBuf,
+    file: Option<Arc<File>>,
+    offset: u64,
+    size: u64,
+}
+
+impl Draft {
+    /// The file, growing.
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(self.file.as_ref().expect("`begin` hands out drafts with an open file only"))
+    }
+
+    /// Where the bytes begin.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Writes `bytes` at `at`, counted from the first of the file's own bytes.
+    ///
+    /// # Errors
+    /// The disk does not take them.
+    pub(crate) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.store.noted(self.file().write_all_at(bytes, self.offset + at))
+    }
+
+    /// Makes the file the copy of its id, validated at `wall`. On disk before it has its name, so that a power cut
+    /// leaves the old copy or the new one.
+    ///
+    /// # Errors
+    /// The disk does not take it; then nothing is left behind.
+    pub(crate) fn keep(self, wall: Timestamp) -> io::Result<()> {
+        let file = self.file();
+        file.set_modified(SystemTime::from(wall))?;
+        self.store.noted(file.sync_data())?;
+        let target = self.store.path(self.id);
+        if let Some(shard) = target.parent() {
+            atomic::private_directory(shard)?;
+        }
+        fs::rename(&self.path, target)?;
+        let evicted = {
+            let mut shelf = self.store.shelf();
+            shelf.release(self.size);
+            shelf.insert(self.id, self.size)
+        };
+        self.store.unlink(&evicted);
+        // The reservation was given back just now, and the name is no longer a draft's.
+        let mut this = self;
+        this.size = 0;
+        Ok(())
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).ok();
+        self.store.shelf().release(self.size);
+    }
+}
+
+/// `None`: not a whole copy of ours.
+fn read(file: File) -> io::Result<Option<Copy>> {
+    let metadata = file.metadata()?;
+    let on_disk = metadata.len();
+    let mut beginning = vec![0; on_disk.min(4096) as usize];
+    file.read_exact_at(&mut beginning, 0)?;
+    let Some(block) = Record::block_length(&beginning) else { return Ok(None) };
+    if block > beginning.len() && block <= LARGEST && block as u64 <= on_disk {
+        beginning.resize(block, 0);
+        file.read_exact_at(&mut beginning, 0)?;
+    }
+    let Some((record, offset)) = Record::decode(&beginning) else { return Ok(None) };
+    let offset = offset as u64;
+    if on_disk != offset + record.head.length {
+        return Ok(None);
+    }
+    let whole = if record.head.length <= SMALL { Some(read_whole(&file, offset, &record, &beginning)?) } else { None };
+    let validated = Timestamp::try_from(metadata.modified()?).unwrap_or(record.stored_at);
+    Ok(Some(Copy { record: Arc::new(record), file: Arc::new(file), offset, whole, validated }))
+}
+
+/// The rest behind what was read already.
+fn read_whole(file: &File, offset: u64, record: &Record, beginning: &[u8]) -> io::Result<Bytes> {
+    let mut bytes = beginning.get(offset as usize..).unwrap_or_default().to_vec();
+    let have = bytes.len();
+    bytes.resize(record.head.length as usize, 0);
+    file.read_exact_at(&mut bytes[have..], offset + have as u64)?;
+    Ok(Bytes::from(bytes))
+}
+
+fn measure(entry: &fs::DirEntry) -> Option<(SystemTime, Id, u64)> {
+    let id = Id::parse(entry.file_name().to_str()?)?;
+    let metadata = entry.metadata().ok()?;
+    Some((metadata.modified().ok()?, id, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::Head;
+
+    fn wall() -> Timestamp {
+        "2026-11-22T02:02:02Z".parse().unwrap()
+    }
+
+    fn draft(store: &Arc<Store>, key: &str, bytes: &[u8]) -> Draft {
+        let head = Head { length: bytes.len() as u64, ..Head::default() };
+        let record = Record { origin: "o".to_owned(), key: key.to_owned(), head, stored_at: wall() };
+        let draft = store.begin(Id::of("o", key), &record).unwrap();
+        draft.write(0, bytes).unwrap();
+        draft
+    }
+
+    fn store(home: &Path, max: u64, run: u64) -> Arc<Store> {
+        Arc::new(Store::open(home, max, run).unwrap())
+    }
+
+    #[test]
+    fn a_copy_outlives_the_process_and_its_litter_does_not() {
+        let home = tempfile::tempdir().unwrap();
+        let first = store(home.path(), 1 << 20, 1);
+        draft(&first, "kept", b"bytes").keep(wall()).unwrap();
+        std::mem::forget(draft(&first, "unfinished", b"half"));
+        let second = store(home.path(), 1 << 20, 2);
+        let copy = second.look(Id::of("o", "kept")).unwrap();
+        assert_eq!((copy.whole.as_deref(), copy.validated), (Some(b"bytes".as_slice()), wall()));
+        assert!(second.look(Id::of("o", "unfinished")).is_none());
+        second.sweep().unwrap();
+        assert_eq!(fs::read_dir(home.path().join("tmp")).unwrap().count(), 1);
+        assert_eq!(second.size(), (512 + 5, 1));
+    }
+
+    #[test]
+    fn a_cut_copy_is_no_copy_and_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 1 << 20, 1);
+        let id = Id::of("o", "k");
+        for length in [0, 100, 600] {
+            draft(&store, "k", &[7; 200]).keep(wall()).unwrap();
+            OpenOptions::new().write(true).open(store.path(id)).unwrap().set_len(length).unwrap();
+            assert!(store.look(id).is_none(), "{length}");
+            assert!(!store.path(id).exists() && store.size() == (0, 0));
+        }
+    }
+
+    #[test]
+    fn drafts_count_against_the_limit_and_leave_nothing_when_dropped() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 2000, 1);
+        draft(&store, "old", &[1; 400]).keep(wall()).unwrap();
+        let big = draft(&store, "big", &[2; 1200]);
+        assert!(store.look(Id::of("o", "old")).is_none());
+        let head = Head { length: 1200, ..Head::default() };
+        let record = Record { origin: "o".to_owned(), key: "x".to_owned(), head, stored_at: wall() };
+        assert_eq!(store.begin(Id::of("o", "x"), &record).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
+        drop(big);
+        assert_eq!(fs::read_dir(&store.drafts).unwrap().count(), 0);
+        draft(&store, "x", &[3; 1200]).keep(wall()).unwrap();
+        assert_eq!(store.size(), (1712, 1));
+    }
+
+    #[test]
+    fn a_long_key_has_a_copy_like_any_other() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 1 << 20, 1);
+        let key = "ü".repeat(500) + &"\u{1}".repeat(1000);
+        draft(&store, &key, b"x").keep(wall()).unwrap();
+        assert_eq!(store.look(Id::of("o", &key)).unwrap().record.key, key);
+    }
+}

@@ -1,0 +1,11 @@
+//! The proxy over real sockets: in front of a scripted upstream with virtual time, and in front of S3.
+
+#![allow(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
+
+mod filling;
+mod freshness;
+mod s3;
+mod script;
+mod serving;
+mod trouble;
+mod world;

@@ -1,0 +1,146 @@
+//! What a profile's credentials are made of: a tree whose leaves need nothing else, as plain data.
+
+use std::{path::PathBuf, time::Duration};
+
+use base::{KeyId, Secret};
+use bowline_base as base;
+
+use crate::{Origin, SsoKey};
+
+/// Where the credentials of a profile come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Keys that stand in a file.
+    Static(StaticKeys),
+    /// A command that prints credentials.
+    Process(Process),
+    /// A role of IAM Identity Center.
+    Sso(SsoRole),
+    /// A role assumed with other credentials.
+    AssumeRole(AssumeRole),
+    /// A role assumed with a token file.
+    WebIdentity(WebIdentity),
+}
+
+impl Source {
+    /// The sign-in at the root of the chain, if that is IAM Identity Center.
+    #[must_use]
+    pub fn sso_login(&self) -> Option<&SsoLogin> {
+        match self {
+            Self::Sso(role) => Some(&role.login),
+            Self::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => source.sso_login(),
+            Self::AssumeRole(_) | Self::Static(_) | Self::Process(_) | Self::WebIdentity(_) => None,
+        }
+    }
+}
+
+/// Keys that stand in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticKeys {
+    /// `aws_access_key_id`.
+    pub key_id: KeyId,
+    /// `aws_secret_access_key`.
+    pub secret_key: Secret,
+    /// `aws_session_token`, or its old name `aws_security_token`.
+    pub session_token: Option<Secret>,
+    /// `aws_account_id`.
+    pub account_id: Option<String>,
+    /// The line of the key id.
+    pub origin: Origin,
+}
+
+/// A command that prints credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Program and arguments; never empty, to be run without a shell.
+    pub argv: Vec<String>,
+    /// `aws_account_id`, for commands that do not tell it.
+    pub account_id: Option<String>,
+    /// The line of `credential_process`.
+    pub origin: Origin,
+}
+
+/// A role of IAM Identity Center.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SsoRole {
+    /// The session that the role is asked with.
+    pub login: SsoLogin,
+    /// `sso_account_id`: twelve digits.
+    pub account_id: String,
+    /// `sso_role_name`.
+    pub role_name: String,
+}
+
+/// What a sign-in to IAM Identity Center needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SsoLogin {
+    /// Names the token in the cache. [`SsoKey::Legacy`] tokens cannot be renewed.
+    pub key: SsoKey,
+    /// `sso_start_url`, as written.
+    pub start_url: String,
+    /// `sso_region`.
+    pub region: String,
+    /// `sso_registration_scopes`; empty when absent.
+    pub scopes: Vec<String>,
+}
+
+/// A role assumed with other credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssumeRole {
+    /// The profile that says so.
+    pub profile: String,
+    /// `role_arn`.
+    pub role_arn: String,
+    /// Whose credentials sign the call.
+    pub from: RoleSource,
+    /// `role_session_name`; the caller makes one up when absent.
+    pub session_name: Option<String>,
+    /// `external_id`.
+    pub external_id: Option<String>,
+    /// `duration_seconds`.
+    pub duration: Option<Duration>,
+    /// `mfa_serial`: a code must be asked for.
+    pub mfa_serial: Option<String>,
+    /// The region to call: that of the profile which was asked for, as botocore does, else this one's.
+    pub region: Option<String>,
+}
+
+/// Whose credentials sign an `AssumeRole` call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleSource {
+    /// Those of `source_profile`.
+    Profile {
+        /// Its name.
+        name: String,
+        /// What its credentials are made of.
+        source: Box<Source>,
+    },
+    /// Those of `credential_source`.
+    Named(CredentialSource),
+}
+
+/// The values of `credential_source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `AWS_ACCESS_KEY_ID` and its companions.
+    Environment,
+    /// The container credential endpoint.
+    EcsContainer,
+    /// The instance metadata service.
+    Ec2InstanceMetadata,
+}
+
+/// A role assumed with a token file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebIdentity {
+    /// The profile that says so.
+    pub profile: String,
+    /// `web_identity_token_file`, to be read anew for each call.
+    pub token_file: PathBuf,
+    /// `role_arn`.
+    pub role_arn: String,
+    /// `role_session_name`; the caller makes one up when absent.
+    pub session_name: Option<String>,
+    /// The region to call: that of the profile which was asked for, else this one's.
+    pub region: Option<String>,
+}

@@ -1,0 +1,238 @@
+//! The command line: every command, flag and example, and nothing of what they do.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use bowline_base::units;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Ties machines outside AWS to AWS with nothing permanent
+#[derive(Debug, Parser)]
+#[command(name = "bowline", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 command line or configuration, 4 unreachable (try later), 5 a login is needed, 130 interrupted"
+)]
+pub(crate) struct Cli {
+    /// Configuration file [default: $XDG_CONFIG_HOME/bowline/bowline.toml, then /etc/bowline/bowline.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One command each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything at work on an embedded AWS, with 10-second sessions
+    #[command(after_help = "Examples:\n  bowline demo\n  bowline demo --for 30s")]
+    Demo(Demo),
+    /// Run the daemon: keep credentials fresh, serve what the configuration switches on
+    #[command(
+        after_help = "SIGHUP reads the configuration again; SIGTERM drains and ends within 5 s.\n\nExamples:\n  bowline run\n  bowline run --config ./bowline.toml"
+    )]
+    Run,
+    /// Say everything that is wrong with the configuration, and bind nothing
+    #[command(after_help = "Example:\n  bowline check --config ./bowline.toml")]
+    Check(Output),
+    /// Show sessions, credentials and jobs, and the command to type where one is needed
+    #[command(
+        after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json"
+    )]
+    Status(Status),
+    /// Sign in through IAM Identity Center
+    #[command(
+        after_help = "PROFILE defaults to $AWS_PROFILE, then to the only sso-session in the configuration, then to bazel-cache.\n\nExamples:\n  bowline login build\n  bowline login corp --device"
+    )]
+    Login(Login),
+    /// Sign out: end the session at AWS and forget its tokens and credentials
+    #[command(after_help = "Example:\n  bowline logout build")]
+    Logout(Profile),
+    /// Print credentials as `credential_process` JSON
+    #[command(
+        after_help = "In ~/.aws/config:\n  [profile build-via-bowline]\n  credential_process = bowline creds build"
+    )]
+    Creds(RequiredProfile),
+    /// Print credentials as environment variables
+    #[command(
+        after_help = "Examples:\n  eval \"$(bowline env build)\"\n  bowline env build --shell fish | source\n  eval \"$(bowline env --unset)\""
+    )]
+    Env(Env),
+    /// Run a command with credentials in its environment
+    #[command(after_help = "Signals and the exit code pass through.\n\nExample:\n  bowline exec build -- aws s3 ls")]
+    Exec(Exec),
+    /// Serve S3-hosted Maven repositories through a local cache
+    #[command(subcommand)]
+    Artifacts(Artifacts),
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End by itself after this long, with a summary; exit 1 if anything failed
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) length: Option<Duration>,
+    /// Length of the demo's sessions
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) sessions: Duration,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only this profile
+    pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Where there is a table.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    pub(crate) output: Form,
+}
+
+/// The form of an answer on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Text,
+    Json,
+}
+
+/// `login`
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// Profile or sso-session
+    pub(crate) profile: Option<String>,
+    /// Show a code to type on another device instead of opening a browser
+    #[arg(long)]
+    pub(crate) device: bool,
+    /// Print the address instead of opening a browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+}
+
+/// A profile that may be left out.
+#[derive(Debug, Args)]
+pub(crate) struct Profile {
+    /// Profile or sso-session
+    pub(crate) profile: Option<String>,
+}
+
+/// A profile that must be given.
+#[derive(Debug, Args)]
+pub(crate) struct RequiredProfile {
+    /// Profile from ~/.aws/config
+    pub(crate) profile: String,
+}
+
+/// `env`
+#[derive(Debug, Args)]
+pub(crate) struct Env {
+    /// Profile from ~/.aws/config
+    #[arg(required_unless_present = "unset")]
+    pub(crate) profile: Option<String>,
+    /// Whose syntax to write [default: from $SHELL]
+    #[arg(long, value_enum)]
+    pub(crate) shell: Option<ShellName>,
+    /// Print what removes the variables again
+    #[arg(long)]
+    pub(crate) unset: bool,
+}
+
+/// The syntaxes of `env`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShellName {
+    Bash,
+    Zsh,
+    Sh,
+    Fish,
+    Powershell,
+    Cmd,
+    Dotenv,
+    Json,
+}
+
+/// `exec`
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// Profile from ~/.aws/config
+    pub(crate) profile: String,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// `artifacts …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Artifacts {
+    /// Serve repositories, without a configuration file if need be
+    #[command(
+        after_help = "Environment: AWS_PROFILE, AWS_REGION, S3_BUCKET_NAME (bucket or bucket/prefix), PROXY_PORT (9000).\n\nExamples:\n  bowline artifacts serve --from s3://corp-maven/releases --profile build\n  S3_BUCKET_NAME=corp-maven AWS_PROFILE=build bowline artifacts serve"
+    )]
+    Serve(ArtifactsServe),
+}
+
+/// `artifacts serve`
+#[derive(Debug, Args)]
+pub(crate) struct ArtifactsServe {
+    /// Profile that may read the bucket
+    #[arg(long, visible_alias = "identity", value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:9000]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// s3://bucket/prefix or a directory; repeat to ask several in turn
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) from: Vec<String>,
+    /// Region of the bucket [default: $AWS_REGION, then the profile's]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Cache directory [default: $XDG_CACHE_HOME/bowline]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Size limit of the cache [default: 20 GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_size: Option<u64>,
+    /// How long maven-metadata.xml and SNAPSHOTs are believed [default: 5m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) metadata_ttl: Option<Duration>,
+    /// How long a missing key is remembered [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) negative_ttl: Option<Duration>,
+    /// How long S3 may take to answer [default: 20s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) upstream_timeout: Option<Duration>,
+    /// Read variables from a file first; what is set already wins
+    #[arg(long, value_name = "FILE")]
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+fn duration(text: &str) -> Result<Duration, units::UnitError> {
+    units::parse_duration(text)
+}
+
+fn size(text: &str) -> Result<u64, units::UnitError> {
+    units::parse_size(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exec_takes_everything_after_the_dashes() {
+        let cli = Cli::parse_from(["bowline", "exec", "build", "--", "aws", "--version"]);
+        let Command::Exec(exec) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(
+            (exec.profile.as_str(), exec.command.as_slice()),
+            ("build", &["aws".to_owned(), "--version".to_owned()][..])
+        );
+    }
+}

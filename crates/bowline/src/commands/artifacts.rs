@@ -1,0 +1,40 @@
+//! `bowline artifacts serve`: the repository alone, with or without a configuration file, in the foreground.
+
+use std::path::PathBuf;
+
+use bowline_base::{Fault, Kind};
+
+use super::artifacts_settings::section;
+use crate::{
+    cli::ArtifactsServe,
+    config::Config,
+    config_place,
+    daemon::{self, Start},
+    environment::Environment,
+    logging,
+    world::World,
+};
+
+pub(crate) fn serve(
+    mut environment: Environment,
+    file: Option<PathBuf>,
+    arguments: &ArtifactsServe,
+) -> Result<(), Fault> {
+    if let Some(path) = &arguments.env_file {
+        read_variables(&mut environment, path)?;
+    }
+    logging::start(environment.var("LOG_LEVEL"))?;
+    let config = config_place::load(file, &environment)?;
+    let artifacts = section(arguments, &environment, config.artifacts)?;
+    let config = Config { artifacts: Some(artifacts), ..Config::default() };
+    daemon::run(World::new(environment)?, config, Start::ArtifactsAlone)
+}
+
+fn read_variables(environment: &mut Environment, path: &std::path::Path) -> Result<(), Fault> {
+    let wrong = |why: String| {
+        Fault::new(Kind::Config, "env-file", format!("cannot use `{}`: {why}", path.display()))
+            .hint("write a line NAME=value for each variable")
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    environment.add_file(&text).map_err(wrong)
+}

@@ -1,0 +1,10 @@
+//! `bowline creds PROFILE`: one JSON object on stdout for `credential_process`, and nothing else.
+
+use bowline_base::Fault;
+
+use super::obtain;
+use crate::{output, world::World};
+
+pub(crate) fn run(world: &World, profile: &str) -> Result<(), Fault> {
+    output::secret(&obtain::document(world, profile)?)
+}

@@ -1,0 +1,104 @@
+//! `bowline login` and `logout`: shows the person what to do; the flows themselves are in `credentials`.
+
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use bowline_awsfiles::Config;
+use bowline_base::{Fault, utc};
+use bowline_credentials::{
+    Sources,
+    login::{How, LoginEvent, SignedIn, login, logout},
+};
+use bowline_host::Tasks;
+
+use crate::{
+    cli, output,
+    world::{World, small_runtime},
+};
+
+/// What the predecessor called its only session.
+const LAST_RESORT: &str = "bazel-cache";
+
+pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
+    let name = which(world, &world.aws_config()?, arguments.profile.as_deref());
+    let how = if arguments.device || !has_display(world) && !arguments.no_browser { How::Device } else { How::Browser };
+    in_sources(world, async |sources, tasks| {
+        let mut tell = |event| show(world, &event, arguments.no_browser);
+        let signed_in = login(sources, tasks, &name, how, &mut tell).await?;
+        output::say(&told(&signed_in));
+        Ok(())
+    })
+}
+
+pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
+    let name = which(world, &world.aws_config()?, profile);
+    in_sources(world, async |sources, _tasks| {
+        let signed_out = logout(sources, &name).await?;
+        output::say(&format!("Signed out of {}.", signed_out.session));
+        if let Some(fault) = &signed_out.portal {
+            output::fault(fault);
+        }
+        Ok(())
+    })
+}
+
+/// The sign-in that is meant: as named, else `AWS_PROFILE`'s, else the only session there is, else the predecessor's.
+fn which(world: &World, config: &Config, named: Option<&str>) -> String {
+    let variable = || world.environment.var("AWS_PROFILE").map(ToOwned::to_owned);
+    let only = || {
+        let mut sessions = config.sso_sessions();
+        sessions.next().filter(|_| sessions.next().is_none()).map(|session| session.name().to_owned())
+    };
+    named.map(ToOwned::to_owned).or_else(variable).or_else(only).unwrap_or_else(|| LAST_RESORT.to_owned())
+}
+
+fn told(signed_in: &SignedIn) -> String {
+    let SignedIn { session, token_until, renewable } = signed_in;
+    let what_then = if *renewable {
+        "it is renewed by itself while the session lasts"
+    } else {
+        "it cannot be renewed: give the profile an `sso_session` for that"
+    };
+    format!("Signed in to {session} until {}; {what_then}.", utc(*token_until))
+}
+
+fn in_sources(world: &World, work: impl AsyncFnOnce(&Sources, &Tasks) -> Result<(), Fault>) -> Result<(), Fault> {
+    small_runtime()?.block_on(async {
+        let tasks = Tasks::new();
+        let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
+        let outcome = work(&sources, &tasks).await;
+        tasks.shut_down(Duration::from_secs(10)).await;
+        outcome
+    })
+}
+
+fn has_display(world: &World) -> bool {
+    let set = |name| world.environment.var(name).is_some();
+    set("BROWSER")
+        || (!set("SSH_CONNECTION") && (set("DISPLAY") || set("WAYLAND_DISPLAY") || cfg!(target_vendor = "apple")))
+}
+
+fn show(world: &World, event: &LoginEvent, no_browser: bool) {
+    match event {
+        LoginEvent::Open { url } if !no_browser && open(world, url) => {
+            output::say(&format!(
+                "A browser opens for the sign-in. If it does not, open this page on this machine:\n\n  {url}\n"
+            ));
+        }
+        LoginEvent::Open { url } => output::say(&format!("Open this page in a browser on this machine:\n\n  {url}\n")),
+        LoginEvent::Device { user_code, url, complete_url } => output::say(&format!(
+            "On any device, open\n\n  {url}\n\nand type the code\n\n  {user_code}\n\nOr open {complete_url} and compare the code. Sign in only if you started this yourself."
+        )),
+    }
+}
+
+fn open(world: &World, url: &str) -> bool {
+    let standard = if cfg!(target_vendor = "apple") { "open" } else { "xdg-open" };
+    let program = world.environment.var("BROWSER").and_then(|list| list.split(':').next()).unwrap_or(standard);
+    let mut browser = Command::new(program);
+    browser.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    browser.spawn().is_ok()
+}

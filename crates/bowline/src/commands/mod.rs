@@ -1,0 +1,12 @@
+//! One file a command. Each takes the world and its arguments and gives an exit code or a fault.
+
+pub(crate) mod artifacts;
+mod artifacts_settings;
+pub(crate) mod check;
+pub(crate) mod creds;
+pub(crate) mod env;
+pub(crate) mod exec;
+pub(crate) mod login;
+mod obtain;
+pub(crate) mod run;
+pub(crate) mod status;

@@ -1,0 +1,21 @@
+//! `bowline run`: the daemon, from the configuration file.
+
+use std::path::PathBuf;
+
+use bowline_base::Fault;
+
+use crate::{
+    config, config_place,
+    daemon::{self, Start},
+    environment::Environment,
+    logging,
+    world::World,
+};
+
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(), Fault> {
+    let path = config_place::find(file, &environment);
+    // Parsed whole before anything is bound, started or logged.
+    let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
+    logging::start(environment.var("LOG_LEVEL"))?;
+    daemon::run(World::new(environment)?, config, Start::Daemon { file: path })
+}

@@ -1,0 +1,237 @@
+//! The daemon: starts what the configuration switches on, reloads it, ends it.
+//!
+//! What a changed file means is decided in `reload`; this module acts. The broker lives as long as the process, so a
+//! reload never loses credentials; sockets whose address stays are never closed.
+
+mod artifacts;
+mod board;
+mod reload;
+mod status_page;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bowline_base::{Fault, Kind};
+use bowline_credentials::{Broker, Settings};
+use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use self::{board::Board, reload::Step};
+use crate::{
+    config::{self, ArtifactsSection, Config},
+    world::{World, daemon_runtime},
+};
+
+/// SIGTERM promises an end within 5 s.
+const DRAIN: Duration = Duration::from_millis(4500);
+/// How long an old job may finish its answers while its successor already serves.
+const HAND_OVER: Duration = Duration::from_secs(300);
+
+/// What is started.
+pub(crate) enum Start {
+    /// Everything; `file` is read again on SIGHUP.
+    Daemon {
+        /// Where the configuration came from.
+        file: Option<PathBuf>,
+    },
+    /// The repository in the foreground: no socket, no status page.
+    ArtifactsAlone,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Fault> {
+    let runtime = daemon_runtime()?;
+    let outcome = runtime.block_on(async {
+        let mut daemon = Daemon::start(world, config, start).await?;
+        daemon.attend().await?;
+        daemon.stop().await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+/// The running process.
+pub(crate) struct Daemon {
+    world: World,
+    config: Config,
+    start: Start,
+    tasks: Tasks,
+    listeners: Listeners,
+    board: Board,
+    broker: Broker,
+    artifacts: Option<Tasks>,
+    status_page: Option<Tasks>,
+}
+
+impl Daemon {
+    /// Starts everything that `config` switches on; when a part cannot start, nothing stays.
+    pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
+        let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), Board::default());
+        let ctx = ctx(&world, &tasks, &listeners);
+        let broker = Broker::start(&ctx, settings(&world, &config, &start)).await?;
+        board.add(Arc::new(broker.clone()), ctx.metrics);
+        let mut daemon =
+            Self { world, config, start, tasks, listeners, board, broker, artifacts: None, status_page: None };
+        if matches!(daemon.start, Start::Daemon { .. }) {
+            daemon.serve_status_page().await?;
+        }
+        if let Some(section) = daemon.config.artifacts.clone() {
+            daemon.start_artifacts(&section).await?;
+        }
+        info!(version = env!("CARGO_PKG_VERSION"), "ready");
+        Ok(daemon)
+    }
+
+    /// Waits for signals and acts on them; returns when it is time to end.
+    async fn attend(&mut self) -> Result<(), Fault> {
+        let no_signals = |cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause);
+        let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => self.reload().await,
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+            }
+        }
+    }
+
+    /// Ends every job; answers under way may finish for as long as SIGTERM's promise allows.
+    pub(crate) async fn stop(self) {
+        info!("ending");
+        let parts = [self.status_page, self.artifacts, Some(self.tasks)];
+        let groups: Vec<Tasks> = parts.into_iter().flatten().collect();
+        groups.iter().for_each(Tasks::begin_shutdown);
+        let ends = async {
+            for group in &groups {
+                group.shut_down(DRAIN).await;
+            }
+        };
+        tokio::time::timeout(DRAIN, ends).await.ok();
+        info!("ended");
+    }
+
+    async fn reload(&mut self) {
+        let Start::Daemon { file: Some(file) } = &self.start else {
+            warn!("there is no configuration file to read again");
+            return;
+        };
+        let new = match config::load(file) {
+            Ok(new) => new,
+            Err(fault) => {
+                error!(reason = %fault.message, "the configuration has mistakes; nothing is changed");
+                return;
+            }
+        };
+        let steps = reload::steps(&self.config, &new);
+        info!(changes = steps.len(), "the configuration was read again");
+        for step in steps {
+            if let Err(fault) = self.take(&step, &new).await {
+                error!(?step, reason = %fault.chain(), "this part of the new configuration cannot be used; the old one goes on");
+            }
+        }
+        self.listeners.retain(&self.addresses());
+    }
+
+    async fn take(&mut self, step: &Step, new: &Config) -> Result<(), Fault> {
+        match step {
+            Step::MoveStatusPage => {
+                let old = std::mem::replace(&mut self.config.daemon.listen, new.daemon.listen);
+                let moved = self.serve_status_page().await;
+                if moved.is_err() {
+                    self.config.daemon.listen = old;
+                }
+                moved
+            }
+            Step::KeepFresh => {
+                self.config.daemon.keep_fresh.clone_from(&new.daemon.keep_fresh);
+                for profile in &self.config.daemon.keep_fresh {
+                    drop(self.broker.identity(profile));
+                }
+                Ok(())
+            }
+            Step::NeedsRestart(key) => {
+                warn!(key, "this key is read at the start only; restart to use the new value");
+                Ok(())
+            }
+            Step::StopArtifacts => {
+                self.hand_over(None);
+                self.board.remove("artifacts");
+                self.config.artifacts = None;
+                Ok(())
+            }
+            Step::StartArtifacts => match &new.artifacts {
+                Some(section) => self.start_artifacts(section).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn serve_status_page(&mut self) -> Result<(), Fault> {
+        let listener = self.listeners.listen(&Address::Tcp(self.config.daemon.listen)).await?;
+        info!(address = ?listener.local_addr(), "the status page is served");
+        let tasks = Tasks::new();
+        status_page::serve(&tasks, listener, self.board.clone());
+        if let Some(old) = self.status_page.replace(tasks) {
+            self.end_later(old);
+        }
+        Ok(())
+    }
+
+    async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {
+        let job = Arc::new(artifacts::job(&self.world, &self.broker, section)?);
+        let tasks = Tasks::new();
+        let ctx = ctx(&self.world, &tasks, &self.listeners);
+        job.start(&ctx).await?;
+        self.hand_over(Some(tasks));
+        self.board.add(job, ctx.metrics);
+        self.config.artifacts = Some(section.clone());
+        Ok(())
+    }
+
+    /// Puts `new` in the place of the running repository, which finishes its answers in the background.
+    fn hand_over(&mut self, new: Option<Tasks>) {
+        if let Some(old) = std::mem::replace(&mut self.artifacts, new) {
+            self.end_later(old);
+        }
+    }
+
+    fn end_later(&self, old: Tasks) {
+        old.begin_shutdown();
+        self.tasks.spawn_until_shutdown("hand-over", async move {
+            old.shut_down(HAND_OVER).await;
+        });
+    }
+
+    /// Every address that the configuration wants now.
+    fn addresses(&self) -> Vec<Address> {
+        let artifacts =
+            self.config.artifacts.iter().flat_map(|section| section.listen.iter().copied().map(Address::Tcp));
+        let socket = self.config.daemon.socket.clone().unwrap_or_else(|| self.world.environment.socket());
+        artifacts.chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
+    }
+}
+
+fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
+    Ctx {
+        wire: Arc::clone(&world.wire),
+        tasks: tasks.clone(),
+        listeners: listeners.clone(),
+        metrics: Metrics::default(),
+    }
+}
+
+fn settings(world: &World, config: &Config, start: &Start) -> Settings {
+    let socket = match start {
+        Start::Daemon { .. } => Some(config.daemon.socket.clone().unwrap_or_else(|| world.environment.socket())),
+        Start::ArtifactsAlone => None,
+    };
+    Settings {
+        setup: world.setup.clone(),
+        profiles: config.daemon.keep_fresh.clone(),
+        notice: Some(LoginNotice::new(world.environment.login_notice())),
+        socket,
+    }
+}

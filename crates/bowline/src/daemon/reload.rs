@@ -1,0 +1,59 @@
+//! What a changed configuration means for the running jobs: pure, so that every case is a line in a test.
+
+use crate::config::Config;
+
+/// One thing to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Serve the status page on the new address.
+    MoveStatusPage,
+    /// Keep another set of profiles fresh.
+    KeepFresh,
+    /// Say that this section is read at the start only.
+    NeedsRestart(&'static str),
+    /// End `artifacts`.
+    StopArtifacts,
+    /// Start `artifacts` with the new section; stops the old one once the new sockets are bound.
+    StartArtifacts,
+}
+
+/// The steps from `old` to `new`; an unchanged section has none.
+pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if old.daemon.listen != new.daemon.listen {
+        steps.push(Step::MoveStatusPage);
+    }
+    if old.daemon.socket != new.daemon.socket {
+        steps.push(Step::NeedsRestart("daemon.socket"));
+    }
+    if old.daemon.keep_fresh != new.daemon.keep_fresh {
+        steps.push(Step::KeepFresh);
+    }
+    if old.artifacts != new.artifacts {
+        steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    const ARTIFACTS: &str = "[artifacts]\n[[artifacts.repository]]\nfrom = \"s3://corp-maven\"\n";
+
+    #[test]
+    fn an_unchanged_file_changes_nothing() {
+        let config = parse(ARTIFACTS).unwrap();
+        assert_eq!(steps(&config, &config), []);
+    }
+
+    #[test]
+    fn only_the_changed_section_is_touched() {
+        let (nothing, artifacts) = (Config::default(), parse(ARTIFACTS).unwrap());
+        assert_eq!(steps(&nothing, &artifacts), [Step::StartArtifacts]);
+        assert_eq!(steps(&artifacts, &nothing), [Step::StopArtifacts]);
+        let moved = parse(&format!("[daemon]\nlisten = \"127.0.0.1:1\"\nkeep-fresh = [\"a\"]\n{ARTIFACTS}")).unwrap();
+        assert_eq!(steps(&artifacts, &moved), [Step::MoveStatusPage, Step::KeepFresh]);
+    }
+}

@@ -1,0 +1,156 @@
+//! `bowline demo`: the whole product on an embedded AWS, with sessions of seconds, judged by the fake's own counts.
+//!
+//! It signs in, starts the daemon as `bowline run` would, builds against it, and says what to try in a second terminal.
+//! Everything lives in one temporary directory that is removed at the end.
+
+mod load;
+mod repository;
+mod scene;
+
+use std::{
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bowline_base::{Fault, Kind, units};
+use bowline_fakeaws::FakeAws;
+use bowline_host::Tasks;
+
+use self::{
+    load::{Load, Tally},
+    scene::Scene,
+};
+use crate::{
+    cli::Demo,
+    daemon::{Daemon, Start},
+    environment::Environment,
+    logging, output,
+    world::daemon_runtime,
+};
+
+/// Shows everything at work; ends by itself after `--for`, else with Ctrl-C.
+pub(crate) fn run(environment: &Environment, arguments: &Demo) -> Result<ExitCode, Fault> {
+    logging::start(environment.var("LOG_LEVEL").or(Some("error")))?;
+    let runtime = daemon_runtime()?;
+    let outcome = runtime.block_on(perform(environment, arguments));
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+async fn perform(environment: &Environment, arguments: &Demo) -> Result<ExitCode, Fault> {
+    let settings = scene::settings(arguments.sessions);
+    let fake = FakeAws::start(settings.clone())
+        .await
+        .map_err(|cause| Fault::new(Kind::Refused, "demo", "cannot start the embedded AWS on loopback").cause(cause))?;
+    let scene = Scene::set(environment, &fake, &settings)?;
+    output::say(&format!(
+        "An AWS of its own listens on {}; its sessions last {}.",
+        fake.endpoint(),
+        units::duration(arguments.sessions)
+    ));
+    scene.sign_in().await?;
+    let daemon = Daemon::start(scene.world()?, scene.config.clone(), Start::Daemon { file: None }).await?;
+    output::say(&scene.invitation());
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let builds = Tasks::new();
+    let load = scene.load(&fake, Arc::clone(&tally))?;
+    load.stock();
+    builds.spawn_until_shutdown("builds", load.run());
+    let watch = Watch { fake: &fake, tally: &tally, scene: &scene };
+    let time = watch.until_the_end(arguments.length).await;
+    builds.shut_down(Duration::from_secs(5)).await;
+    daemon.stop().await;
+    Ok(watch.verdict(time, arguments))
+}
+
+/// Looks at the counts while it runs, and judges at the end.
+struct Watch<'a> {
+    fake: &'a FakeAws,
+    tally: &'a Mutex<Tally>,
+    scene: &'a Scene,
+}
+
+impl Watch<'_> {
+    /// Prints how it goes until `length` is over or the user ends it; says how long that was.
+    async fn until_the_end(&self, length: Option<Duration>) -> Duration {
+        let began = bowline_host::clock::now().boot;
+        let (terminal, mut shown) = (output::is_terminal(), 0);
+        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        loop {
+            let passed = bowline_host::clock::now().boot.saturating_sub(began);
+            if length.is_some_and(|length| passed >= length) {
+                break passed;
+            }
+            if terminal {
+                output::live(&self.line(passed));
+            } else if passed.as_secs() / 5 > shown {
+                shown = passed.as_secs() / 5;
+                output::say(&self.line(passed));
+            }
+            tokio::select! {
+                _ = interrupted.as_mut() => break passed,
+                () = tokio::time::sleep(Duration::from_millis(250)) => {}
+            }
+        }
+    }
+
+    fn line(&self, passed: Duration) -> String {
+        let tally = self.tally();
+        format!(
+            "{}: {} rotations, {} token refreshes, {} requests: {} hits, {} misses, {} failed",
+            units::duration(passed),
+            self.rotations(),
+            self.fake.cloud().counts().sum("sso-oidc.CreateToken.refresh_token.ok"),
+            tally.requests,
+            tally.hits,
+            tally.misses,
+            tally.failures
+        )
+    }
+
+    /// New role credentials after the first, as the fake counted them.
+    fn rotations(&self) -> u64 {
+        self.fake.cloud().counts().sum("sso.GetRoleCredentials.ok").saturating_sub(1)
+    }
+
+    fn verdict(&self, time: Duration, arguments: &Demo) -> ExitCode {
+        let (tally, counts) = (self.tally(), self.fake.cloud().counts());
+        let served = counts.sum("s3.GetObject.200");
+        let refused = counts.sum("s3.GetObject.4") - counts.sum("s3.GetObject.404");
+        if output::is_terminal() {
+            output::live("");
+        }
+        output::say(&format!(
+            "\nThe embedded AWS counted {served} objects served and {refused} requests with bad credentials."
+        ));
+        if let Some(why) = &tally.last_failure {
+            output::say(&format!("The last failure: {why}"));
+        }
+        let rotated = time < arguments.sessions * 3 || self.rotations() >= 2;
+        if !rotated {
+            output::say("The sessions were not rotated as they should have been.");
+        }
+        let summary = format!("{}\n", self.line(time));
+        let printed = output::data(&summary).is_ok();
+        self.scene.clear();
+        let good = tally.failures == 0 && tally.requests > 0 && rotated && printed;
+        if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn tally(&self) -> Tally {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Scene {
+    fn load(&self, fake: &FakeAws, tally: Arc<Mutex<Tally>>) -> Result<Load, Fault> {
+        Ok(Load {
+            wire: self.world()?.wire,
+            cloud: Arc::clone(fake.cloud()),
+            scenario: self.scenario.clone(),
+            proxy: format!("http://{}", self.proxy),
+            tally,
+        })
+    }
+}

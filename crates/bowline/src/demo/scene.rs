@@ -1,0 +1,180 @@
+//! The demo's world: a temporary home with the files that a developer would have, on free ports.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bowline_base::{Fault, Kind, atomic};
+use bowline_credentials::{
+    Sources,
+    login::{How, LoginEvent, login},
+};
+use bowline_fakeaws::{FakeAws, Scenario, Settings};
+use bowline_host::Tasks;
+
+use crate::{
+    config::{ArtifactsSection, CacheSection, Config, DaemonSection, Origin, RepositorySection},
+    environment::Environment,
+    output,
+    world::World,
+};
+
+const PROFILE: &str = "demo";
+
+/// Everything that the demo runs in.
+pub(super) struct Scene {
+    home: PathBuf,
+    environment: Environment,
+    endpoint: String,
+    pub(super) scenario: Scenario,
+    pub(super) config: Config,
+    pub(super) proxy: SocketAddr,
+}
+
+/// An AWS with sessions of this length, refresh tokens that rotate, and logins that approve themselves.
+pub(super) fn settings(sessions: Duration) -> Settings {
+    Settings {
+        role_lifetime: sessions,
+        sts_lifetime: Some(sessions),
+        access_token_lifetime: sessions * 2,
+        approve_after: Some(Duration::from_millis(500)),
+        ..Settings::default()
+    }
+}
+
+impl Scene {
+    /// Makes the files and chooses the ports.
+    pub(super) fn set(outside: &Environment, fake: &FakeAws, settings: &Settings) -> Result<Self, Fault> {
+        let scenario = Scenario::furnish(fake.cloud(), settings);
+        let home = std::env::temp_dir().join(format!("bowline-demo-{:016x}", bowline_host::client::random_u64()));
+        let (proxy, status) = (free(9000)?, free(9910)?);
+        let scene = Self {
+            environment: environment(outside, &home, fake),
+            endpoint: fake.endpoint(),
+            config: config(&home, &scenario, proxy, status),
+            home,
+            scenario,
+            proxy,
+        };
+        scene.write_files().map_err(|cause| {
+            Fault::new(Kind::Refused, "demo", format!("cannot write to `{}`", scene.home.display())).cause(cause)
+        })?;
+        Ok(scene)
+    }
+
+    /// The world as the daemon of the demo sees it.
+    pub(super) fn world(&self) -> Result<World, Fault> {
+        World::new(self.environment.clone())
+    }
+
+    /// Signs in with a device code, as a person would; the embedded AWS approves by itself.
+    pub(super) async fn sign_in(&self) -> Result<(), Fault> {
+        let world = self.world()?;
+        let tasks = Tasks::new();
+        let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
+        let mut tell = |event| {
+            if let LoginEvent::Device { user_code, .. } = event {
+                output::say(&format!("Signing in with device code {user_code}; it is approved by itself."));
+            }
+        };
+        login(&sources, &tasks, PROFILE, How::Device, &mut tell).await?;
+        tasks.shut_down(Duration::from_secs(1)).await;
+        Ok(())
+    }
+
+    /// What to try in a second terminal.
+    pub(super) fn invitation(&self) -> String {
+        let Self { endpoint, proxy, .. } = self;
+        let status = self.config.daemon.listen;
+        format!(
+            "\nStatus page  http://{status}/\nRepository   http://{proxy}/\n\nIn a second terminal:\n\n  \
+             export AWS_CONFIG_FILE={consumer}\n  export AWS_PROFILE={PROFILE}\n  export AWS_ENDPOINT_URL={endpoint}\n  \
+             export AWS_REGION={region}\n\n  \
+             python3 -c 'import boto3; print(boto3.client(\"sts\").get_caller_identity()[\"Arn\"])'\n  \
+             aws s3 ls s3://{bucket}/org/example/demo/\n  curl http://{proxy}/org/example/demo/warm/maven-metadata.xml\n",
+            consumer = self.consumer_file().display(),
+            region = self.scenario.region,
+            bucket = self.scenario.bucket,
+        )
+    }
+
+    /// Removes everything.
+    pub(super) fn clear(&self) {
+        std::fs::remove_dir_all(&self.home).ok();
+    }
+
+    fn consumer_file(&self) -> PathBuf {
+        self.home.join("consumer.config")
+    }
+
+    fn write_files(&self) -> std::io::Result<()> {
+        let Scenario { account_id, role, region, start_url, .. } = &self.scenario;
+        atomic::private_directory(&self.home.join(".aws"))?;
+        let config = format!(
+            "[sso-session demo]\nsso_start_url = {start_url}\nsso_region = {region}\nsso_registration_scopes = sso:account:access\n\n\
+             [profile {PROFILE}]\nsso_session = demo\nsso_account_id = {account_id}\nsso_role_name = {role}\nregion = {region}\n"
+        );
+        atomic::write_private(&self.home.join(".aws/config"), config.as_bytes())?;
+        atomic::write_private(&self.consumer_file(), self.consumer(region).as_bytes())
+    }
+
+    /// A profile for other tools: it asks the demo's daemon whatever their own HOME is.
+    fn consumer(&self, region: &str) -> String {
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bowline"));
+        let variables = ["HOME", "XDG_RUNTIME_DIR", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"];
+        let settings: Vec<String> =
+            variables.iter().filter_map(|name| Some(format!("{name}='{}'", self.environment.var(name)?))).collect();
+        format!(
+            "[profile {PROFILE}]\nregion = {region}\ncredential_process = env {} '{}' creds {PROFILE}\n",
+            settings.join(" "),
+            program.display()
+        )
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Nothing of the user's own AWS settings may shine through.
+fn environment(outside: &Environment, home: &Path, fake: &FakeAws) -> Environment {
+    let mut variables: BTreeMap<String, String> = ["PATH", "TMPDIR", "LANG"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), outside.var(name)?.to_owned())))
+        .collect();
+    let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
+    set("HOME", home.display().to_string());
+    set("XDG_RUNTIME_DIR", home.join("run").display().to_string());
+    set("AWS_CONFIG_FILE", home.join(".aws/config").display().to_string());
+    set("AWS_SHARED_CREDENTIALS_FILE", home.join(".aws/credentials").display().to_string());
+    set("AWS_ENDPOINT_URL", fake.endpoint());
+    Environment::of(variables)
+}
+
+fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAddr) -> Config {
+    let from = vec![Origin::S3 { bucket: scenario.bucket.clone(), prefix: String::new() }];
+    let artifacts = ArtifactsSection {
+        identity: Some(PROFILE.to_owned()),
+        listen: vec![proxy],
+        cache: CacheSection { path: Some(home.join("cache")), max_size: 1 << 30 },
+        negative_ttl: Duration::from_secs(1),
+        repositories: vec![RepositorySection { path: "/".to_owned(), from }],
+        ..ArtifactsSection::default()
+    };
+    let daemon = DaemonSection { listen: status, socket: None, keep_fresh: vec![PROFILE.to_owned()] };
+    Config { daemon, artifacts: Some(artifacts) }
+}
+
+/// The usual port if it is free, else any.
+fn free(usual: u16) -> Result<SocketAddr, Fault> {
+    let bound = [usual, 0].into_iter().find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    bound
+        .and_then(|listener| listener.local_addr().ok())
+        .ok_or_else(|| Fault::new(Kind::Refused, "demo", "no free port on 127.0.0.1"))
+}

@@ -1,0 +1,140 @@
+//! The environment, read once at the edge and handed on as values.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use bowline_host::client::Outside;
+
+/// What the process was started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// The environment of this process. Variables that are no UTF-8 are left out.
+    #[must_use]
+    pub(crate) fn of_this_process() -> Self {
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self { variables: variables.collect() }
+    }
+
+    /// For tests and for the demo's own world.
+    #[must_use]
+    pub(crate) fn of(variables: BTreeMap<String, String>) -> Self {
+        Self { variables }
+    }
+
+    /// The value of `name`; an empty one counts as absent.
+    #[must_use]
+    pub(crate) fn var(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Every variable, for child processes.
+    #[must_use]
+    pub(crate) fn all(&self) -> &BTreeMap<String, String> {
+        &self.variables
+    }
+
+    /// Adds the lines of an `.env` file: `NAME=value`, `#` comments, optional quotes. What is set already wins.
+    pub(crate) fn add_file(&mut self, text: &str) -> Result<(), String> {
+        for (number, line) in (1_usize..).zip(text.lines()) {
+            let line = line.trim().trim_start_matches("export ").trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) = line.split_once('=').ok_or_else(|| format!("line {number} is not NAME=value"))?;
+            self.variables.entry(name.trim().to_owned()).or_insert_with(|| unquote(value.trim()).to_owned());
+        }
+        Ok(())
+    }
+
+    /// The user's home directory; `/root` and `/` like any other.
+    #[must_use]
+    pub(crate) fn home(&self) -> PathBuf {
+        self.var("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+    }
+
+    /// Where configuration is looked for, most wanted first.
+    #[must_use]
+    pub(crate) fn config_candidates(&self) -> Vec<PathBuf> {
+        let base = self.var("XDG_CONFIG_HOME").map_or_else(|| self.home().join(".config"), PathBuf::from);
+        vec![base.join("bowline/bowline.toml"), PathBuf::from("/etc/bowline/bowline.toml")]
+    }
+
+    /// `$XDG_RUNTIME_DIR/bowline`, else `/run/bowline` for root, else a private directory below the state directory.
+    #[must_use]
+    pub(crate) fn runtime_directory(&self) -> PathBuf {
+        match self.var("XDG_RUNTIME_DIR") {
+            Some(directory) => PathBuf::from(directory).join("bowline"),
+            None if rustix::process::geteuid().is_root() => PathBuf::from("/run/bowline"),
+            None => self.state_directory().join("run"),
+        }
+    }
+
+    /// `BOWLINE_SOCKET`, else `sock` in the runtime directory.
+    #[must_use]
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.var("BOWLINE_SOCKET").map_or_else(|| self.runtime_directory().join("sock"), PathBuf::from)
+    }
+
+    /// `$XDG_STATE_HOME/bowline`, `/var/lib/bowline` for root without a home of its own.
+    #[must_use]
+    pub(crate) fn state_directory(&self) -> PathBuf {
+        self.user_directory("XDG_STATE_HOME", ".local/state", "/var/lib/bowline")
+    }
+
+    /// `$XDG_CACHE_HOME/bowline`, `/var/cache/bowline` without a home.
+    #[must_use]
+    pub(crate) fn cache_directory(&self) -> PathBuf {
+        self.user_directory("XDG_CACHE_HOME", ".cache", "/var/cache/bowline")
+    }
+
+    /// Where the login notice appears: `/app/data/login_required.txt` where `/app/data` exists, else the state directory.
+    #[must_use]
+    pub(crate) fn login_notice(&self) -> PathBuf {
+        let container = PathBuf::from("/app/data");
+        let directory = if container.is_dir() { container } else { self.state_directory() };
+        directory.join("login_required.txt")
+    }
+
+    /// Proxy and CA settings.
+    #[must_use]
+    pub(crate) fn outside(&self) -> Outside {
+        let either = |name: &str| self.var(name).or_else(|| self.var(&name.to_lowercase())).map(ToOwned::to_owned);
+        Outside {
+            https_proxy: either("HTTPS_PROXY"),
+            no_proxy: either("NO_PROXY"),
+            ca_bundle: self.var("AWS_CA_BUNDLE").or_else(|| self.var("SSL_CERT_FILE")).map(PathBuf::from),
+        }
+    }
+
+    fn user_directory(&self, variable: &str, below_home: &str, system: &str) -> PathBuf {
+        match (self.var(variable), self.var("HOME")) {
+            (Some(directory), _) => PathBuf::from(directory).join("bowline"),
+            (None, Some(home)) => PathBuf::from(home).join(below_home).join("bowline"),
+            (None, None) => PathBuf::from(system),
+        }
+    }
+}
+
+fn unquote(value: &str) -> &str {
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_env_file_adds_and_never_overrides() {
+        let mut environment = Environment::of([("A".to_owned(), "set".to_owned())].into());
+        environment.add_file("# c\nA=file\nexport B='two words'\n\nC=\n").unwrap();
+        assert_eq!(
+            (environment.var("A"), environment.var("B"), environment.var("C")),
+            (Some("set"), Some("two words"), None)
+        );
+        assert_eq!(environment.add_file("A=1\nnonsense"), Err("line 2 is not NAME=value".to_owned()));
+    }
+}

@@ -1,0 +1,21 @@
+//! Structured logs on stderr: for people on a terminal, JSON lines otherwise.
+
+use std::io::{self, IsTerminal as _};
+
+use bowline_base::{Fault, Kind};
+use tracing::level_filters::LevelFilter;
+
+/// Starts logging at `level` (`LOG_LEVEL` or `BOWLINE_LOG`: error, warn, info, debug, trace).
+pub(crate) fn start(level: Option<&str>) -> Result<(), Fault> {
+    let level: LevelFilter = level.unwrap_or("info").parse().map_err(|_| {
+        Fault::new(Kind::Config, "environment", format!("`{}` is not a log level", level.unwrap_or_default()))
+            .hint("set LOG_LEVEL to error, warn, info, debug or trace")
+    })?;
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    let started = if io::stderr().is_terminal() {
+        builder.with_ansi(false).compact().try_init()
+    } else {
+        builder.json().flatten_event(true).with_current_span(false).try_init()
+    };
+    started.map_err(|cause| Fault::new(Kind::Bug, "logging", "cannot start the log").cause(cause))
+}

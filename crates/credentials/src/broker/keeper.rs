@@ -1,0 +1,422 @@
+//! Acts for the machine: starts fetches, keeps the secrets that they bring, wakes who waits, watches files and time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bowline_awsfiles::{Config, SsoLogin};
+use bowline_base::{Credentials, Fault, KeyId, Kind, Now, Retry, Unavailable};
+use bowline_host::{
+    Ctx, Tasks, clock,
+    metrics::{Counter, Family, Gauge},
+    notice::LoginNotice,
+    watch,
+};
+use tokio::sync::{Notify, watch as snapshot};
+use tracing::{debug, info, warn};
+
+use super::{
+    machine::{Health, Input, Machine, Name, Output},
+    status::{self, Status},
+};
+use crate::{
+    lease_file::kind_name,
+    lease_store::LeaseId,
+    renewal::Lease,
+    source::{Resolved, Sources},
+    sso_token::{lease_of, session_name},
+};
+
+/// What is in memory for one name. Readers take the whole snapshot, so nobody sees half of two sets.
+pub(super) struct Slot(snapshot::Sender<Snapshot>);
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) credentials: Option<Arc<Credentials>>,
+    pub(super) lease: Option<Lease>,
+    pub(super) fault: Option<Arc<Fault>>,
+    pub(super) source: String,
+    /// The entry of the lease store: another one means that the profile was rewritten.
+    id: Option<LeaseId>,
+    /// Fetches that have ended, well or not.
+    settled: u64,
+}
+
+impl Slot {
+    fn new() -> Self {
+        Self(snapshot::Sender::new(Snapshot::default()))
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        self.0.borrow().clone()
+    }
+
+    /// The set in memory, if AWS would take it.
+    pub(super) fn current(&self, now: Now) -> Result<Arc<Credentials>, Unavailable> {
+        let held = self.0.borrow();
+        if let Some(credentials) = held.credentials.as_ref().filter(|credentials| credentials.usable_at(now.wall)) {
+            return Ok(Arc::clone(credentials));
+        }
+        Err(held.fault.as_ref().map_or_else(pending, |fault| Unavailable(Arc::clone(fault))))
+    }
+
+    /// As [`Slot::current`]; where the refused key could not be replaced, the reason.
+    pub(super) fn current_but(&self, rejected: &KeyId, now: Now) -> Result<Arc<Credentials>, Unavailable> {
+        let current = self.current(now)?;
+        let fault = self.0.borrow().fault.clone();
+        match fault {
+            Some(fault) if current.key_id == *rejected => Err(Unavailable(fault)),
+            _ => Ok(current),
+        }
+    }
+}
+
+fn pending() -> Unavailable {
+    Fault::new(Kind::Unreachable, "broker", "the credentials are still being fetched").into()
+}
+
+/// The machine and everything that it must not know.
+pub(super) struct Keeper {
+    sources: Sources,
+    tasks: Tasks,
+    notice: Option<LoginNotice>,
+    machine: Mutex<Machine>,
+    slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
+    changed: Notify,
+    fetches: Family<Vec<(&'static str, String)>, Counter>,
+    ends: Family<Vec<(&'static str, String)>, Gauge>,
+}
+
+impl std::fmt::Debug for Keeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keeper").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
+
+/// What a fetch brought.
+struct Brought {
+    credentials: Option<Arc<Credentials>>,
+    lease: Lease,
+    id: Option<LeaseId>,
+    source: String,
+}
+
+impl Keeper {
+    pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>) -> Arc<Self> {
+        let keeper = Self {
+            sources,
+            tasks: ctx.tasks.clone(),
+            notice,
+            machine: Mutex::default(),
+            slots: Mutex::default(),
+            changed: Notify::new(),
+            fetches: Family::default(),
+            ends: Family::default(),
+        };
+        ctx.metrics.register("credential_fetches", "Fetches by kind and outcome", keeper.fetches.clone());
+        ctx.metrics.register("credential_ends_seconds", "Unix time at which the held set ends", keeper.ends.clone());
+        Arc::new(keeper)
+    }
+
+    pub(super) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.sources.wire().now()
+    }
+
+    pub(super) fn knows(&self, name: &Name) -> bool {
+        self.slots().contains_key(name)
+    }
+
+    pub(super) fn slot(&self, name: &Name) -> Arc<Slot> {
+        Arc::clone(self.slots().entry(name.clone()).or_insert_with(|| Arc::new(Slot::new())))
+    }
+
+    /// Renews ahead and looks at changed files until shutdown.
+    pub(super) fn run(self: Arc<Self>, tasks: &Tasks) {
+        let mut changes = watch::directories(tasks, self.sources.setup().directories());
+        let (timer, watcher) = (Arc::clone(&self), self);
+        tasks.spawn_until_shutdown("broker-timer", async move { timer.keep_time().await });
+        tasks.spawn_until_shutdown("broker-files", async move {
+            watcher.look_at_files();
+            while changes.recv().await.is_some() {
+                watcher.look_at_files();
+            }
+        });
+    }
+
+    /// Hands an event to the machine and does what it says.
+    pub(super) fn tell(self: &Arc<Self>, input: Input) {
+        let outputs = {
+            let mut machine = self.machine();
+            machine.handle(self.now(), input);
+            drain(&mut machine)
+        };
+        self.act(outputs);
+        self.changed.notify_one();
+    }
+
+    /// As [`Keeper::tell`]; if a fetch is then on its way, waits for its end.
+    pub(super) async fn tell_and_wait(self: &Arc<Self>, slot: &Slot, name: &Name, input: Input) {
+        let refused = matches!(input, Input::Rejected(..));
+        let (outputs, seen) = {
+            let mut machine = self.machine();
+            let now = self.now();
+            machine.handle(now, input);
+            // Who has a good set in memory never waits for a renewal.
+            let wait = machine.is_fetching(name) && (refused || machine.serving(name, now.wall).is_none());
+            (drain(&mut machine), wait.then(|| slot.0.borrow().settled))
+        };
+        let mut settled = slot.0.subscribe();
+        self.act(outputs);
+        self.changed.notify_one();
+        if let Some(seen) = seen {
+            settled.wait_for(|snapshot| snapshot.settled != seen).await.ok();
+        }
+    }
+
+    pub(super) fn status(&self) -> Vec<Status> {
+        let now = self.now();
+        let slots: Vec<(Name, Arc<Slot>)> =
+            self.slots().iter().map(|(name, slot)| (name.clone(), Arc::clone(slot))).collect();
+        let machine = self.machine();
+        let wakes: BTreeMap<&Name, (Health, Option<Duration>)> =
+            machine.names().map(|(name, health, wake)| (name, (health, wake))).collect();
+        let status = |(name, slot): &(Name, Arc<Slot>)| {
+            let (health, wake) = wakes.get(name).copied().unwrap_or((Health::New, None));
+            status::of(name, &slot.snapshot(), health, machine.is_fetching(name), wake, now)
+        };
+        slots.iter().map(status).collect()
+    }
+
+    fn act(self: &Arc<Self>, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Fetch { name, not } => self.fetch(name, not),
+                Output::Became { name, health: Health::Failing(kind) } => {
+                    debug!(%name, kind = kind_name(kind), "is failing");
+                }
+                Output::Became { name, health: _ } => info!(%name, "is fresh"),
+            }
+        }
+    }
+
+    fn fetch(self: &Arc<Self>, name: Name, not: Option<KeyId>) {
+        let mut pending = Pending { keeper: Arc::clone(self), name: Some(name.clone()) };
+        self.tasks.spawn("fetch", async move {
+            let brought = pending.keeper.bring(&name, not.as_ref()).await;
+            pending.name = None;
+            pending.keeper.settle(&name, brought);
+        });
+    }
+
+    async fn bring(&self, name: &Name, not: Option<&KeyId>) -> Result<Brought, (Fault, Option<String>)> {
+        match name {
+            Name::Profile(profile) => {
+                let resolved = self.sources.resolve(profile).map_err(|fault| (fault, None))?;
+                let session = resolved.login().map(|login| session_name(login).to_owned());
+                let credentials =
+                    self.sources.credentials(&resolved, not).await.map_err(|fault| (fault, session.clone()))?;
+                Ok(self.brought(&resolved, credentials, session))
+            }
+            Name::Session(session) => {
+                let failed = |fault| (fault, Some(session.clone()));
+                let (login, resolved) = self.session(session).map_err(failed)?;
+                let aws = self.sources.aws(&resolved);
+                let token = self.sources.tokens().renewed(&aws, &login).await.map_err(failed)?;
+                self.announce_good(name, session);
+                let source = format!("sso session at {}", login.start_url);
+                Ok(Brought { credentials: None, lease: lease_of(&login, &token), id: None, source })
+            }
+        }
+    }
+
+    fn brought(&self, resolved: &Resolved, credentials: Credentials, session: Option<String>) -> Brought {
+        if let Some(session) = session {
+            self.announce_good(&Name::Profile(resolved.profile.clone()), &session);
+        }
+        let lease = Lease::of(&credentials);
+        let id = Some(self.sources.lease_id(resolved));
+        Brought { credentials: Some(Arc::new(credentials)), lease, id, source: resolved.describe() }
+    }
+
+    /// The login of an sso-session, and the endpoints that the first profile of it uses.
+    fn session(&self, name: &str) -> Result<(SsoLogin, bowline_aws::Endpoints), Fault> {
+        let config = Config::load(&self.sources.setup().locations)?;
+        let session = config.sso_sessions().find(|session| session.name() == name).ok_or_else(|| {
+            Fault::new(Kind::Config, "config", format!("there is no `[sso-session {name}]` any more"))
+        })?;
+        let login = session.login()?;
+        Ok((login.clone(), self.sources.endpoints_for(&config, &login)))
+    }
+
+    fn settle(self: &Arc<Self>, name: &Name, brought: Result<Brought, (Fault, Option<String>)>) {
+        let slot = self.slot(name);
+        let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
+        self.count(name, outcome);
+        let outputs = {
+            let mut machine = self.machine();
+            let input = match brought {
+                Ok(brought) => self.store(name, &slot, brought),
+                Err((fault, session)) => self.store_fault(name, &slot, fault, session),
+            };
+            machine.handle(self.now(), input);
+            drain(&mut machine)
+        };
+        self.act(outputs);
+        self.changed.notify_one();
+    }
+
+    fn store(&self, name: &Name, slot: &Slot, brought: Brought) -> Input {
+        let lease = brought.lease.clone();
+        if let Some(end) = lease.expires_at {
+            self.ends.get_or_create(&vec![("name", label(name))]).set(end.as_second());
+        }
+        slot.0.send_modify(|snapshot| {
+            *snapshot = Snapshot {
+                credentials: brought.credentials,
+                lease: Some(brought.lease),
+                fault: None,
+                source: brought.source,
+                id: brought.id,
+                settled: snapshot.settled + 1,
+            };
+        });
+        Input::Obtained(name.clone(), lease)
+    }
+
+    fn store_fault(&self, name: &Name, slot: &Slot, fault: Fault, session: Option<String>) -> Input {
+        warn!(%name, reason = %fault.chain(), hint = fault.hint.as_deref().unwrap_or_default(), "cannot be renewed");
+        if let (Some(notice), Some(session), Kind::LoginRequired) = (&self.notice, session, fault.kind) {
+            let hint = fault.hint.as_deref().unwrap_or_default();
+            notice.raise(&session, format!("{fault}\n{hint}"));
+        }
+        let (kind, retry) = (fault.kind, fault.retry);
+        slot.0.send_modify(|snapshot| {
+            snapshot.fault = Some(Arc::new(fault));
+            snapshot.settled += 1;
+        });
+        Input::Failed(name.clone(), kind, retry)
+    }
+
+    /// A profile that still gets credentials does not mean that its session can be renewed.
+    fn announce_good(&self, name: &Name, session: &str) {
+        let own = Name::Session(session.to_owned());
+        let ending = *name != own && self.machine().health(&own) == Health::Failing(Kind::LoginRequired);
+        if let Some(notice) = self.notice.as_ref().filter(|_| !ending) {
+            notice.clear(session);
+        }
+    }
+
+    async fn keep_time(self: Arc<Self>) {
+        loop {
+            let now = self.now().boot;
+            let longest = now + clock::LONGEST_SLEEP;
+            let deadline = self.machine().next_wake().map_or(longest, |(deadline, _)| deadline.min(longest));
+            tokio::select! {
+                () = self.sources.wire().sleep(deadline.saturating_sub(now)) => {
+                    let outputs = {
+                        let mut machine = self.machine();
+                        machine.handle(self.now(), Input::Tick);
+                        drain(&mut machine)
+                    };
+                    self.act(outputs);
+                }
+                () = self.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Sessions that have come or gone, profiles that were rewritten; then everything that failed may be tried again.
+    fn look_at_files(self: &Arc<Self>) {
+        match Config::load(&self.sources.setup().locations) {
+            Ok(config) => {
+                self.look_at_sessions(&config);
+                self.look_at_profiles(&config);
+            }
+            Err(fault) => warn!(reason = %fault.chain(), "the AWS files cannot be read; what is held is kept"),
+        }
+        self.tell(Input::FilesChanged);
+    }
+
+    fn look_at_sessions(self: &Arc<Self>, config: &Config) {
+        let now = self.now().wall;
+        for session in config.sso_sessions() {
+            let Ok(login) = session.login() else { continue };
+            let name = Name::Session(session.name().to_owned());
+            let Ok(token) = self.sources.tokens().cache().token(&login.key) else { continue };
+            let known = self.knows(&name);
+            match token {
+                Some(token) if known || token.renewable_at(now) => {
+                    self.slot(&name);
+                    self.tell(Input::Want(name));
+                }
+                None if known => {
+                    self.slots().remove(&name);
+                    self.tell(Input::Forget(name));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn look_at_profiles(self: &Arc<Self>, config: &Config) {
+        let slots: Vec<(Name, Arc<Slot>)> =
+            self.slots().iter().map(|(name, slot)| (name.clone(), Arc::clone(slot))).collect();
+        for (name, slot) in slots {
+            let Name::Profile(profile) = &name else { continue };
+            let Ok(resolved) = self.sources.resolve_in(config, profile) else { continue };
+            let held = slot.snapshot().id;
+            if held.is_some_and(|held| held != self.sources.lease_id(&resolved)) {
+                info!(%name, "was rewritten; its credentials are fetched anew");
+                slot.0.send_modify(|snapshot| *snapshot = Snapshot { settled: snapshot.settled, ..Snapshot::default() });
+                self.tell(Input::Replaced(name));
+            }
+        }
+    }
+
+    fn count(&self, name: &Name, outcome: &str) {
+        let kind = match name {
+            Name::Profile(_) => "profile",
+            Name::Session(_) => "session",
+        };
+        self.fetches.get_or_create(&vec![("kind", kind.to_owned()), ("outcome", outcome.to_owned())]).inc();
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, BTreeMap<Name, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn drain(machine: &mut Machine) -> Vec<Output> {
+    std::iter::from_fn(|| machine.poll()).collect()
+}
+
+fn label(name: &Name) -> String {
+    match name {
+        Name::Profile(text) | Name::Session(text) => text.clone(),
+    }
+}
+
+/// A fetch that has not come back. Dropped with its name, by a panic, it counts as failed, so that nothing waits for ever.
+struct Pending {
+    keeper: Arc<Keeper>,
+    name: Option<Name>,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            let fault = Fault::new(Kind::Bug, "broker", format!("fetching {name} broke off"));
+            self.keeper.settle(&name, Err((fault.retry(Retry::After(Duration::from_secs(60))), None)));
+        }
+    }
+}

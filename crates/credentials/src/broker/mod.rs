@@ -1,0 +1,154 @@
+//! The broker: keeps profiles and SSO sessions fresh, hands out identities, and says how everything stands.
+//!
+//! What to do when is decided by the pure [`machine`]; this module and `keeper` only act for it.
+
+mod keeper;
+pub mod machine;
+mod status;
+
+use std::{path::PathBuf, sync::Arc};
+
+use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Unavailable};
+use bowline_host::{Address, Check, Ctx, Job, notice::LoginNotice};
+
+use self::{
+    keeper::{Keeper, Slot},
+    machine::{Input, Name},
+};
+use crate::{Setup, Sources, socket};
+
+pub use status::{State, Status};
+
+/// What the broker is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// The world.
+    pub setup: Setup,
+    /// Profiles that are kept fresh whether or not anybody asks.
+    pub profiles: Vec<String>,
+    /// Where a login that is needed is announced.
+    pub notice: Option<LoginNotice>,
+    /// Where command lines ask; `None` answers nobody.
+    pub socket: Option<PathBuf>,
+}
+
+/// A handle to the broker; clones share it.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    keeper: Arc<Keeper>,
+    profiles: Arc<[String]>,
+    socket: Option<PathBuf>,
+}
+
+impl Broker {
+    /// A broker that fetches in `ctx.tasks`. It answers from now on; it renews ahead and watches files once started.
+    #[must_use]
+    pub fn new(ctx: &Ctx, settings: Settings) -> Self {
+        let Settings { setup, profiles, notice, socket } = settings;
+        let sources = Sources::new(Arc::clone(&ctx.wire), ctx.tasks.clone(), setup);
+        Self { keeper: Keeper::new(ctx, sources, notice), profiles: profiles.into(), socket }
+    }
+
+    /// [`Broker::new`] and its [`Job::start`] in one.
+    ///
+    /// # Errors
+    /// The socket cannot be bound.
+    pub async fn start(ctx: &Ctx, settings: Settings) -> Result<Self, Fault> {
+        let broker = Self::new(ctx, settings);
+        Job::start(&broker, ctx).await?;
+        Ok(broker)
+    }
+
+    /// Who `profile` is, kept fresh from now on.
+    #[must_use]
+    pub fn identity(&self, profile: &str) -> Arc<dyn Identity> {
+        let name = Name::Profile(profile.to_owned());
+        let slot = self.keeper.slot(&name);
+        self.keeper.tell(Input::Want(name.clone()));
+        Arc::new(BrokerIdentity { keeper: Arc::clone(&self.keeper), slot, name })
+    }
+
+    /// The credentials of `profile`; waits for a first fetch if there are none. Kept fresh for a while.
+    ///
+    /// # Errors
+    /// Why there are none, and the next command.
+    pub async fn ask(&self, profile: &str) -> Result<Arc<Credentials>, Unavailable> {
+        let name = Name::Profile(profile.to_owned());
+        if !self.keeper.knows(&name) {
+            self.keeper.sources().resolve(profile)?;
+        }
+        let slot = self.keeper.slot(&name);
+        self.keeper.tell_and_wait(&slot, &name, Input::Ask(name.clone())).await;
+        slot.current(self.keeper.now())
+    }
+
+    /// How everything stands, profiles first, by name.
+    #[must_use]
+    pub fn status(&self) -> Vec<Status> {
+        self.keeper.status()
+    }
+
+    /// The sources behind the broker, for commands that run inside the daemon.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        self.keeper.sources()
+    }
+}
+
+impl Job for Broker {
+    fn name(&self) -> &'static str {
+        "credentials"
+    }
+
+    fn start<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            if let Some(path) = &self.socket {
+                let listener = ctx.listeners.listen(&Address::Unix(path.clone())).await?;
+                socket::serve(&ctx.tasks, listener, self.clone());
+            }
+            for profile in &*self.profiles {
+                self.keeper.tell(Input::Want(Name::Profile(profile.clone())));
+            }
+            Arc::clone(&self.keeper).run(&ctx.tasks);
+            Ok(())
+        })
+    }
+
+    fn status(&self) -> serde_json::Value {
+        serde_json::to_value(Self::status(self)).unwrap_or_default()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        Self::status(self).iter().map(Status::check).collect()
+    }
+}
+
+/// A profile, as jobs hold it.
+struct BrokerIdentity {
+    keeper: Arc<Keeper>,
+    slot: Arc<Slot>,
+    name: Name,
+}
+
+impl Identity for BrokerIdentity {
+    fn current(&self) -> Result<Arc<Credentials>, Unavailable> {
+        let answer = self.slot.current(self.keeper.now());
+        if answer.is_err() {
+            self.keeper.tell(Input::Ask(self.name.clone()));
+        }
+        answer
+    }
+
+    fn renew<'a>(&'a self, rejected: &'a KeyId) -> BoxFuture<'a, Result<Arc<Credentials>, Unavailable>> {
+        Box::pin(async move {
+            if let Ok(held) = self.slot.current(self.keeper.now())
+                && held.key_id != *rejected
+            {
+                return Ok(held);
+            }
+            let input = Input::Rejected(self.name.clone(), rejected.clone());
+            self.keeper.tell_and_wait(&self.slot, &self.name, input).await;
+            self.slot.current_but(rejected, self.keeper.now())
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! How each shell is told to set and to unset variables, with quoting that no value gets out of.
+
+use bowline_base::Secret;
+use serde_json::{Map, Value};
+
+/// A shell, or a format that holds variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// sh, bash, zsh, dash, ksh.
+    Posix,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    PowerShell,
+    /// The command prompt of Windows.
+    Cmd,
+    /// A file of `NAME=value` lines, as docker and dotenv libraries read them.
+    Dotenv,
+    /// One JSON object; what is to be unset is null.
+    Json,
+}
+
+impl Shell {
+    /// Every name that [`Shell::named`] takes.
+    pub const NAMES: [&'static str; 8] = ["bash", "zsh", "sh", "fish", "powershell", "cmd", "dotenv", "json"];
+
+    /// The shell of that name, or at the end of that path: `/usr/bin/fish`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name.rsplit('/').next().unwrap_or_default() {
+            "bash" | "zsh" | "sh" | "dash" | "ksh" => Self::Posix,
+            "fish" => Self::Fish,
+            "powershell" | "pwsh" => Self::PowerShell,
+            "cmd" => Self::Cmd,
+            "dotenv" => Self::Dotenv,
+            "json" => Self::Json,
+            _ => return None,
+        })
+    }
+
+    pub(super) fn render(self, set: &[(&str, Secret)], unset: &[&str]) -> Secret {
+        if self == Self::Json {
+            return json(set, unset);
+        }
+        let mut text = String::new();
+        for name in unset {
+            text.push_str(&self.unset(name));
+        }
+        for (name, value) in set {
+            text.push_str(&self.set(name, value.expose()));
+        }
+        Secret::new(text)
+    }
+
+    fn set(self, name: &str, value: &str) -> String {
+        match self {
+            Self::Posix => format!("export {name}='{}'\n", value.replace('\'', r"'\''")),
+            Self::Fish => format!("set -gx {name} '{}'\n", value.replace('\\', r"\\").replace('\'', r"\'")),
+            Self::PowerShell => format!("$Env:{name} = '{}'\n", value.replace('\'', "''")),
+            Self::Cmd => format!("set \"{name}={}\"\n", cmd(value)),
+            Self::Dotenv => format!("{name}={}\n", dotenv(value)),
+            Self::Json => String::new(),
+        }
+    }
+
+    fn unset(self, name: &str) -> String {
+        match self {
+            Self::Posix => format!("unset {name}\n"),
+            Self::Fish => format!("set -e {name}\n"),
+            Self::PowerShell => format!("Remove-Item Env:{name} -ErrorAction SilentlyContinue\n"),
+            Self::Cmd => format!("set \"{name}=\"\n"),
+            Self::Dotenv | Self::Json => String::new(),
+        }
+    }
+}
+
+fn json(set: &[(&str, Secret)], unset: &[&str]) -> Secret {
+    let mut object = Map::new();
+    for (name, value) in set {
+        object.insert((*name).to_owned(), value.expose().into());
+    }
+    for name in unset {
+        object.insert((*name).to_owned(), Value::Null);
+    }
+    Secret::new(format!("{:#}\n", Value::Object(object)))
+}
+
+/// Inside `set "…"` only the percent sign is still looked at. A line break cannot be written, and no key has one.
+fn cmd(value: &str) -> String {
+    value.replace('%', "%%").replace(['\r', '\n'], " ")
+}
+
+/// docker takes a line as it stands, so nothing is quoted that need not be; libraries read double quotes alike.
+fn dotenv(value: &str) -> String {
+    let plain = value.chars().all(|c| c.is_ascii_alphanumeric() || "/+=_.:-".contains(c));
+    if plain {
+        return value.to_owned();
+    }
+    let escaped = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('`', r"\`");
+    format!("\"{}\"", escaped.replace('\n', r"\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::{
+        super::{
+            Variables,
+            tests::{at, credentials},
+        },
+        *,
+    };
+
+    fn text(shell: Shell) -> String {
+        Variables::of(&credentials(), Some("eu-central-1"), at()).unwrap().text(shell).expose().to_owned()
+    }
+
+    #[test]
+    fn posix_text_is_as_written_here() {
+        let expected = concat!(
+            "unset AWS_PROFILE\nunset AWS_DEFAULT_PROFILE\nunset AWS_SECURITY_TOKEN\n",
+            "export AWS_ACCESS_KEY_ID='ASIAEXAMPLE'\n",
+            "export AWS_SECRET_ACCESS_KEY='a'\\''b$c`d\"e\\f!g%h^i'\n",
+            "export AWS_SESSION_TOKEN='line one\nline two/+='\n",
+            "export AWS_CREDENTIAL_EXPIRATION='2027-01-15T09:00:00Z'\n",
+            "export AWS_ACCOUNT_ID='111122223333'\n",
+            "export AWS_REGION='eu-central-1'\nexport AWS_DEFAULT_REGION='eu-central-1'\n",
+        );
+        assert_eq!(text(Shell::Posix), expected);
+    }
+
+    #[test]
+    fn the_secret_line_of_every_other_shell_is_as_written_here() {
+        let secret_line = |shell| {
+            let text = text(shell);
+            text.lines().find(|line| line.contains("SECRET_ACCESS_KEY")).unwrap().to_owned()
+        };
+        assert_eq!(secret_line(Shell::Fish), r#"set -gx AWS_SECRET_ACCESS_KEY 'a\'b$c`d"e\\f!g%h^i'"#);
+        assert_eq!(secret_line(Shell::PowerShell), r#"$Env:AWS_SECRET_ACCESS_KEY = 'a''b$c`d"e\f!g%h^i'"#);
+        assert_eq!(secret_line(Shell::Cmd), r#"set "AWS_SECRET_ACCESS_KEY=a'b$c`d"e\f!g%%h^i""#);
+        assert_eq!(secret_line(Shell::Dotenv), r#"AWS_SECRET_ACCESS_KEY="a'b\$c\`d\"e\\f!g%h^i""#);
+        assert_eq!(secret_line(Shell::Json), r#"  "AWS_SECRET_ACCESS_KEY": "a'b$c`d\"e\\f!g%h^i","#);
+    }
+
+    #[test]
+    fn a_real_shell_reads_back_what_was_written() {
+        let script = format!("{}\nprintf '%s|%s' \"$AWS_SECRET_ACCESS_KEY\" \"$AWS_SESSION_TOKEN\"", text(Shell::Posix));
+        let mut shells = 0;
+        for shell in ["sh", "bash", "zsh", "ksh"] {
+            let Ok(said) = Command::new(shell).args(["-c", &script]).output() else { continue };
+            shells += 1;
+            assert_eq!(String::from_utf8(said.stdout).unwrap(), "a'b$c`d\"e\\f!g%h^i|line one\nline two/+=", "{shell}");
+        }
+        assert!(shells > 0, "there is always sh");
+    }
+
+    #[test]
+    fn what_was_set_is_taken_away_again() {
+        let text = Variables::removal().text(Shell::Posix);
+        assert_eq!(text.expose().lines().count(), 10);
+        assert!(text.expose().lines().all(|line| line.starts_with("unset AWS_")), "{}", text.expose());
+    }
+
+    #[test]
+    fn shells_are_known_by_name_and_by_path() {
+        assert_eq!(Shell::named("/usr/bin/zsh"), Some(Shell::Posix));
+        assert!(Shell::NAMES.iter().all(|name| Shell::named(name).is_some()));
+        assert_eq!(Shell::named("tcsh"), None);
+    }
+}

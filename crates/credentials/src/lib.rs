@@ -1,0 +1,26 @@
+//! Sources, broker, delivery: credentials from wherever a profile says, renewed before anyone notices, handed to any tool.
+//!
+//! Long-running: [`Broker`] keeps profiles and SSO sessions fresh and hands out identities; [`socket`] answers for it.
+//! One command: [`once`] does the same without a daemon, [`client`] asks a daemon without a runtime. [`login`] signs in
+//! and out; [`delivery`] writes credentials as other tools read them. This crate reads no environment and no clock,
+//! prints nothing and knows no TOML.
+
+pub mod broker;
+pub mod client;
+pub mod delivery;
+mod lease_file;
+pub mod lease_store;
+pub mod login;
+pub mod once;
+pub mod renewal;
+mod setup;
+pub mod socket;
+mod source;
+mod sso_note;
+mod sso_token;
+
+pub use broker::{Broker, Settings};
+pub use lease_store::LeaseStore;
+pub use setup::Setup;
+pub use source::{RECURSION_MARK, Resolved, Sources};
+pub use sso_token::{SsoTokens, session_name};

@@ -1,0 +1,158 @@
+//! The daemon's Unix socket, `/v1/…`: command lines ask here before they go to work themselves.
+//!
+//! Only processes of the daemon's own user are answered. A client with other AWS files or endpoints is told so (409),
+//! because the answer for its profile of the same name would be a wrong one.
+
+use std::{sync::Arc, time::Duration};
+
+use bowline_base::{Fault, Kind};
+use bowline_host::{Listener, Peer, ServerLimits, Tasks, server};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use serde_json::json;
+
+use crate::{Broker, delivery::process_json, lease_file::kind_name};
+
+/// Carries the client's [`crate::Setup::context`].
+pub const CONTEXT_HEADER: &str = "x-bowline-context";
+
+/// 64 KiB and a second for a request's head.
+const LIMITS: ServerLimits =
+    ServerLimits { head: Duration::from_secs(1), connections: 1024, head_bytes: 64 * 1024 };
+
+/// Answers on `listener` until shutdown.
+pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
+    let owner = rustix::process::geteuid().as_raw();
+    server::serve(tasks, "socket", listener, LIMITS, move |peer, request: Request<_>| {
+        let broker = broker.clone();
+        async move {
+            let (head, _body) = request.into_parts();
+            match admit(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
+                Ok(()) => answer(&broker, head.uri.path()).await,
+                Err(refusal) => refusal,
+            }
+        }
+    });
+}
+
+type Reply = Response<Full<Bytes>>;
+
+/// Whether this peer is answered at all.
+fn admit(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &str) -> Result<(), Reply> {
+    let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
+    if !ours {
+        let fault = Fault::new(Kind::Refused, "daemon", "this daemon answers its own user only");
+        return Err(fault_reply(StatusCode::FORBIDDEN, &fault));
+    }
+    if method != Method::GET {
+        let fault = Fault::new(Kind::Refused, "daemon", "only GET is known here");
+        return Err(fault_reply(StatusCode::METHOD_NOT_ALLOWED, &fault));
+    }
+    let told = headers.get(CONTEXT_HEADER).and_then(|value| value.to_str().ok());
+    if told.is_some_and(|told| told != context) {
+        let fault = Fault::new(Kind::Config, "daemon", "the daemon runs with other AWS files or endpoints");
+        return Err(fault_reply(StatusCode::CONFLICT, &fault));
+    }
+    Ok(())
+}
+
+async fn answer(broker: &Broker, path: &str) -> Reply {
+    if path == "/v1/status" {
+        let status = json!({ "version": env!("CARGO_PKG_VERSION"), "credentials": broker.status() });
+        return reply(StatusCode::OK, status.to_string());
+    }
+    let Some(profile) = path.strip_prefix("/v1/credentials/").and_then(decode) else {
+        // Without our error object: a client takes that for another version and goes alone.
+        return reply(StatusCode::NOT_FOUND, "{}".to_owned());
+    };
+    let credentials = match broker.ask(&profile).await {
+        Ok(credentials) => credentials,
+        Err(unavailable) => return refuse(&unavailable.0),
+    };
+    match process_json(&credentials, broker.sources().wire().now().wall) {
+        Ok(document) => reply(StatusCode::OK, document.expose().to_owned()),
+        Err(fault) => refuse(&fault),
+    }
+}
+
+fn refuse(fault: &Fault) -> Reply {
+    let status = StatusCode::from_u16(fault.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    fault_reply(status, fault)
+}
+
+fn fault_reply(status: StatusCode, fault: &Fault) -> Reply {
+    let error = json!({
+        "kind": kind_name(fault.kind),
+        "origin": fault.origin,
+        "message": fault.chain(),
+        "hint": fault.hint,
+    });
+    reply(status, json!({ "error": error }).to_string())
+}
+
+fn reply(status: StatusCode, body: String) -> Reply {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    headers.insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// One path segment with `%XX` undone; `None` for an empty one, a second segment or no UTF-8.
+fn decode(segment: &str) -> Option<String> {
+    if segment.is_empty() || segment.contains('/') {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes().iter();
+    while let Some(byte) = rest.next() {
+        if *byte == b'%' {
+            let digits = [*rest.next()?, *rest.next()?];
+            bytes.push((char::from(digits[0]).to_digit(16)? * 16 + char::from(digits[1]).to_digit(16)?).try_into().ok()?);
+        } else {
+            bytes.push(*byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    const OURS: Peer = Peer::Unix { uid: 7, pid: None };
+
+    fn status(peer: &Peer, method: &Method, context: Option<&str>) -> Option<u16> {
+        let mut headers = HeaderMap::new();
+        if let Some(context) = context {
+            headers.insert(CONTEXT_HEADER, HeaderValue::from_str(context).unwrap());
+        }
+        admit(peer, 7, method, &headers, "abc").err().map(|reply| reply.status().as_u16())
+    }
+
+    #[test]
+    fn only_the_daemon_s_own_user_is_answered() {
+        assert_eq!(status(&OURS, &Method::GET, Some("abc")), None);
+        assert_eq!(status(&Peer::Unix { uid: 0, pid: Some(1) }, &Method::GET, Some("abc")), Some(403));
+        assert_eq!(status(&Peer::Tcp(([127, 0, 0, 1], 1).into()), &Method::GET, Some("abc")), Some(403));
+    }
+
+    #[test]
+    fn another_context_is_told_so() {
+        assert_eq!(status(&OURS, &Method::GET, Some("other")), Some(409));
+        assert_eq!(status(&OURS, &Method::GET, None), None);
+        assert_eq!(status(&OURS, &Method::POST, Some("abc")), Some(405));
+    }
+
+    #[test]
+    fn a_profile_s_name_is_one_segment() {
+        assert_eq!(decode("a%20b%2F%C3%BC").as_deref(), Some("a b/ü"));
+        for bad in ["", "a/b", "%", "%4", "%zz", "%FF", "%+1"] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS and S3 on one loopback port.
+//!
+//! [`Cloud`] is the whole of it, decided without a socket or a clock: [`Cloud::handle`] takes the time and a request
+//! and gives a [`Reply`]. [`FakeAws`] puts a listener in front. Credentials that it issues really expire and are
+//! refused from that moment; refresh tokens rotate; every call is counted; faults are injected from the program or
+//! over `/_fake/…` on the same port. See `admin.rs` for that interface.
+//!
+//! It shares no codec with `bowline-aws`: requests are parsed, signatures verified and answers written here, so that
+//! a mistake in one is not hidden by the same mistake in the other. It knows nothing of the rest of Bowline.
+
+mod accounts;
+mod admin;
+mod buckets;
+mod call;
+mod chunked;
+mod cloud;
+mod counters;
+mod faults;
+mod json;
+mod keys;
+mod ledger;
+mod mint;
+mod oidc_state;
+mod operation;
+mod pages;
+mod reply;
+mod s3;
+mod s3_error;
+mod s3_list;
+mod s3_object;
+mod scenario;
+mod serve;
+mod settings;
+mod sigv4;
+mod sso_oidc;
+mod sso_portal;
+mod sts;
+mod xml;
+
+pub use accounts::Account;
+pub use buckets::{Bucket, WrongRegion};
+pub use cloud::{Cloud, SsoTokens};
+pub use counters::Counts;
+pub use faults::{Effect, Fault, FaultError};
+pub use reply::{Ending, Pass, Reply};
+pub use scenario::Scenario;
+pub use serve::FakeAws;
+pub use settings::{OmitRefresh, Settings, SettingsError};

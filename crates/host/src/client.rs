@@ -1,0 +1,202 @@
+//! The HTTP client: pooled HTTP/1.1 over TLS or, on loopback, plain; limits on every wait; proxies by the usual rules.
+//!
+//! It sends one request once. Retries, redirects and signatures belong to the caller.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bowline_base::{
+    BoxFuture, Fault, Now,
+    wire::{Body, Limits, Wire, WireError},
+};
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as HttpBody, Frame, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::{
+        legacy::{
+            Client,
+            connect::{HttpConnector, proxy::Tunnel},
+        },
+        proxy::matcher::Matcher,
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+
+type Direct = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Tunnelled = Client<HttpsConnector<Tunnel<HttpConnector>>, Full<Bytes>>;
+
+/// What the environment says about the way out, read by the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// `HTTPS_PROXY`: https requests go through it by CONNECT. Loopback never does.
+    pub https_proxy: Option<String>,
+    /// `NO_PROXY`: hosts that are reached directly.
+    pub no_proxy: Option<String>,
+    /// `AWS_CA_BUNDLE`, else `SSL_CERT_FILE`.
+    pub ca_bundle: Option<std::path::PathBuf>,
+}
+
+/// The real [`Wire`]: sockets, TLS, the machine's clocks and its random numbers.
+#[derive(Debug)]
+pub struct HttpWire {
+    direct: Direct,
+    tunnelled: Option<(Matcher, Tunnelled)>,
+}
+
+impl HttpWire {
+    /// A client for the way out that `outside` describes. Needs a tokio runtime when it is used, not before.
+    ///
+    /// # Errors
+    /// A fault of kind `Config` for an unreadable CA bundle or a proxy that is no URL.
+    pub fn new(outside: &Outside) -> Result<Self, Fault> {
+        let tls = crate::tls::client_config(outside.ca_bundle.as_deref())?;
+        let tunnelled = outside.https_proxy.as_deref().map(|proxy| tunnelled(proxy, outside, &tls)).transpose()?;
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp());
+        Ok(Self { direct: pool().build(connector), tunnelled })
+    }
+
+    async fn exchange(&self, request: Request<Bytes>, limits: Limits) -> Result<Response<Body>, WireError> {
+        let host = host_of(request.uri());
+        let request = request.map(Full::new);
+        let answer = match &self.tunnelled {
+            Some((matcher, client)) if goes_through(matcher, request.uri()) => client.request(request),
+            _ => self.direct.request(request),
+        };
+        match tokio::time::timeout(limits.head, answer).await {
+            Ok(Ok(response)) => Ok(response.map(|body| timed_body(body, host, limits.idle))),
+            Ok(Err(cause)) if cause.is_connect() => Err(WireError::Connect { host, cause: cause.into() }),
+            Ok(Err(cause)) => Err(WireError::Broken { host, cause: cause.into() }),
+            Err(_elapsed) => Err(WireError::TimedOut { host, limit: limits.head }),
+        }
+    }
+}
+
+impl Wire for HttpWire {
+    fn now(&self) -> Now {
+        crate::clock::now()
+    }
+
+    fn entropy(&self) -> u64 {
+        random_u64()
+    }
+
+    fn send(&self, request: Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<Response<Body>, WireError>> {
+        Box::pin(self.exchange(request, limits))
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(crate::clock::sleep_until(crate::clock::now().boot + time))
+    }
+}
+
+/// A random number from the system; for jitter and names.
+#[must_use]
+pub fn random_u64() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| crate::clock::now().boot.as_nanos() as u64)
+}
+
+/// `N` random bytes from the system, good enough for secrets.
+///
+/// # Errors
+/// The system has no randomness to give.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|cause| {
+        Fault::new(bowline_base::Kind::Bug, "random", "the system gives no random numbers").cause(cause.to_string())
+    })?;
+    Ok(bytes)
+}
+
+fn pool() -> hyper_util::client::legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(20)).retry_canceled_requests(true);
+    builder
+}
+
+fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(Duration::from_secs(5)));
+    tcp
+}
+
+fn tunnelled(proxy: &str, outside: &Outside, tls: &rustls::ClientConfig) -> Result<(Matcher, Tunnelled), Fault> {
+    let no = outside.no_proxy.clone().unwrap_or_default();
+    let matcher = Matcher::builder().https(proxy).no(no).build();
+    let probe = Uri::from_static("https://aws.amazon.com");
+    let intercept = matcher.intercept(&probe).map(|found| (found.uri().clone(), found.basic_auth().cloned()));
+    let proxy_uri =
+        intercept.as_ref().map_or_else(|| proxy.parse().ok(), |(uri, _)| Some(uri.clone())).ok_or_else(|| {
+            Fault::new(bowline_base::Kind::Config, "proxy", "HTTPS_PROXY is not a URL")
+                .hint("write it as http://host:port")
+        })?;
+    let mut tunnel = Tunnel::new(proxy_uri, tcp());
+    if let Some((_, Some(credentials))) = intercept {
+        tunnel = tunnel.with_auth(credentials);
+    }
+    let connector =
+        HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_only().enable_http1().wrap_connector(tunnel);
+    Ok((matcher, pool().build(connector)))
+}
+
+fn goes_through(matcher: &Matcher, uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https") && !is_loopback(uri) && matcher.intercept(uri).is_some()
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn host_of(uri: &Uri) -> String {
+    uri.authority().map_or_else(|| uri.to_string(), ToString::to_string)
+}
+
+fn timed_body(inner: Incoming, host: String, idle: Duration) -> Body {
+    TimedBody { inner, host, idle, alarm: Box::pin(tokio::time::sleep(idle)) }.boxed_unsync()
+}
+
+/// A body whose chunks may not be further apart than `idle`.
+struct TimedBody {
+    inner: Incoming,
+    host: String,
+    idle: Duration,
+    alarm: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl HttpBody for TimedBody {
+    type Data = Bytes;
+    type Error = WireError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
+            let next_alarm = tokio::time::Instant::now() + self.idle;
+            self.alarm.as_mut().reset(next_alarm);
+            return Poll::Ready(frame.map(|frame| {
+                frame.map_err(|cause| WireError::Broken { host: self.host.clone(), cause: cause.into() })
+            }));
+        }
+        match self.alarm.as_mut().poll(cx) {
+            Poll::Ready(()) => {
+                Poll::Ready(Some(Err(WireError::TimedOut { host: self.host.clone(), limit: self.idle })))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.inner.size_hint()
+    }
+}

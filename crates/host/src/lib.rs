@@ -1,0 +1,22 @@
+//! The async shell, once: everything that touches a socket, a clock, a task or the file system's events.
+//!
+//! Feature crates decide; this crate acts for them. It knows no AWS, no TOML and no command line, and it never
+//! decides when to renew, what to delete or what to answer.
+
+pub mod client;
+pub mod clock;
+pub mod job;
+pub mod listen;
+pub mod metrics;
+pub mod notice;
+pub mod process;
+pub mod server;
+pub mod tasks;
+pub mod tls;
+pub mod watch;
+
+pub use client::HttpWire;
+pub use job::{Check, Ctx, Job, Verdict};
+pub use listen::{Address, Listener, Listeners};
+pub use server::{Peer, ServerLimits};
+pub use tasks::Tasks;

@@ -1,0 +1,162 @@
+//! Listening sockets that outlive the jobs behind them: a reload that keeps an address never closes it.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs, io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bowline_base::{Fault, Kind};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// An IP address and a port; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A path; made 0600 in a directory made 0700.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A Unix socket, removed from the file system when dropped.
+    Unix(UnixListener, PathBuf),
+}
+
+/// An accepted connection, before HTTP.
+#[derive(Debug)]
+pub enum Connection {
+    /// From a TCP peer.
+    Tcp(TcpStream, SocketAddr),
+    /// From a process on this machine.
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Binds `address`. A Unix socket left behind by a dead process is replaced, a live one is not.
+    ///
+    /// # Errors
+    /// A fault of kind `Config` that names the address, with what to do.
+    pub async fn bind(address: &Address) -> Result<Self, Fault> {
+        let bound = match address {
+            Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
+            Address::Unix(path) => bind_unix(path).await,
+        };
+        bound.map_err(|cause| cannot_listen(address, cause))
+    }
+
+    /// The TCP address really bound, with the port that the system chose.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Connection::Tcp(stream, peer))
+            }
+            Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            fs::remove_file(path).ok();
+        }
+    }
+}
+
+/// Every listening socket of the process, by the address that was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Listeners(Arc<Mutex<BTreeMap<Address, Arc<Listener>>>>);
+
+impl Listeners {
+    /// The socket for `address`: the open one, or a new one.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn listen(&self, address: &Address) -> Result<Arc<Listener>, Fault> {
+        if let Some(open) = self.open(address) {
+            return Ok(open);
+        }
+        let listener = Arc::new(Listener::bind(address).await?);
+        self.lock().insert(address.clone(), Arc::clone(&listener));
+        Ok(listener)
+    }
+
+    /// Forgets every socket whose address is not in `wanted`; each closes when its job lets go of it.
+    pub fn retain(&self, wanted: &[Address]) {
+        self.lock().retain(|address, _| wanted.contains(address));
+    }
+
+    fn open(&self, address: &Address) -> Option<Arc<Listener>> {
+        self.lock().get(address).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Address, Arc<Listener>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn bind_unix(path: &Path) -> io::Result<Listener> {
+    if let Some(directory) = path.parent() {
+        bowline_base::atomic::private_directory(directory)?;
+    }
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"));
+    }
+    fs::remove_file(path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(Listener::Unix(listener, path.to_path_buf()))
+}
+
+fn cannot_listen(address: &Address, cause: io::Error) -> Fault {
+    let hint = match cause.kind() {
+        io::ErrorKind::AddrInUse => "another process has it: stop that one, or choose another address",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023, or a directory of your own",
+        _ => "choose another address",
+    };
+    Fault::new(Kind::Config, address.to_string(), format!("cannot listen on `{address}`")).hint(hint).cause(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let address = Address::Unix(home.path().join("run/sock"));
+        let listeners = Listeners::default();
+        let first = listeners.listen(&address).await.unwrap();
+        assert!(Listener::bind(&address).await.unwrap_err().chain().contains("another process"));
+        assert!(Arc::ptr_eq(&first, &listeners.listen(&address).await.unwrap()));
+        std::mem::forget(first);
+        listeners.retain(&[]);
+    }
+}

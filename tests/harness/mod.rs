@@ -1,0 +1,24 @@
+//! What every story needs: a world of its own, the program started in it, clients, and patience without sleeping.
+
+mod http;
+mod processes;
+mod python;
+mod s3s;
+mod wait;
+mod world;
+
+pub(crate) use http::{Client, fetch};
+pub(crate) use processes::{Finished, Running, run, start};
+pub(crate) use python::{Python, python};
+pub(crate) use s3s::S3sFs;
+pub(crate) use wait::{Raise, elapsed, free_address, pause, until};
+pub(crate) use world::{Daemon, World, is_private};
+
+/// Ends the test early, visibly: `cargo xtask test` counts these lines.
+macro_rules! skip {
+    ($($why:tt)*) => {{
+        eprintln!("skipped: {}", format_args!($($why)*));
+        return;
+    }};
+}
+pub(crate) use skip;

@@ -1,0 +1,34 @@
+//! The virtual environment that `cargo xtask test` sets up: boto3, the AWS CLI, moto.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::World;
+
+/// The environment's folder.
+pub(crate) struct Python(PathBuf);
+
+/// The environment; `None` where it was not set up.
+pub(crate) fn python() -> Option<Python> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?.join("py");
+    // The stamp is written last: a half-made environment counts as none.
+    folder.join("requirements.txt").exists().then_some(Python(folder))
+}
+
+impl Python {
+    /// `tests/python/NAME` with the environment of `world`.
+    pub(crate) fn script(&self, world: &World, name: &str) -> Command {
+        let mut command = world.foreign(self.0.join("bin/python"));
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python").join(name));
+        command
+    }
+
+    /// `python -m NAME` with the environment of `world`.
+    pub(crate) fn module(&self, world: &World, name: &str) -> Command {
+        let mut command = world.foreign(self.0.join("bin/python"));
+        command.args(["-m", name]);
+        command
+    }
+}

@@ -1,0 +1,20 @@
+//! End to end: the real binary against real clients, and against the fake AWS misbehaving.
+//!
+//! Each module is one story of TESTING.md. Nothing here looks inside the program: it starts it, talks to it as its
+//! users do, and believes only what the clients and the fake's own counters say.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic with its place is the best message")]
+
+mod clients;
+mod commands;
+mod crashes;
+mod demo;
+mod exposure;
+mod harness;
+mod load;
+mod maven;
+mod oracle;
+mod peers;
+mod reload;
+mod surroundings;
+mod upstream;

@@ -1,0 +1,65 @@
+//! SIGHUP and SIGTERM: a bad file changes nothing, a good one only what it names, and the end is quick and clean.
+
+use std::time::Duration;
+
+use bowline_fakeaws::{Bucket, Effect, Fault};
+use bowline_host::clock;
+use rustix::process::Signal;
+
+use crate::harness::{World, fetch, free_address, until};
+
+fn world(name: &str) -> World {
+    let world = World::new(name, |_| {});
+    world.cloud().add_bucket("maven", Bucket::memory("us-east-1"));
+    world.cloud().put_object(clock::now(), "maven", "a.jar", "one");
+    world.sign_in();
+    world
+}
+
+#[test]
+fn a_bad_file_keeps_the_old_one_and_a_good_one_takes_effect() {
+    let world = world("reload");
+    let daemon = world.daemon("[[artifacts.repository]]\nfrom = \"s3://maven\"\n");
+    let good = std::fs::read_to_string(&daemon.config).unwrap();
+    world.write("bowline.toml", &good.replace("[artifacts]", "[artefacts]"));
+    daemon.process.signal(Signal::HUP);
+    until(Duration::from_secs(5), "the mistake is told", || daemon.process.stderr().contains("artefacts"));
+    assert_eq!(fetch(daemon.artifacts, "/a.jar").unwrap().status, 200);
+
+    let elsewhere = free_address();
+    world.write("bowline.toml", &good.replace(&daemon.artifacts.to_string(), &elsewhere.to_string()));
+    daemon.process.signal(Signal::HUP);
+    until(Duration::from_secs(5), "the new address serves", || {
+        fetch(elsewhere, "/a.jar").is_ok_and(|answer| answer.status == 200)
+    });
+    until(Duration::from_secs(5), "the old address is closed", || fetch(daemon.artifacts, "/a.jar").is_err());
+}
+
+#[test]
+fn the_end_waits_for_answers_under_way_and_for_nothing_else() {
+    let world = world("drain");
+    let daemon = world.daemon("[[artifacts.repository]]\nfrom = \"s3://maven\"\n");
+    world.cloud().fault(Fault::new("s3.GetObject", Effect::Latency(Duration::from_millis(1500))));
+    let address = daemon.artifacts;
+    let slow = std::thread::spawn(move || fetch(address, "/a.jar"));
+    until(Duration::from_secs(5), "S3 was asked", || world.cloud().counts().sum("s3.GetObject") > 0);
+    let (end, took) = daemon.stop();
+    assert_eq!(end.code, Some(0), "{}", end.stderr);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let answer = slow.join().unwrap().unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "one"));
+}
+
+#[test]
+fn an_upstream_that_hangs_does_not_hold_up_the_end() {
+    let world = world("drain-hang");
+    let daemon = world.daemon("[[artifacts.repository]]\nfrom = \"s3://maven\"\n");
+    world.cloud().fault(Fault::new("s3.GetObject", Effect::Hang));
+    let address = daemon.artifacts;
+    let hanging = std::thread::spawn(move || fetch(address, "/a.jar"));
+    until(Duration::from_secs(5), "S3 was asked", || world.cloud().counts().sum("s3.GetObject") > 0);
+    let (end, took) = daemon.stop();
+    assert_eq!(end.code, Some(0), "{}", end.stderr);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    drop(hanging.join());
+}

@@ -1,0 +1,89 @@
+//! Small rules: how long a file may be, that nothing unfinished is left, that links lead somewhere.
+
+#![cfg(test)]
+
+use std::path::Path;
+
+use crate::{
+    house::sources::{Source, sources},
+    place,
+};
+
+const LONGEST: usize = 500;
+
+/// Files that may be longer, each with its reason.
+const LONG: [(&str, &str); 0] = [];
+
+/// Written in two parts, so that this file is not its own finding.
+const UNFINISHED: [&str; 5] = [
+    concat!("TO", "DO"),
+    concat!("FIX", "ME"),
+    concat!("X", "XX:"),
+    concat!("to", "do!("),
+    concat!("unimpl", "emented!("),
+];
+
+fn too_long(sources: &[Source]) -> Vec<String> {
+    let long = sources.iter().map(|source| (source, source.text.lines().count()));
+    let long = long.filter(|(source, lines)| *lines > LONGEST && !LONG.iter().any(|(path, _)| *path == source.path));
+    long.map(|(source, lines)| format!("{}: {lines} lines, at most {LONGEST}", source.path)).collect()
+}
+
+fn unfinished(sources: &[Source]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources {
+        for (number, line) in source.text.lines().enumerate() {
+            if UNFINISHED.iter().any(|mark| line.contains(mark)) {
+                found.push(format!("{}:{}: {}", source.path, number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+/// Relative links of Markdown files that lead to nothing; anchors and web addresses are not looked at.
+fn dead_links(source: &Source, exists: impl Fn(&Path) -> bool) -> Vec<String> {
+    let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
+    let targets = source.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
+    let relative =
+        targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"));
+    relative.filter(|target| !exists(&folder.join(target))).map(|target| format!("{}: {target}", source.path)).collect()
+}
+
+#[test]
+fn no_file_is_too_long_to_read_at_a_sitting() {
+    assert_eq!(too_long(&sources(&[".rs", ".py"])), Vec::<String>::new());
+    let long = Source { path: "a.rs".into(), text: "x\n".repeat(501) };
+    assert_eq!(too_long(&[long]), ["a.rs: 501 lines, at most 500"]);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    assert_eq!(unfinished(&sources(&[".rs", ".py", ".toml", ".md", ".sh"])), Vec::<String>::new());
+    let planted = Source { path: "a.rs".into(), text: format!("fn a() {{\n    // {} later\n}}\n", UNFINISHED[0]) };
+    assert_eq!(unfinished(&[planted]).len(), 1);
+}
+
+#[test]
+fn every_rust_file_says_first_what_it_is_for() {
+    let without = sources(&[".rs"]).into_iter().filter(|source| !source.text.starts_with("//!"));
+    assert_eq!(without.map(|source| source.path).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+/// Other systems differ in `host` alone.
+#[test]
+fn only_host_asks_which_system_it_runs_on() {
+    let asks = concat!("cfg(target", "_os");
+    let found = sources(&[".rs"]).into_iter().filter(|source| source.text.contains(asks));
+    let found: Vec<String> = found.map(|source| source.path).filter(|path| !path.starts_with("crates/host/")).collect();
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn links_between_our_pages_lead_somewhere() {
+    let exists = |path: &Path| place::root().join(path).exists();
+    let dead: Vec<String> = sources(&[".md"]).iter().flat_map(|source| dead_links(source, exists)).collect();
+    assert_eq!(dead, Vec::<String>::new());
+    let page = Source { path: "docs/a.md".into(), text: "[b](b.md#x) [c](https://c) [d](#d) [e](../e.md)".into() };
+    assert_eq!(dead_links(&page, |path| path == Path::new("docs/b.md")), ["docs/a.md: ../e.md"]);
+}

@@ -1,0 +1,100 @@
+//! Sets up what a clean machine lacks for the tests, while the compiler is busy: Python packages and Maven's plugins.
+//!
+//! What cannot be had is said here and skipped by the tests that need it; it is never a failure.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{Command, Stdio},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use crate::{
+    place,
+    process::{capture, command},
+};
+
+/// What must be there, and the Debian package that brings it.
+const DEBIAN: [(&str, &str); 7] = [
+    ("/usr/bin/mvn", "maven"),
+    ("/usr/bin/javac", "openjdk-17-jdk-headless"),
+    ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
+    ("/usr/share/maven-repo/org/apache/maven/plugins/maven-compiler-plugin", "libmaven-compiler-plugin-java"),
+    ("/usr/share/maven-repo/org/apache/maven/plugins/maven-surefire-plugin", "libsurefire-java"),
+    ("/usr/share/maven-repo/org/apache/maven/plugins/maven-jar-plugin", "libmaven-jar-plugin-java"),
+    ("/usr/bin/openssl", "openssl"),
+];
+
+/// Work that goes on beside the compiler.
+pub(crate) struct Setup {
+    parts: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
+    start: Instant,
+}
+
+impl Setup {
+    /// Begins to fetch what is missing.
+    pub(crate) fn start() -> Self {
+        let parts = vec![("python packages", thread::spawn(python)), ("debian packages", thread::spawn(debian))];
+        Self { parts, start: Instant::now() }
+    }
+
+    /// When the run began.
+    pub(crate) fn begun(&self) -> Instant {
+        self.start
+    }
+
+    /// Waits for it, and says what could not be had.
+    pub(crate) fn finish(self) {
+        for (name, part) in self.parts {
+            match part.join() {
+                Ok(Ok(())) => {
+                    eprintln!("── {name}: there ({:.1} s after the start)", self.start.elapsed().as_secs_f64());
+                }
+                Ok(Err(why)) => eprintln!("warning: {name}: {why}; the tests that need them will be skipped"),
+                Err(_) => eprintln!("warning: {name}: the set-up panicked; the tests that need them will be skipped"),
+            }
+        }
+    }
+}
+
+/// A virtual environment by `tests/requirements.txt`, made anew whenever that file changes.
+fn python() -> Result<(), String> {
+    let wanted_path = place::root().join("tests/requirements.txt");
+    let wanted = fs::read_to_string(&wanted_path).map_err(|error| format!("`{}`: {error}", wanted_path.display()))?;
+    let (folder, stamp) = (place::python(), place::python().join("requirements.txt"));
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        return Ok(());
+    }
+    fs::remove_dir_all(&folder).ok();
+    capture(command("python3", &["-m", "venv"]).arg(&folder))?;
+    let quiet = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"];
+    capture(command(folder.join("bin/pip"), &quiet).arg("--requirement").arg(&wanted_path))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("`{}`: {error}", stamp.display()))
+}
+
+/// Installs the missing packages, where we may.
+fn debian() -> Result<(), String> {
+    let missing: Vec<&str> =
+        DEBIAN.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+    if capture(&mut command("id", &["-u"]))?.trim() != "0" {
+        return Err(format!("missing; as root: {install}"));
+    }
+    apt(&["update"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], &missing[..]].concat())
+        .map_err(|why| format!("{why}; try: {install}"))
+}
+
+fn apt(arguments: &[&str]) -> Result<(), String> {
+    let log = place::target().join(format!("apt-{}.log", arguments[0]));
+    let output = File::create(&log).map_err(|error| error.to_string())?;
+    let errors = output.try_clone().map_err(|error| error.to_string())?;
+    let mut apt: Command = command("apt-get", arguments);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::from(output)).stderr(Stdio::from(errors));
+    let status = apt.status().map_err(|error| format!("`apt-get`: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("`apt-get {}` failed: see `{}`", arguments[0], log.display())) }
+}
