@@ -97,12 +97,17 @@ fn a_clock_ten_minutes_off_either_way_does_no_harm() {
 }
 
 #[test]
-fn a_bucket_in_another_region_is_found() {
+fn a_bucket_in_another_region_is_told_and_served_once_the_region_is_set() {
+    const REPOSITORY: &str = "[[artifacts.repository]]\nfrom = \"s3://maven\"\n";
     let world = World::new("region", |_| {});
     world.cloud().add_bucket("maven", Bucket::memory("eu-west-1"));
     world.cloud().put_object(clock::now(), "maven", "a.jar", "one");
     world.sign_in();
-    let daemon = world.daemon("[[artifacts.repository]]\nfrom = \"s3://maven\"\n");
+    let daemon = world.daemon(REPOSITORY);
+    let answer = fetch(daemon.artifacts, "/a.jar").unwrap();
+    assert!(answer.status != 404 && answer.text().contains("eu-west-1"), "{}: {}", answer.status, answer.text());
+    drop(daemon);
+    let daemon = world.daemon(&format!("region = \"eu-west-1\"\n{REPOSITORY}"));
     let answer = fetch(daemon.artifacts, "/a.jar").unwrap();
     assert_eq!((answer.status, answer.text().as_str()), (200, "one"));
 }

@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use bowline_fakeaws::{Bucket, Effect, Fault};
+use bowline_fakeaws::{Bucket, Effect, Fault, Settings};
 use bowline_host::clock;
 
-use crate::harness::{Daemon, World, fetch, until};
+use crate::harness::{Daemon, World, fetch, pause, until};
 
 fn world(name: &str) -> (World, Daemon) {
-    let world = World::new(name, |_| {});
+    world_with(name, |_| {})
+}
+
+fn world_with(name: &str, change: impl FnOnce(&mut Settings)) -> (World, Daemon) {
+    let world = World::new(name, change);
     world.cloud().add_bucket("maven", Bucket::memory("us-east-1"));
     for key in 0..20 {
         world.cloud().put_object(clock::now(), "maven", &format!("{key}.jar"), vec![b'x'; 5000]);
@@ -53,21 +57,36 @@ fn a_broken_upstream_is_never_a_404_and_never_half_a_file() {
 
 #[test]
 fn a_session_that_an_administrator_ends_is_told_and_what_is_cached_goes_on() {
-    let (world, daemon) = world("ended");
+    let (world, daemon) = world_with("ended", |settings| settings.role_lifetime = Duration::from_secs(3));
     assert_eq!(fetch(daemon.artifacts, "/0.jar").unwrap().status, 200);
     world.cloud().end_sessions();
     world.cloud().expire_access_tokens(clock::now());
-    world.cloud().expire_keys(clock::now());
-    let cold = fetch(daemon.artifacts, "/1.jar").unwrap();
-    assert!((500..=504).contains(&cold.status), "{}", cold.status);
+    until(Duration::from_secs(6), "status asks for a login and says how", || {
+        let status = world.run(&["status"]);
+        status.code == Some(5) && format!("{}{}", status.stdout, status.stderr).contains("bowline login")
+    });
+    let mut cold = 3..20;
+    until(Duration::from_secs(5), "the last keys have ended", || {
+        pause(Duration::from_millis(200));
+        let path = format!("/{}.jar", cold.next().expect("they ended within 17 tries"));
+        fetch(daemon.artifacts, &path).is_ok_and(|answer| (500..=504).contains(&answer.status))
+    });
     assert_eq!(fetch(daemon.artifacts, "/0.jar").unwrap().status, 200);
-    let status = world.run(&["status"]);
-    assert_eq!(status.code, Some(5), "{}{}", status.stdout, status.stderr);
-    assert!(format!("{}{}", status.stdout, status.stderr).contains("bowline login"), "{}", status.stdout);
     // A login by any tool ends it, without a word to the daemon.
     world.sign_in();
     until(Duration::from_secs(5), "the new login was noticed", || {
         fetch(daemon.artifacts, "/2.jar").is_ok_and(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn keys_that_aws_refuses_before_their_written_end_are_replaced() {
+    let (world, daemon) = world_with("early-end", |settings| settings.role_lifetime = Duration::from_secs(20));
+    assert_eq!(fetch(daemon.artifacts, "/0.jar").unwrap().status, 200);
+    world.cloud().expire_keys(clock::now());
+    // Between two tries lies a tenth of the session's life, so that a service that refuses everything is not flooded.
+    until(Duration::from_secs(4), "new keys were fetched", || {
+        fetch(daemon.artifacts, "/1.jar").is_ok_and(|answer| answer.status == 200)
     });
 }
 

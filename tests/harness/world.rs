@@ -221,6 +221,7 @@ impl World {
     /// Starts the same daemon again, after its end.
     #[track_caller]
     pub(crate) fn restart(&self, daemon: &mut Daemon) {
+        until(Duration::from_secs(5), "the old process has ended", || !daemon.process.runs());
         daemon.process = self.start_daemon(&daemon.config);
         daemon.wait_until_ready();
     }

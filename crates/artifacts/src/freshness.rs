@@ -3,6 +3,8 @@
 //! Maven releases never change. `maven-metadata.xml`, SNAPSHOTs without a timestamp and whatever is not laid out like
 //! a Maven release may: they have a time to live. A checksum belongs to the class of the file that it is for, and is
 //! of the same generation: it is never newer or older than the copy of that file.
+//!
+//! There is no stale 404: that a key did not exist says nothing about now, and Maven would remember it for a day.
 
 use std::time::Duration;
 

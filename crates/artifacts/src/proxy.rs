@@ -180,7 +180,9 @@ impl Proxy {
         let Some(parent_key) = freshness::checksum_of(key) else { return own };
         let Some(parent) = self.settled_parent(source, parent_key).await else { return own };
         match freshness::decide_checksum(validated, parent.record.stored_at) {
-            Decision::Hit if !copy.is_some_and(|copy| fits(key, copy, &parent)) => {
+            Decision::Hit
+                if !copy.is_some_and(|copy| fits(key, copy, &parent)) && !source.standing().is_away(self.now()) =>
+            {
                 // Asked for between two uploads of a publisher, or garbage: both are looked at again.
                 let mut flight = self.fly(source, parent_key, Id::of(source.name(), parent_key), Errand::Fill);
                 tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok();

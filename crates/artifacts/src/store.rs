@@ -103,7 +103,11 @@ impl Store {
         let path = self.drafts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let mut draft = Draft { store: Arc::clone(self), id, path, file: None, offset: block.len() as u64, size };
         self.unlink(&evicted);
-        let opened = OpenOptions::new().read(true).write(true).create_new(true).mode(atomic::PRIVATE).open(&draft.path);
+        let opened = create(&draft.path).or_else(|error| match error.kind() {
+            // Another process over the same cache has swept our drafts away.
+            io::ErrorKind::NotFound => atomic::private_directory(&self.drafts).and_then(|()| create(&draft.path)),
+            _ => Err(error),
+        });
         let file = opened.and_then(|file| file.write_all_at(&block, 0).map(|()| file));
         draft.file = Some(Arc::new(self.noted(file)?));
         Ok(draft)
@@ -254,6 +258,10 @@ impl Drop for Draft {
     }
 }
 
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(atomic::PRIVATE).open(path)
+}
+
 /// `None`: not a whole copy of ours.
 fn read(file: File) -> io::Result<Option<Copy>> {
     let metadata = file.metadata()?;
@@ -353,6 +361,15 @@ mod tests {
         assert_eq!(fs::read_dir(&store.drafts).unwrap().count(), 0);
         draft(&store, "x", &[3; 1200]).keep(wall()).unwrap();
         assert_eq!(store.size(), (1712, 1));
+    }
+
+    #[test]
+    fn two_processes_over_one_cache_share_it() {
+        let home = tempfile::tempdir().unwrap();
+        let (first, second) = (store(home.path(), 1 << 20, 1), store(home.path(), 1 << 20, 2));
+        second.sweep().unwrap();
+        draft(&first, "k", b"bytes").keep(wall()).unwrap();
+        assert!(second.look(Id::of("o", "k")).is_some());
     }
 
     #[test]

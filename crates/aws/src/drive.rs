@@ -51,17 +51,18 @@ enum Outcome {
 
 async fn start(aws: &Aws, request: Request, identity: Option<&dyn Identity>) -> Result<Outcome, Error> {
     let (service, operation) = (request.service, request.operation);
+    let deadline = aws.wire.now().boot.saturating_add(aws.patience.total);
     let credentials = match (identity, &request.auth) {
         (Some(identity), Auth::Signed { .. }) => {
-            Some(identity.current().map_err(|why| Error::no_credentials(service, operation, why))?)
+            let held = race(identity.ready(), until(&*aws.wire, deadline)).await.unwrap_or_else(|| identity.current());
+            Some(held.map_err(|why| Error::no_credentials(service, operation, why))?)
         }
         (None, _) | (_, Auth::Unsigned) => None,
     };
     let host = request.base.host().to_owned();
     let now = aws.wire.now();
-    let total = aws.patience.total;
-    let mut call = Call::new(request, credentials, aws.drifts.of(&host), now, total);
-    let in_time = race(run(aws, &mut call, identity), until(&*aws.wire, now.boot.saturating_add(total))).await;
+    let mut call = Call::new(request, credentials, aws.drifts.of(&host), now, deadline.saturating_sub(now.boot));
+    let in_time = race(run(aws, &mut call, identity), until(&*aws.wire, deadline)).await;
     let outcome = in_time.unwrap_or_else(|| Err(call.out_of_time()));
     if let Some(seconds) = call.learnt() {
         tracing::warn!(host, seconds, "this machine's clock differs from AWS's");

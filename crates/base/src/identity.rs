@@ -23,6 +23,12 @@ pub trait Identity: Send + Sync {
     /// [`Unavailable`] when there is no usable set in memory.
     fn current(&self) -> Result<Arc<Credentials>, Unavailable>;
 
+    /// As [`Identity::current`], but with nothing in memory it waits for a fetch that is under way, and for nothing else:
+    /// the first requests after a start are answered late instead of refused. What has failed is refused at once.
+    fn ready(&self) -> BoxFuture<'_, Result<Arc<Credentials>, Unavailable>> {
+        Box::pin(async { self.current() })
+    }
+
     /// Asks for another set because AWS refused `rejected`. Returns at once if the set has already changed.
     fn renew<'a>(&'a self, rejected: &'a KeyId) -> BoxFuture<'a, Result<Arc<Credentials>, Unavailable>>;
 }

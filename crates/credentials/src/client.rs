@@ -142,7 +142,12 @@ mod tests {
 
     #[test]
     fn a_cut_off_or_strange_answer_means_go_alone() {
-        for text in ["", "SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}", "HTTP/1.1 200 OK\r\n\r\n{}"] {
+        for text in [
+            "",
+            "SSH-2.0-OpenSSH\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+            "HTTP/1.1 200 OK\r\n\r\n{}",
+        ] {
             assert!(matches!(answer(text), Err(GoAlone::Strange(_))), "{text}");
         }
         let not_found = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";

@@ -220,7 +220,9 @@ pub(crate) async fn wait_for(
         }
         if wire.now().boot.saturating_sub(start) > LONGEST_WAIT {
             let message = format!("another process has held the lock of {what} for 90 s");
-            return Err(Fault::new(Kind::Unreachable, "leases", message).hint("look for a stopped process: `fuser -v` on it"));
+            return Err(
+                Fault::new(Kind::Unreachable, "leases", message).hint("look for a stopped process: `fuser -v` on it")
+            );
         }
         wire.sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(40));

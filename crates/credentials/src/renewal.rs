@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_had_ended_before_it_came_has_no_life() {
         let mut late = lease("ASIA1", 1);
-        late.obtained_at = late.obtained_at + Duration::from_secs(600);
+        late.obtained_at += Duration::from_secs(600);
         assert_eq!(late.life(), Some(Duration::ZERO));
     }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use bowline_awsfiles::Locations;
 use bowline_aws::{Endpoints, Service};
+use bowline_awsfiles::Locations;
 use serde_json::json;
 
 use crate::lease_store::fingerprint;

@@ -18,8 +18,7 @@ use crate::{Broker, delivery::process_json, lease_file::kind_name};
 pub const CONTEXT_HEADER: &str = "x-bowline-context";
 
 /// 64 KiB and a second for a request's head.
-const LIMITS: ServerLimits =
-    ServerLimits { head: Duration::from_secs(1), connections: 1024, head_bytes: 64 * 1024 };
+const LIMITS: ServerLimits = ServerLimits { head: Duration::from_secs(1), connections: 1024, head_bytes: 64 * 1024 };
 
 /// Answers on `listener` until shutdown.
 pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
@@ -28,9 +27,9 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
         let broker = broker.clone();
         async move {
             let (head, _body) = request.into_parts();
-            match admit(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
-                Ok(()) => answer(&broker, head.uri.path()).await,
-                Err(refusal) => refusal,
+            match refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
+                None => answer(&broker, head.uri.path()).await,
+                Some(refusal) => refusal,
             }
         }
     });
@@ -38,23 +37,23 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
 
 type Reply = Response<Full<Bytes>>;
 
-/// Whether this peer is answered at all.
-fn admit(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &str) -> Result<(), Reply> {
+/// Why this peer is not answered; `None` when it is.
+fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &str) -> Option<Reply> {
     let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
     if !ours {
         let fault = Fault::new(Kind::Refused, "daemon", "this daemon answers its own user only");
-        return Err(fault_reply(StatusCode::FORBIDDEN, &fault));
+        return Some(fault_reply(StatusCode::FORBIDDEN, &fault));
     }
     if method != Method::GET {
         let fault = Fault::new(Kind::Refused, "daemon", "only GET is known here");
-        return Err(fault_reply(StatusCode::METHOD_NOT_ALLOWED, &fault));
+        return Some(fault_reply(StatusCode::METHOD_NOT_ALLOWED, &fault));
     }
     let told = headers.get(CONTEXT_HEADER).and_then(|value| value.to_str().ok());
     if told.is_some_and(|told| told != context) {
         let fault = Fault::new(Kind::Config, "daemon", "the daemon runs with other AWS files or endpoints");
-        return Err(fault_reply(StatusCode::CONFLICT, &fault));
+        return Some(fault_reply(StatusCode::CONFLICT, &fault));
     }
-    Ok(())
+    None
 }
 
 async fn answer(broker: &Broker, path: &str) -> Reply {
@@ -110,7 +109,9 @@ fn decode(segment: &str) -> Option<String> {
     while let Some(byte) = rest.next() {
         if *byte == b'%' {
             let digits = [*rest.next()?, *rest.next()?];
-            bytes.push((char::from(digits[0]).to_digit(16)? * 16 + char::from(digits[1]).to_digit(16)?).try_into().ok()?);
+            bytes.push(
+                (char::from(digits[0]).to_digit(16)? * 16 + char::from(digits[1]).to_digit(16)?).try_into().ok()?,
+            );
         } else {
             bytes.push(*byte);
         }
@@ -131,7 +132,7 @@ mod tests {
         if let Some(context) = context {
             headers.insert(CONTEXT_HEADER, HeaderValue::from_str(context).unwrap());
         }
-        admit(peer, 7, method, &headers, "abc").err().map(|reply| reply.status().as_u16())
+        refusal(peer, 7, method, &headers, "abc").map(|reply| reply.status().as_u16())
     }
 
     #[test]

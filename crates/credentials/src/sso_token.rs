@@ -177,8 +177,16 @@ impl SsoTokens {
         let note = self.0.notes.read(&login.key);
         let stored = self.0.read(login, &note).await;
         let now = self.0.wire.now();
-        if let Some(token) = stored.filter(|token| note.serves(login, token, not, now.wall) && !is_due(login, token, now)) {
-            return Ok(Found { token: Some(token), trouble: None });
+        if let Some(token) = stored {
+            let serves = note.serves(login, &token, not, now.wall);
+            if serves && !is_due(login, &token, now) {
+                return Ok(Found { token: Some(token), trouble: None });
+            }
+            // Nothing that the lock could change: 50 processes are told at once.
+            if let Some(why) = hopeless(login, &token, &note, now.wall) {
+                let trouble = Some(login_required(login, &why));
+                return Ok(Found { token: serves.then_some(token), trouble });
+            }
         }
         let (inner, aws, login, not) = (Arc::clone(&self.0), aws.clone(), login.clone(), not.cloned());
         let (answer, wait) = oneshot::channel();
@@ -228,13 +236,7 @@ impl Inner {
         }
     }
 
-    async fn refresh(
-        &self,
-        aws: &Aws,
-        login: &SsoLogin,
-        token: &SsoToken,
-        note: &mut Note,
-    ) -> Result<SsoToken, Fault> {
+    async fn refresh(&self, aws: &Aws, login: &SsoLogin, token: &SsoToken, note: &mut Note) -> Result<SsoToken, Fault> {
         let (Some(registration), Some(refresh_token)) = (&token.registration, &token.refresh_token) else {
             return Err(login_required(login, "its token cannot be renewed"));
         };
@@ -311,13 +313,13 @@ impl Inner {
     ) -> Result<SsoToken, Fault> {
         let now = self.wire.now();
         let refusal = Refusal::of(&error);
-        if let Some(won) = self.read(login, note).await.filter(|other| other.access_token != token.access_token) {
-            if won.usable_at(now.wall) {
-                debug!(session = session_name(login), "another tool has renewed the token in the meantime");
-                *note = Note::default();
-                self.note(login, note);
-                return Ok(won);
-            }
+        let stored = self.read(login, note).await;
+        let won = stored.filter(|other| other.access_token != token.access_token && other.usable_at(now.wall));
+        if let Some(won) = won {
+            debug!(session = session_name(login), "another tool has renewed the token in the meantime");
+            *note = Note::default();
+            self.note(login, note);
+            return Ok(won);
         }
         if error.kind() == Kind::Unreachable {
             if !error.is_ambiguous() {
@@ -345,7 +347,8 @@ impl Inner {
             Err(()) => None,
         };
         let fits = |mark: &String| replaced.as_ref().is_none_or(|replaced| replaced == mark);
-        let in_memory = self.remembered().get(&login.key).filter(|(mark, _)| fits(mark)).map(|(_, token)| token.clone());
+        let in_memory =
+            self.remembered().get(&login.key).filter(|(mark, _)| fits(mark)).map(|(_, token)| token.clone());
         let rescued = note.rescued.as_ref().filter(|mark| fits(mark));
         let rescued = rescued.and_then(|_| self.fallback.token(&login.key).ok().flatten());
         in_memory.or(rescued).or_else(|| in_cache.ok().flatten())
@@ -394,7 +397,11 @@ fn hopeless(login: &SsoLogin, token: &SsoToken, note: &Note, now: Timestamp) -> 
     let ended = || format!("its token ended at {}", utc(token.expires_at));
     let Some(refresh_token) = &token.refresh_token else {
         let legacy = matches!(login.key, SsoKey::Legacy(_));
-        let why = if legacy { "a profile without `sso_session` has none that can be renewed" } else { "it has no refresh token" };
+        let why = if legacy {
+            "a profile without `sso_session` has none that can be renewed"
+        } else {
+            "it has no refresh token"
+        };
         return Some(format!("{}, and {why}", ended()));
     };
     if !token.renewable_at(now) {
@@ -413,9 +420,13 @@ fn reason(refusal: Option<Refusal>, before: Option<&Attempt>, lost: bool) -> Str
             "a refresh of {} by process {} was cut off before its answer was saved, and the old refresh token is spent",
             attempt.at, attempt.process
         ),
-        (Some(Refusal::InvalidGrant), None) => "the session has ended, or another tool has spent the refresh token".to_owned(),
+        (Some(Refusal::InvalidGrant), None) => {
+            "the session has ended, or another tool has spent the refresh token".to_owned()
+        }
         (Some(Refusal::InvalidClient), _) => "the client registration has ended".to_owned(),
-        (Some(Refusal::InvalidRequest), _) => "the service does not know the request; is `sso_region` right?".to_owned(),
+        (Some(Refusal::InvalidRequest), _) => {
+            "the service does not know the request; is `sso_region` right?".to_owned()
+        }
         _ => "the service refused to renew its token".to_owned(),
     }
 }
@@ -427,5 +438,6 @@ pub(crate) fn login_required(login: &SsoLogin, why: &str) -> Fault {
         SsoKey::Session(name) => format!("run `bowline login {name}`"),
         SsoKey::Legacy(_) => "run `bowline login` with a profile of this start URL".to_owned(),
     };
-    Fault::new(Kind::LoginRequired, format!("sso-session `{name}`"), format!("`{name}` needs a login: {why}")).hint(command)
+    Fault::new(Kind::LoginRequired, format!("sso-session `{name}`"), format!("`{name}` needs a login: {why}"))
+        .hint(command)
 }

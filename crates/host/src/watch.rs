@@ -10,7 +10,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use notify::{RecursiveMode, Watcher as _};
+use notify::{
+    EventKind, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -30,8 +33,10 @@ pub fn directories(tasks: &Tasks, directories: Vec<PathBuf>) -> mpsc::Receiver<(
 
 async fn watch_loop(directories: Vec<PathBuf>, mut before: BTreeMap<PathBuf, Stamp>, changed: mpsc::Sender<()>) {
     let (event, mut events) = mpsc::channel(1);
-    let mut watcher = notify::recommended_watcher(move |_: notify::Result<notify::Event>| {
-        event.try_send(()).ok();
+    let mut watcher = notify::recommended_watcher(move |seen: notify::Result<notify::Event>| {
+        if seen.is_ok_and(|seen| is_change(seen.kind)) {
+            event.try_send(()).ok();
+        }
     })
     .ok();
     let mut watched = vec![false; directories.len()];
@@ -51,6 +56,14 @@ async fn watch_loop(directories: Vec<PathBuf>, mut before: BTreeMap<PathBuf, Sta
         if changed.is_closed() {
             return;
         }
+    }
+}
+
+/// Our own looking is an event too: waking for it would look again, for ever.
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
+        _ => true,
     }
 }
 

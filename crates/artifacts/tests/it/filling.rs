@@ -185,7 +185,9 @@ async fn a_file_larger_than_the_cache_is_served_through() {
 async fn a_disk_that_takes_nothing_is_served_past_and_told() {
     let world = World::new().await;
     world.upstream.put(KEY, noise(3000), "one");
+    // As root, permissions stop nobody: a file where the directory should be does.
     fs::remove_dir_all(world.cache().join("cache/tmp")).unwrap();
+    fs::File::create(world.cache().join("cache/tmp")).unwrap();
     let reply = world.get(JAR).await;
     assert!((reply.status, reply.cache()) == (200, "pass") && reply.body == noise(3000));
     let health = world.get("/healthz").await;

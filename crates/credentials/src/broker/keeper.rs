@@ -198,7 +198,10 @@ impl Keeper {
             match output {
                 Output::Fetch { name, not } => self.fetch(name, not),
                 Output::Became { name, health: Health::Failing(kind) } => {
-                    debug!(%name, kind = kind_name(kind), "is failing");
+                    let fault = self.slot(&name).snapshot().fault;
+                    let hint = fault.as_ref().and_then(|fault| fault.hint.clone()).unwrap_or_default();
+                    let reason = fault.map_or_else(String::new, |fault| fault.chain());
+                    warn!(%name, kind = kind_name(kind), reason, hint, "cannot be renewed");
                 }
                 Output::Became { name, health: _ } => info!(%name, "is fresh"),
             }
@@ -219,6 +222,9 @@ impl Keeper {
             Name::Profile(profile) => {
                 let resolved = self.sources.resolve(profile).map_err(|fault| (fault, None))?;
                 let session = resolved.login().map(|login| session_name(login).to_owned());
+                if let Some(kept) = self.kept(&resolved).filter(|_| not.is_none()) {
+                    return Ok(self.brought(&resolved, kept, None));
+                }
                 let credentials =
                     self.sources.credentials(&resolved, not).await.map_err(|fault| (fault, session.clone()))?;
                 Ok(self.brought(&resolved, credentials, session))
@@ -233,6 +239,12 @@ impl Keeper {
                 Ok(Brought { credentials: None, lease: lease_of(&login, &token), id: None, source })
             }
         }
+    }
+
+    /// What a former process left, due or not: a daemon that is restarted in an outage loses nothing.
+    fn kept(&self, resolved: &Resolved) -> Option<Credentials> {
+        let entry = self.sources.store().read(&self.sources.lease_id(resolved));
+        entry.usable(self.now()).cloned()
     }
 
     fn brought(&self, resolved: &Resolved, credentials: Credentials, session: Option<String>) -> Brought {
@@ -258,11 +270,14 @@ impl Keeper {
         let slot = self.slot(name);
         let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
         self.count(name, outcome);
+        if let Err((fault, Some(session))) = &brought {
+            self.announce_login(fault, session);
+        }
         let outputs = {
             let mut machine = self.machine();
             let input = match brought {
                 Ok(brought) => self.store(name, &slot, brought),
-                Err((fault, session)) => self.store_fault(name, &slot, fault, session),
+                Err((fault, _)) => Self::store_fault(name, &slot, fault),
             };
             machine.handle(self.now(), input);
             drain(&mut machine)
@@ -289,18 +304,20 @@ impl Keeper {
         Input::Obtained(name.clone(), lease)
     }
 
-    fn store_fault(&self, name: &Name, slot: &Slot, fault: Fault, session: Option<String>) -> Input {
-        warn!(%name, reason = %fault.chain(), hint = fault.hint.as_deref().unwrap_or_default(), "cannot be renewed");
-        if let (Some(notice), Some(session), Kind::LoginRequired) = (&self.notice, session, fault.kind) {
-            let hint = fault.hint.as_deref().unwrap_or_default();
-            notice.raise(&session, format!("{fault}\n{hint}"));
-        }
+    fn store_fault(name: &Name, slot: &Slot, fault: Fault) -> Input {
+        debug!(%name, reason = %fault.chain(), "a fetch failed");
         let (kind, retry) = (fault.kind, fault.retry);
         slot.0.send_modify(|snapshot| {
             snapshot.fault = Some(Arc::new(fault));
             snapshot.settled += 1;
         });
         Input::Failed(name.clone(), kind, retry)
+    }
+
+    fn announce_login(&self, fault: &Fault, session: &str) {
+        if let Some(notice) = self.notice.as_ref().filter(|_| fault.kind == Kind::LoginRequired) {
+            notice.raise(session, format!("{fault}\n{}", fault.hint.as_deref().unwrap_or_default()));
+        }
     }
 
     /// A profile that still gets credentials does not mean that its session can be renewed.
@@ -351,7 +368,8 @@ impl Keeper {
             let Ok(token) = self.sources.tokens().cache().token(&login.key) else { continue };
             let known = self.knows(&name);
             match token {
-                Some(token) if known || token.renewable_at(now) => {
+                // One that ran out is left alone until somebody asks: it may be of a job long gone.
+                Some(token) if known || (token.usable_at(now) && token.renewable_at(now)) => {
                     self.slot(&name);
                     self.tell(Input::Want(name));
                 }
@@ -373,7 +391,8 @@ impl Keeper {
             let held = slot.snapshot().id;
             if held.is_some_and(|held| held != self.sources.lease_id(&resolved)) {
                 info!(%name, "was rewritten; its credentials are fetched anew");
-                slot.0.send_modify(|snapshot| *snapshot = Snapshot { settled: snapshot.settled, ..Snapshot::default() });
+                slot.0
+                    .send_modify(|snapshot| *snapshot = Snapshot { settled: snapshot.settled, ..Snapshot::default() });
                 self.tell(Input::Replaced(name));
             }
         }
@@ -414,7 +433,9 @@ struct Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Some(name) = self.name.take() {
+        // At the end of the process there is nobody left to tell.
+        let ending = self.keeper.tasks.is_shutting_down() || tokio::runtime::Handle::try_current().is_err();
+        if let Some(name) = self.name.take().filter(|_| !ending) {
             let fault = Fault::new(Kind::Bug, "broker", format!("fetching {name} broke off"));
             self.keeper.settle(&name, Err((fault.retry(Retry::After(Duration::from_secs(60))), None)));
         }

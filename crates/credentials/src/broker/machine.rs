@@ -140,7 +140,10 @@ impl Machine {
     /// When (boot clock) to send a [`Input::Tick`] at the latest, and why.
     #[must_use]
     pub fn next_wake(&self) -> Option<(Duration, Reason)> {
-        self.entries.iter().filter_map(|(name, entry)| entry.wake(name, self.seen)).min_by_key(|(deadline, _)| *deadline)
+        self.entries
+            .iter()
+            .filter_map(|(name, entry)| entry.wake(name, self.seen))
+            .min_by_key(|(deadline, _)| *deadline)
     }
 
     /// How the last try went.
@@ -164,7 +167,9 @@ impl Machine {
 
     /// Everything known, in order, with when it is renewed or tried next (boot clock).
     pub fn names(&self) -> impl Iterator<Item = (&Name, Health, Option<Duration>)> {
-        self.entries.iter().map(|(name, entry)| (name, entry.health, entry.wake(name, self.seen).map(|(deadline, _)| deadline)))
+        self.entries
+            .iter()
+            .map(|(name, entry)| (name, entry.health, entry.wake(name, self.seen).map(|(deadline, _)| deadline)))
     }
 
     fn entry(&mut self, name: Name) -> &mut Entry {
@@ -234,6 +239,8 @@ struct Held {
     lease: Lease,
     due_boot: Option<Duration>,
     due_wall: Option<Timestamp>,
+    /// Between two tries: a tenth of the life, but no more than half of what was left when it came.
+    gap: Duration,
     rejected: bool,
 }
 
@@ -282,7 +289,9 @@ impl Entry {
             let ahead = due.duration_since(now.wall).try_into().unwrap_or(Duration::ZERO);
             now.boot + ahead
         });
-        self.held = Some(Held { lease, due_boot, due_wall, rejected: false });
+        let mut held = Held { lease, due_boot, due_wall, gap: Duration::ZERO, rejected: false };
+        held.gap = held.lease.least_gap().min(held.left(now) / 2).max(renewal::SHORTEST_GAP);
+        self.held = Some(held);
         self.asked_anew = false;
     }
 
@@ -340,16 +349,17 @@ impl Entry {
         if self.asked_anew {
             return Some((last + renewal::SHORTEST_GAP, false));
         }
-        held.due_boot.map(|due| (due.max(last + held.gap()), false))
+        held.due_boot.map(|due| (due.max(last + held.gap), false))
     }
 
     fn gap_is_over(&self, boot: Duration) -> bool {
         let Some((held, last)) = self.held.as_ref().zip(self.last_try) else { return true };
-        boot >= last + held.gap()
+        boot >= last + held.gap
     }
 
     fn is_wanted_at(&self, boot: Duration) -> bool {
-        let kept = self.held.as_ref().and_then(|held| held.lease.life()).map_or(KEPT_FOR, |life| KEPT_FOR.max(2 * life));
+        let kept =
+            self.held.as_ref().and_then(|held| held.lease.life()).map_or(KEPT_FOR, |life| KEPT_FOR.max(2 * life));
         self.standing || self.asked.is_some_and(|asked| boot <= asked + kept)
     }
 }
@@ -358,10 +368,6 @@ impl Held {
     fn left(&self, now: Now) -> Duration {
         let end = self.lease.expires_at.unwrap_or(Timestamp::MAX);
         end.duration_since(now.wall).try_into().unwrap_or(Duration::ZERO)
-    }
-
-    fn gap(&self) -> Duration {
-        self.lease.least_gap()
     }
 }
 

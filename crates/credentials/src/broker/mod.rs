@@ -139,6 +139,16 @@ impl Identity for BrokerIdentity {
         answer
     }
 
+    fn ready(&self) -> BoxFuture<'_, Result<Arc<Credentials>, Unavailable>> {
+        Box::pin(async move {
+            if let Ok(held) = self.slot.current(self.keeper.now()) {
+                return Ok(held);
+            }
+            self.keeper.tell_and_wait(&self.slot, &self.name, Input::Ask(self.name.clone())).await;
+            self.slot.current(self.keeper.now())
+        })
+    }
+
     fn renew<'a>(&'a self, rejected: &'a KeyId) -> BoxFuture<'a, Result<Arc<Credentials>, Unavailable>> {
         Box::pin(async move {
             if let Ok(held) = self.slot.current(self.keeper.now())

@@ -104,20 +104,24 @@ mod tests {
 
     #[test]
     fn a_child_sees_one_source_only() {
-        let parent = ["PATH", "AWS_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_REGION"]
-            .map(|name| (OsString::from(name), OsString::from("parent")));
+        let parent =
+            ["PATH", "AWS_PROFILE", "AWS_SECURITY_TOKEN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_REGION"]
+                .map(|name| (OsString::from(name), OsString::from("parent")));
         let child = child_environment(parent, &credentials(), Some("eu-central-1"), at()).unwrap();
         let names: Vec<&str> = child.keys().map(|name| name.to_str().unwrap()).collect();
-        assert_eq!(names, [
-            "AWS_ACCESS_KEY_ID",
-            "AWS_ACCOUNT_ID",
-            "AWS_CREDENTIAL_EXPIRATION",
-            "AWS_DEFAULT_REGION",
-            "AWS_REGION",
-            "AWS_SECRET_ACCESS_KEY",
-            "AWS_SESSION_TOKEN",
-            "PATH",
-        ]);
+        assert_eq!(
+            names,
+            [
+                "AWS_ACCESS_KEY_ID",
+                "AWS_ACCOUNT_ID",
+                "AWS_CREDENTIAL_EXPIRATION",
+                "AWS_DEFAULT_REGION",
+                "AWS_REGION",
+                "AWS_SECRET_ACCESS_KEY",
+                "AWS_SESSION_TOKEN",
+                "PATH",
+            ]
+        );
         assert_eq!(child[&OsString::from("AWS_REGION")], "eu-central-1");
     }
 

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_real_shell_reads_back_what_was_written() {
-        let script = format!("{}\nprintf '%s|%s' \"$AWS_SECRET_ACCESS_KEY\" \"$AWS_SESSION_TOKEN\"", text(Shell::Posix));
+        let script =
+            format!("{}\nprintf '%s|%s' \"$AWS_SECRET_ACCESS_KEY\" \"$AWS_SESSION_TOKEN\"", text(Shell::Posix));
         let mut shells = 0;
         for shell in ["sh", "bash", "zsh", "ksh"] {
             let Ok(said) = Command::new(shell).args(["-c", &script]).output() else { continue };

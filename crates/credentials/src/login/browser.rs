@@ -29,7 +29,8 @@ pub(super) async fn sign_in(
     tell: &mut (dyn FnMut(LoginEvent) + Send),
 ) -> Result<(Registration, Token), Fault> {
     let knows_us = |kept: &Registration| kept.grant_types.iter().any(|known| known == GRANT_TYPES[0]);
-    let registration = attempt.registration(knows_us, &GRANT_TYPES, &[REDIRECT]).await.map_err(|f| attempt.explain(f))?;
+    let registration =
+        attempt.registration(knows_us, &GRANT_TYPES, &[REDIRECT]).await.map_err(|f| attempt.explain(f))?;
     let proof = Proof::new()?;
     let listener = Listener::bind(&Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())).await?;
     let port = listener.local_addr().map_or(0, |address| address.port());

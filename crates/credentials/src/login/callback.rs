@@ -47,8 +47,12 @@ pub(super) fn judge(method: &Method, uri: &Uri, headers: &HeaderMap, port: u16, 
 /// The page that the browser shows at the end; the same for everybody, with nothing of the request in it.
 pub(super) fn page(verdict: &Verdict) -> (u16, &'static str) {
     match verdict {
-        Verdict::Code(_) => (200, "<!doctype html><title>Bowline</title><p>You are signed in. You may close this page.</p>"),
-        Verdict::Denied(_) => (200, "<!doctype html><title>Bowline</title><p>The sign-in was refused. The terminal says why.</p>"),
+        Verdict::Code(_) => {
+            (200, "<!doctype html><title>Bowline</title><p>You are signed in. You may close this page.</p>")
+        }
+        Verdict::Denied(_) => {
+            (200, "<!doctype html><title>Bowline</title><p>The sign-in was refused. The terminal says why.</p>")
+        }
         Verdict::Ignore(status) => (*status, "<!doctype html><title>Bowline</title><p>Nothing is here.</p>"),
     }
 }

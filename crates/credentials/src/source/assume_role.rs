@@ -34,12 +34,17 @@ pub(super) async fn credentials(
 /// A longer session would be refused; which of the two is wrong is told when it is planned, not by a refusal.
 fn clamped(role: &AssumeRole) -> Option<Duration> {
     let chained = match &role.from {
-        RoleSource::Profile { source, .. } => matches!(**source, Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_)),
+        RoleSource::Profile { source, .. } => {
+            matches!(**source, Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_))
+        }
         RoleSource::Named(_) => false,
     };
     let wanted = role.duration?;
     if chained && wanted > LONGEST_CHAINED {
-        info!(profile = role.profile, "`duration_seconds` is cut to an hour: AWS gives no more to a role assumed by a role");
+        info!(
+            profile = role.profile,
+            "`duration_seconds` is cut to an hour: AWS gives no more to a role assumed by a role"
+        );
         return Some(LONGEST_CHAINED);
     }
     Some(wanted)
@@ -63,9 +68,7 @@ struct Base<'a> {
 impl<'a> Base<'a> {
     async fn new(sources: &'a Sources, resolved: &'a Resolved, role: &'a AssumeRole) -> Result<Self, Fault> {
         let (source, first) = match &role.from {
-            RoleSource::Profile { source, .. } => {
-                (Some(&**source), sources.leased(resolved, source, None).await?)
-            }
+            RoleSource::Profile { source, .. } => (Some(&**source), sources.leased(resolved, source, None).await?),
             RoleSource::Named(CredentialSource::Environment) => (None, of_environment(sources, role)?),
             RoleSource::Named(CredentialSource::EcsContainer) => {
                 return Err(unsupported(&role.profile, "credential_source = EcsContainer"));
@@ -115,7 +118,8 @@ mod tests {
         }
     }
 
-    const TOP: &str = "[profile top]\nrole_arn = arn:aws:iam::111122223333:role/x\nsource_profile = base\nduration_seconds = 7200\n";
+    const TOP: &str =
+        "[profile top]\nrole_arn = arn:aws:iam::111122223333:role/x\nsource_profile = base\nduration_seconds = 7200\n";
 
     #[test]
     fn a_chained_session_is_cut_to_an_hour_and_a_first_one_is_not() {

@@ -11,7 +11,7 @@ mod sso;
 use std::{collections::BTreeMap, sync::Arc};
 
 use bowline_aws::{Aws, Endpoints, Region, Service};
-use bowline_awsfiles::{AssumeRole, Config, RoleSource, Source, SsoLogin};
+use bowline_awsfiles::{AssumeRole, Config, CredentialSource, RoleSource, Source, SsoLogin};
 use bowline_base::{BoxFuture, Credentials, Fault, KeyId, Kind, Retry, wire::Wire};
 use bowline_host::Tasks;
 use serde_json::json;
@@ -160,9 +160,11 @@ impl Sources {
             self.0.store.forget(&id)?;
             next = match source {
                 Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => Some(source),
-                Source::AssumeRole(_) | Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) => {
-                    None
-                }
+                Source::AssumeRole(_)
+                | Source::Static(_)
+                | Source::Process(_)
+                | Source::Sso(_)
+                | Source::WebIdentity(_) => None,
             };
         }
         Ok(forgotten)
@@ -187,6 +189,9 @@ impl Sources {
         Box::pin(async move {
             if let Source::Static(keys) = source {
                 return Ok(fixed::credentials(keys, self.0.wire.now().wall));
+            }
+            if let Source::Process(command) = source {
+                process::refuse_recursion(command, &self.0.setup.environment)?;
             }
             let id = self.lease_id_of(resolved, source);
             if let Some(fresh) = self.0.store.read(&id).fresh(self.0.wire.now(), not) {
@@ -222,6 +227,8 @@ impl Sources {
                 entry.credentials = Some(credentials.clone());
                 entry.failure = None;
             }
+            // Remembered with the session; the entry would say the same as before.
+            Err(fault) if fault.kind == Kind::LoginRequired && entry.failure.is_none() => return answer,
             Err(fault) => entry.note_failure(fault, self.0.wire.now()),
         }
         if let Err(fault) = self.0.store.write(id, &entry) {
@@ -253,8 +260,10 @@ impl Sources {
 
     fn lease_id_of(&self, resolved: &Resolved, source: &Source) -> LeaseId {
         let locations = &self.0.setup.locations;
+        let environment = needs_environment(source).then(|| self.0.setup.environment.get("AWS_ACCESS_KEY_ID"));
         let description = json!({
             "source": identify(source),
+            "environment": environment,
             "endpoints": redirections(&resolved.endpoints),
             "files": [&locations.config, &locations.credentials, &locations.sso_cache],
         });
@@ -296,6 +305,17 @@ fn describe(source: &Source) -> String {
         Source::Sso(role) => format!("sso {}/{}", role.account_id, role.role_name),
         Source::AssumeRole(role) => format!("role `{}`", role.role_arn),
         Source::WebIdentity(role) => format!("role `{}` by token file", role.role_arn),
+    }
+}
+
+/// Whether the chain begins with the keys of the environment, which differ from shell to shell.
+fn needs_environment(source: &Source) -> bool {
+    match source {
+        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => needs_environment(source),
+        Source::AssumeRole(AssumeRole { from: RoleSource::Named(named), .. }) => {
+            *named == CredentialSource::Environment
+        }
+        Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) => false,
     }
 }
 

@@ -24,19 +24,23 @@ const SECRETS: [&str; 7] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
 
+/// Looked at before anything is waited for: the process that asked us holds the lock of this entry.
+pub(super) fn refuse_recursion(command: &Process, environment: &BTreeMap<String, String>) -> Result<(), Fault> {
+    if !environment.contains_key(RECURSION_MARK) {
+        return Ok(());
+    }
+    let message = format!("`credential_process` at {} asks Bowline, which was asked by it", command.origin);
+    Err(Fault::new(Kind::Config, command.origin.to_string(), message)
+        .hint("point `credential_process` at a profile that does not lead back to itself"))
+}
+
 pub(super) async fn credentials(
     command: &Process,
     environment: &BTreeMap<String, String>,
     wire: &dyn Wire,
 ) -> Result<Credentials, Fault> {
     let program = command.argv.first().map_or("", String::as_str);
-    if environment.contains_key(RECURSION_MARK) {
-        let message = format!("`credential_process` at {} asks Bowline, which was asked by it", command.origin);
-        return Err(Fault::new(Kind::Config, command.origin.to_string(), message)
-            .hint("point `credential_process` at a profile that does not lead back to itself"));
-    }
-    let finished =
-        bowline_host::process::run(&command.argv, &for_child(environment), LIMIT, MOST_OUTPUT).await?;
+    let finished = bowline_host::process::run(&command.argv, &for_child(environment), LIMIT, MOST_OUTPUT).await?;
     if !finished.success {
         let how = finished.code.map_or_else(|| "was killed".to_owned(), |code| format!("exited with {code}"));
         let said: String = finished.stderr.chars().take(500).collect();

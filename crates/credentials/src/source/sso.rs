@@ -1,14 +1,24 @@
 //! A role of IAM Identity Center: the session's token, traded at the portal for the role's credentials.
 
 use bowline_aws::sso::{RoleOf, role_credentials};
-use bowline_awsfiles::SsoRole;
-use bowline_base::{Credentials, Fault};
+use bowline_awsfiles::{SsoKey, SsoRole};
+use bowline_base::{Credentials, Fault, Kind};
 
 use super::{Resolved, Sources, region};
 use crate::sso_token::session_name;
 
-/// A 401 may come hours before the token's written end, when somebody ended the session: one refresh, then a login.
 pub(super) async fn credentials(sources: &Sources, resolved: &Resolved, role: &SsoRole) -> Result<Credentials, Fault> {
+    fetch(sources, resolved, role).await.map_err(|fault| match &role.login.key {
+        // An old profile has no session whose name could be typed.
+        SsoKey::Legacy(_) if fault.kind == Kind::LoginRequired => {
+            fault.hint(format!("run `bowline login {}`", resolved.profile))
+        }
+        _ => fault,
+    })
+}
+
+/// A 401 may come hours before the token's written end, when somebody ended the session: one refresh, then a login.
+async fn fetch(sources: &Sources, resolved: &Resolved, role: &SsoRole) -> Result<Credentials, Fault> {
     let aws = sources.aws(&resolved.endpoints);
     let region = region(Some(&role.login.region))?;
     let wanted = RoleOf { account_id: role.account_id.clone(), role_name: role.role_name.clone() };
@@ -26,7 +36,7 @@ pub(super) async fn credentials(sources: &Sources, resolved: &Resolved, role: &S
 }
 
 fn explain(fault: Fault, role: &SsoRole) -> Fault {
-    if fault.hint.is_some() || fault.kind != bowline_base::Kind::Refused {
+    if fault.hint.is_some() || fault.kind != Kind::Refused {
         return fault;
     }
     let session = session_name(&role.login);

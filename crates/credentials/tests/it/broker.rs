@@ -179,3 +179,50 @@ async fn a_command_line_gets_the_document_over_the_socket_and_goes_alone_when_it
     let nobody = client::credentials(&world.home.path().join("none"), "", "build");
     assert!(matches!(nobody, Err(GoAlone::NoDaemon(_))));
 }
+
+#[tokio::test]
+async fn a_daemon_that_is_restarted_in_an_outage_serves_what_the_last_one_fetched() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let kept = world.creds("build").await.unwrap();
+    world.away(true);
+    world.advance(minutes(45));
+    let broker = start(&world, &["build"]).await;
+    assert_eq!(broker.ask("build").await.unwrap().key_id, kept.key_id);
+    world.advance(minutes(10));
+    until("a try", || broker.status().iter().any(|status| status.state == State::Stale)).await;
+    world.away(false);
+    world.advance(minutes(4));
+    let identity = broker.identity("build");
+    until("a new set", || identity.current().is_ok_and(|held| held.key_id != kept.key_id)).await;
+}
+
+#[tokio::test]
+async fn a_session_that_ran_out_before_the_daemon_began_bothers_nobody_until_somebody_asks() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    world.advance(minutes(61));
+    let broker = start(&world, &[]).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    assert_eq!(world.calls(""), 0);
+    broker.ask("build").await.unwrap();
+    until("the session is known", || broker.status().iter().any(|status| status.kind == "session")).await;
+    assert_eq!(world.calls("sso-oidc.CreateToken"), 1);
+}
+
+#[tokio::test]
+async fn metrics_and_checks_tell_how_it_stands() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let ctx = ctx(&world);
+    let settings = Settings { setup: world.setup(), profiles: vec!["build".to_owned()], notice: None, socket: None };
+    let broker = Broker::start(&ctx, settings).await.unwrap();
+    broker.ask("build").await.unwrap();
+    let text = ctx.metrics.text();
+    assert!(text.contains(r#"bowline_credential_fetches_total{kind="profile",outcome="ok"} 1"#), "{text}");
+    let checks = bowline_host::Job::checks(&broker);
+    let check = checks.iter().find(|check| check.id == "credentials.profile.build").unwrap();
+    assert_eq!(check.verdict, bowline_host::Verdict::Ok);
+    let status = bowline_host::Job::status(&broker).to_string();
+    assert!(world.cloud.secrets_in_play().iter().all(|secret| !status.contains(secret.expose())));
+}

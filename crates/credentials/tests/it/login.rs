@@ -46,7 +46,7 @@ async fn a_registration_is_used_again_until_it_ends() {
 async fn a_person_who_says_no_is_believed() {
     let world = Arc::new(World::new(Settings { approve_after: None, ..Settings::default() }));
     let cloud = Arc::clone(&world.cloud);
-    let fault = sign_in(&world, How::Device, move |_| drop(cloud.deny(None))).await.unwrap_err();
+    let fault = sign_in(&world, How::Device, move |_| assert_eq!(cloud.deny(None), 1)).await.unwrap_err();
     assert_eq!(fault.kind, Kind::Refused, "{}", fault.chain());
 }
 
@@ -90,7 +90,7 @@ fn browse(world: &World, url: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_comes_back_with_a_code_and_nothing_else_can() {
     let world = Arc::new(World::new(Settings::default()));
-    let (open, opened) = mpsc::channel();
+    let (open, opened) = mpsc::channel::<String>();
     let browser = Arc::clone(&world);
     let browsing = tokio::task::spawn_blocking(move || browse(&browser, &opened.recv().unwrap()));
     let signed_in = sign_in(&world, How::Browser, move |event| {
@@ -122,7 +122,7 @@ async fn signing_out_leaves_neither_token_nor_lease() {
     assert_eq!(out.leases, 2, "the role's and its base's");
     assert!(!world.token_path().exists());
     assert_eq!(world.creds("deploy").await.unwrap_err().kind, Kind::LoginRequired);
-    bowline_credentials::login::logout(&world.sources(), "corp").await.unwrap();
+    logout(&world.sources(), "corp").await.unwrap();
     world.cache().store_token(&crate::world::corp(), &token).unwrap();
     assert_eq!(world.creds("build").await.unwrap_err().kind, Kind::LoginRequired, "the portal still takes it");
 }

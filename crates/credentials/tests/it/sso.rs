@@ -177,7 +177,15 @@ async fn an_outage_of_the_token_service_does_not_matter_while_the_old_token_serv
 
 #[tokio::test]
 async fn a_broken_cache_file_asks_for_a_login_and_is_kept_for_a_person_to_look_at() {
-    for text in ["", "{", "null", "[1]", "{\"accessToken\":\"x\"", "{\"foreign\":true}", "{\"accessToken\":\"\",\"expiresAt\":\"x\"}"] {
+    for text in [
+        "",
+        "{",
+        "null",
+        "[1]",
+        "{\"accessToken\":\"x\"",
+        "{\"foreign\":true}",
+        "{\"accessToken\":\"\",\"expiresAt\":\"x\"}",
+    ] {
         let world = World::new(Settings::default());
         world.sign_in();
         fs::write(world.token_path(), text).unwrap();
@@ -205,11 +213,15 @@ async fn a_half_written_file_is_looked_at_again_before_it_counts_as_broken() {
 
 #[tokio::test]
 async fn a_missing_session_and_a_wrong_region_are_named() {
-    let world = World::with_config(Settings::default(), "[profile build]\nsso_session = nowhere\nsso_account_id = 1\nsso_role_name = r\n");
+    let world = World::with_config(
+        Settings::default(),
+        "[profile build]\nsso_session = nowhere\nsso_account_id = 1\nsso_role_name = r\n",
+    );
     let fault = world.creds("build").await.unwrap_err();
     assert_eq!(fault.kind, Kind::Config);
     assert!(fault.message.contains("nowhere"), "{fault}");
-    let world = World::with_config(Settings::default(), &CONFIG.replace("sso_region = us-east-1", "sso_region = eu west"));
+    let world =
+        World::with_config(Settings::default(), &CONFIG.replace("sso_region = us-east-1", "sso_region = eu west"));
     world.sign_in();
     assert_eq!(world.creds("build").await.unwrap_err().kind, Kind::Config);
 }
@@ -228,6 +240,7 @@ async fn a_profile_without_a_session_works_until_its_token_ends_and_then_names_t
     let fault = world.creds("old").await.unwrap_err();
     assert_eq!(fault.kind, Kind::LoginRequired);
     assert!(fault.message.contains("without `sso_session`"), "{fault}");
+    assert_eq!(fault.hint.as_deref(), Some("run `bowline login old`"));
 }
 
 /// A file system of a few pages over the SSO cache; `None`, visibly, where this user may not mount.
@@ -272,7 +285,8 @@ async fn a_full_disk_while_a_rotated_token_is_saved_does_not_lose_the_session() 
     let Some(_mounted) = Mounted::over(&world, "size=64k") else { return };
     world.sign_in();
     let filler = world.locations().sso_cache.join("filler");
-    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 1 << 20), &mut fs::File::create(filler).unwrap()).unwrap_err();
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), 1 << 20), &mut fs::File::create(filler).unwrap())
+        .unwrap_err();
     let before = fs::read(world.token_path()).unwrap();
     survives(&world).await;
     assert_eq!(fs::read(world.token_path()).unwrap(), before, "the old file is whole");

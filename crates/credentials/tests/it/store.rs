@@ -152,3 +152,29 @@ async fn no_secret_is_in_any_file_name_or_open_file() {
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_role_of_the_environment_s_keys_belongs_to_these_keys() {
+    let config = "[profile p]\nrole_arn = arn:aws:iam::111122223333:role/deploy\ncredential_source = Environment\n";
+    let world = World::with_config(Settings::default(), config);
+    let fault = world.creds("p").await.unwrap_err();
+    assert!(fault.hint.unwrap().contains("AWS_ACCESS_KEY_ID"));
+    world.advance(minutes(1));
+    let mut ids = Vec::new();
+    for name in ["ann", "bob"] {
+        let keys = world.cloud.add_user(name);
+        let mut setup = world.setup();
+        for (variable, value) in
+            [("AWS_ACCESS_KEY_ID", keys.key_id.as_str()), ("AWS_SECRET_ACCESS_KEY", keys.secret_key.expose())]
+        {
+            setup.environment.insert(variable.to_owned(), value.to_owned());
+        }
+        let wire = Arc::clone(&world.wire) as Arc<dyn bowline_base::wire::Wire>;
+        let sources = bowline_credentials::Sources::new(wire, world.tasks.clone(), setup);
+        let resolved = sources.resolve("p").unwrap();
+        sources.credentials(&resolved, None).await.unwrap();
+        ids.push(sources.lease_id(&resolved));
+    }
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(world.calls("sts.AssumeRole"), 2);
+}

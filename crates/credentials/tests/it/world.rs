@@ -73,7 +73,9 @@ impl CloudWire {
         tokio::time::sleep(Duration::from_millis(5)).await;
         self.cloud.finished(&reply.pass);
         match reply.ending {
-            Ending::Whole => Ok(reply.response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync())),
+            Ending::Whole => {
+                Ok(reply.response.map(|body| Full::new(body).map_err(|never| match never {}).boxed_unsync()))
+            }
             Ending::Hang | Ending::Stall(_) => Err(WireError::TimedOut { host, limit: Duration::from_secs(10) }),
             Ending::Reset | Ending::Truncate(_) => Err(WireError::Broken { host, cause: "reset".into() }),
         }
@@ -136,11 +138,7 @@ impl World {
 
     pub(crate) fn locations(&self) -> Locations {
         let aws = self.home.path().join(".aws");
-        Locations {
-            config: aws.join("config"),
-            credentials: aws.join("credentials"),
-            sso_cache: aws.join("sso/cache"),
-        }
+        Locations { config: aws.join("config"), credentials: aws.join("credentials"), sso_cache: aws.join("sso/cache") }
     }
 
     pub(crate) fn setup(&self) -> Setup {

@@ -184,7 +184,7 @@ fn a_rewritten_profile_is_fetched_anew_and_its_old_set_not_served() {
 enum Step {
     Pass(u64),
     Suspend(u64),
-    StepClock(i64),
+    SetClock(i64),
     Wake,
     Ask,
     Reject,
@@ -197,7 +197,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         3 => (1_u64..120).prop_map(Step::Pass),
         1 => (60_u64..20_000).prop_map(Step::Suspend),
-        1 => (-700_i64..700).prop_map(Step::StepClock),
+        1 => (-700_i64..700).prop_map(Step::SetClock),
         5 => Just(Step::Wake),
         2 => Just(Step::Ask),
         1 => Just(Step::Reject),
@@ -239,7 +239,10 @@ impl World {
                 assert!(!self.in_flight, "two fetches in flight");
                 self.in_flight = true;
                 let gap = self.last_fetch.map(|last| self.now.boot.saturating_sub(last));
-                assert!(gap.is_none_or(|gap| gap >= renewal::SHORTEST_GAP || self.refused), "two fetches within a second");
+                assert!(
+                    gap.is_none_or(|gap| gap >= renewal::SHORTEST_GAP || self.refused),
+                    "two fetches within a second"
+                );
                 self.last_fetch = Some(self.now.boot);
             }
         }
@@ -248,7 +251,7 @@ impl World {
     fn run(&mut self, step: &Step) {
         match step {
             Step::Pass(time) | Step::Suspend(time) => self.now = self.now.after(seconds(*time)),
-            Step::StepClock(by) => self.now.wall = self.now.wall + jiff::SignedDuration::from_secs(*by),
+            Step::SetClock(by) => self.now.wall += jiff::SignedDuration::from_secs(*by),
             Step::Wake => {
                 let wake = self.machine.next_wake().map_or(self.now.boot, |(deadline, _)| deadline);
                 self.now = self.now.after(wake.saturating_sub(self.now.boot));
