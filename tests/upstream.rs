@@ -61,12 +61,12 @@ fn a_session_that_an_administrator_ends_is_told_and_what_is_cached_goes_on() {
     assert_eq!(fetch(daemon.artifacts, "/0.jar").unwrap().status, 200);
     world.cloud().end_sessions();
     world.cloud().expire_access_tokens(clock::now());
-    until(Duration::from_secs(6), "status asks for a login and says how", || {
+    until(Duration::from_secs(8), "status asks for a login and says how", || {
         let status = world.run(&["status"]);
         status.code == Some(5) && format!("{}{}", status.stdout, status.stderr).contains("bowline login")
     });
     let mut cold = 3..20;
-    until(Duration::from_secs(5), "the last keys have ended", || {
+    until(Duration::from_secs(8), "the last keys have ended", || {
         pause(Duration::from_millis(200));
         let path = format!("/{}.jar", cold.next().expect("they ended within 17 tries"));
         fetch(daemon.artifacts, &path).is_ok_and(|answer| (500..=504).contains(&answer.status))

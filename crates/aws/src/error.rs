@@ -204,11 +204,13 @@ impl Error {
                 Some("set this machine's clock, for example with `timedatectl set-ntp true`".to_owned())
             }
             Problem::NoCredentials(why) => why.0.hint.clone(),
-            Problem::Said { .. }
-            | Problem::Nonsense { .. }
-            | Problem::Wire(_)
-            | Problem::OutOfTime(_)
-            | Problem::Unusable(_) => None,
+            Problem::Wire(_) | Problem::OutOfTime(_) => {
+                let variable = self.0.service.variable();
+                Some(format!("try again later; look at the network, HTTPS_PROXY and {variable} if it lasts"))
+            }
+            Problem::Said { .. } if self.kind() == Kind::Unreachable => Some("try again later".to_owned()),
+            Problem::Nonsense { .. } => Some("look for a proxy or a sign-in page between here and AWS".to_owned()),
+            Problem::Said { .. } | Problem::Unusable(_) => None,
         }
     }
 }

@@ -15,7 +15,10 @@ mod world;
 use std::{ffi::OsString, process::ExitCode};
 
 use bowline_base::Fault;
-use bowline_credentials::client::{self, Answer};
+use bowline_credentials::{
+    RECURSION_MARK,
+    client::{self, Answer},
+};
 use clap::Parser as _;
 
 use crate::{
@@ -41,6 +44,9 @@ fn main() -> ExitCode {
 fn warm_creds(environment: &Environment) -> Option<ExitCode> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
     let [command, profile] = arguments.as_slice() else { return None };
+    if environment.var(RECURSION_MARK).is_some() {
+        return None;
+    }
     let profile = profile.to_str().filter(|profile| command == "creds" && !profile.starts_with('-'))?;
     let setup = world::setup(environment).ok()?;
     match client::credentials(&environment.socket(), &setup.context(), profile) {

@@ -1,9 +1,12 @@
 //! Child processes with a time limit and a size limit, and what protects this process's memory.
 
-use std::{collections::BTreeMap, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, io, process::Stdio, time::Duration};
 
 use bowline_base::{Fault, Kind, Retry};
-use tokio::{io::AsyncReadExt as _, process::Command};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    process::{Child, Command},
+};
 
 /// What a finished child said.
 #[derive(Debug)]
@@ -69,17 +72,49 @@ pub fn protect_memory() {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
 }
 
-async fn collect(mut child: tokio::process::Child, max_bytes: u64) -> std::io::Result<Finished> {
-    let (mut stdout, mut stderr) = (zeroize_on_drop::Bytes::default(), Vec::new());
+/// Both outputs are read at once: a child that fills one pipe while the other is waited for would never end.
+async fn collect(mut child: Child, max_bytes: u64) -> io::Result<Finished> {
     let out = child.stdout.take().expect("stdout was piped above");
     let err = child.stderr.take().expect("stderr was piped above");
-    let (mut out, mut err) = (out.take(max_bytes + 1), err.take(64 * 1024));
-    let (read, _) = tokio::try_join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr))?;
-    if read as u64 > max_bytes {
-        child.start_kill()?;
-        return Err(std::io::Error::other(format!("it printed more than {max_bytes} bytes")));
-    }
+    let (stdout, stderr) = tokio::try_join!(bounded(out, max_bytes), first_part(err))?;
     let status = child.wait().await?;
-    let stderr = String::from_utf8_lossy(&stderr).trim().to_owned();
     Ok(Finished { success: status.success(), code: status.code(), stdout, stderr })
+}
+
+/// All of it, or an error as soon as there is more than `most`. Never moved while it grows, so no copy stays behind.
+async fn bounded(output: impl AsyncRead + Unpin, most: u64) -> io::Result<zeroize_on_drop::Bytes> {
+    let room = usize::try_from(most).unwrap_or(usize::MAX).saturating_add(1);
+    let mut bytes = zeroize_on_drop::Bytes::new(Vec::with_capacity(room));
+    let read = output.take(most + 1).read_to_end(&mut bytes).await?;
+    if read as u64 > most { Err(io::Error::other(format!("it printed more than {most} bytes"))) } else { Ok(bytes) }
+}
+
+/// What is worth showing to a person; the rest is read and dropped, so that the child does not wait for us.
+async fn first_part(mut output: impl AsyncRead + Unpin) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    (&mut output).take(64 * 1024).read_to_end(&mut bytes).await?;
+    tokio::io::copy(&mut output, &mut tokio::io::sink()).await?;
+    Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn sh(script: &str) -> Result<Finished, Fault> {
+        let argv = ["sh", "-c", script].map(ToOwned::to_owned);
+        let path = BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        run(&argv, &path, Duration::from_secs(10), 1000).await
+    }
+
+    #[tokio::test]
+    async fn a_child_that_never_stops_printing_is_ended_at_once() {
+        assert!(sh("yes").await.unwrap_err().chain().contains("more than 1000 bytes"));
+    }
+
+    #[tokio::test]
+    async fn a_chatty_stderr_does_not_hold_the_child_up() {
+        let finished = sh("yes | head -c 300000 >&2; echo done").await.unwrap();
+        assert_eq!((finished.success, finished.stdout.as_slice()), (true, b"done\n".as_slice()));
+    }
 }

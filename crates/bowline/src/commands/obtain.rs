@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bowline_base::{Credentials, Fault, Kind, Secret};
 use bowline_credentials::{
-    Sources,
+    RECURSION_MARK, Sources,
     client::{self, Answer, GoAlone},
     delivery, once,
 };
@@ -34,8 +34,11 @@ pub(crate) fn credentials(world: &World, profile: &str) -> Result<Credentials, F
         .map_err(|why| Fault::new(Kind::Bug, "daemon", format!("the daemon's answer {why}")))
 }
 
-/// `None`: go alone.
+/// `None`: go alone. So does a `credential_process` that the daemon itself may have started: it would wait for itself.
 fn from_daemon(world: &World, profile: &str) -> Option<Result<Secret, Fault>> {
+    if world.environment.var(RECURSION_MARK).is_some() {
+        return None;
+    }
     match client::credentials(&world.environment.socket(), &world.setup.context(), profile) {
         Ok(Answer::Good(document)) => Some(Ok(document)),
         Ok(Answer::Fault(fault)) => Some(Err(fault)),

@@ -83,9 +83,9 @@ impl Load {
         match outcome {
             Ok((hit, bytes)) if wanted.is_none_or(|wanted| wanted == bytes) => {
                 if hit {
-                    tally.hits += 1
+                    tally.hits += 1;
                 } else {
-                    tally.misses += 1
+                    tally.misses += 1;
                 }
             }
             Ok((_, bytes)) => tally.fail(format!("{key}: {} bytes that are not what is in the bucket", bytes.len())),

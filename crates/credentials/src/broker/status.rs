@@ -58,9 +58,9 @@ impl Status {
     pub fn check(&self) -> Check {
         let verdict = match self.state {
             State::New | State::Fresh | State::Ended => Verdict::Ok,
-            State::Stale => Verdict::Degraded,
-            State::LoginNeeded if self.expires.is_some() => Verdict::Degraded,
-            State::LoginNeeded | State::Failing => Verdict::Failed,
+            // A restart would not help, and what is cached is served: docs/decisions/0002-readiness.md.
+            State::Stale | State::LoginNeeded => Verdict::Degraded,
+            State::Failing => Verdict::Failed,
         };
         let until = self.expires.as_ref().map(|end| format!("good until {end}"));
         let why = self.failure.clone().or(until).unwrap_or_else(|| "nothing was fetched yet".to_owned());
@@ -128,7 +128,7 @@ mod tests {
         let status = status(Health::Failing(Kind::LoginRequired), -1);
         assert_eq!(status.state, State::LoginNeeded);
         assert_eq!(status.command.as_deref(), Some("run `bowline login corp`"));
-        assert_eq!(status.check().verdict, Verdict::Failed);
+        assert_eq!(status.check().verdict, Verdict::Degraded);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! The broker machine against examples and against random schedules with suspends and clock steps.
+
 use proptest::prelude::*;
 
 use super::*;
