@@ -1,7 +1,9 @@
 //! The environment, read once at the edge and handed on as values.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use bowline_base::{Fault, Kind};
+use bowline_credentials::renewal::TOKEN_WINDOW;
 use bowline_host::client::Outside;
 
 /// What the process was started with.
@@ -99,6 +101,24 @@ impl Environment {
         directory.join("login_required.txt")
     }
 
+    /// With how much left an SSO token is renewed: `RENEWAL_THRESHOLD` seconds where it is set.
+    ///
+    /// The predecessor's other two numbers, `REFRESH_INTERVAL` (ms) and `CHECK_INTERVAL` (s) between two looks at the
+    /// clock, are kept by looking more often than anybody could ask for; they only have to be numbers.
+    pub(crate) fn token_window(&self) -> Result<Duration, Fault> {
+        self.number("REFRESH_INTERVAL", "milliseconds")?;
+        self.number("CHECK_INTERVAL", "seconds")?;
+        Ok(self.number("RENEWAL_THRESHOLD", "seconds")?.map_or(TOKEN_WINDOW, Duration::from_secs))
+    }
+
+    fn number(&self, name: &str, unit: &str) -> Result<Option<u64>, Fault> {
+        let Some(text) = self.var(name) else { return Ok(None) };
+        text.trim().parse().map(Some).map_err(|_| {
+            Fault::new(Kind::Config, "environment", format!("{name} is `{text}`, which is no whole number of {unit}"))
+                .hint(format!("set {name} to a number of {unit}, or unset it"))
+        })
+    }
+
     /// Proxy and CA settings.
     #[must_use]
     pub(crate) fn outside(&self) -> Outside {
@@ -126,6 +146,15 @@ fn unquote(value: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_predecessors_numbers_are_read_and_nonsense_is_named() {
+        let with =
+            |name: &str, value: &str| Environment::of([(name.to_owned(), value.to_owned())].into()).token_window();
+        assert_eq!(with("RENEWAL_THRESHOLD", "3600").unwrap(), Duration::from_secs(3600));
+        assert_eq!(with("CHECK_INTERVAL", "900").unwrap(), TOKEN_WINDOW);
+        assert!(with("REFRESH_INTERVAL", "a minute").unwrap_err().message.contains("REFRESH_INTERVAL"));
+    }
 
     #[test]
     fn an_env_file_adds_and_never_overrides() {

@@ -57,6 +57,7 @@ pub(crate) fn setup(environment: &Environment) -> Result<Setup, Fault> {
         home: environment.home(),
         locations,
         endpoints: Endpoints::from_lookup(lookup)?,
+        token_window: environment.token_window()?,
         lease_directory: environment.runtime_directory().join("leases"),
         environment: environment.all().clone(),
     })

@@ -22,8 +22,8 @@ const REJECTION_GAP: Duration = Duration::from_secs(10);
 pub enum Rule {
     /// At half of the life.
     Credentials,
-    /// When 20 minutes or half of the life are left, whichever is less.
-    SsoToken,
+    /// When this much (usually [`TOKEN_WINDOW`]) or half of the life is left, whichever is less.
+    SsoToken(Duration),
 }
 
 /// Something that ends, without its secret: the times, and a name that tells it from its successor.
@@ -73,7 +73,7 @@ impl Lease {
         let life = self.life()?;
         let wait = match rule {
             Rule::Credentials => life / 2,
-            Rule::SsoToken => life - (life / 2).min(TOKEN_WINDOW),
+            Rule::SsoToken(window) => life - (life / 2).min(window),
         };
         Some(wait.mul_f64(1.0 - 0.1 * jitter(&self.key)))
     }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_sso_token_is_renewed_before_the_cli_would_do_it() {
-        let left = |life| life - lease("t", life).due_after(Rule::SsoToken).unwrap().as_secs();
+        let left = |life| life - lease("t", life).due_after(Rule::SsoToken(TOKEN_WINDOW)).unwrap().as_secs();
         assert!((1200..=1440).contains(&left(3600)), "{}", left(3600));
         assert!((5..=6).contains(&left(10)), "{}", left(10));
     }
@@ -160,11 +160,11 @@ mod tests {
     proptest! {
         #[test]
         fn jitter_only_makes_it_earlier(key in "[A-Z0-9]{4,20}", life in 1_u64..100_000) {
-            for rule in [Rule::Credentials, Rule::SsoToken] {
+            for rule in [Rule::Credentials, Rule::SsoToken(TOKEN_WINDOW)] {
                 let wait = lease(&key, life).due_after(rule).unwrap();
                 let latest = Duration::from_secs(life) - (Duration::from_secs(life) / 2).min(match rule {
                     Rule::Credentials => Duration::MAX,
-                    Rule::SsoToken => TOKEN_WINDOW,
+                    Rule::SsoToken(window) => window,
                 });
                 prop_assert!(wait <= latest && wait >= latest.mul_f64(0.899), "{wait:?} {latest:?}");
             }

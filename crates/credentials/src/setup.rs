@@ -1,6 +1,6 @@
 //! What the edge read once: where the AWS files are, where services are redirected to, what children may inherit.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bowline_aws::{Endpoints, Service};
 use bowline_awsfiles::Locations;
@@ -19,6 +19,9 @@ pub struct Setup {
     pub endpoints: Endpoints,
     /// `$XDG_RUNTIME_DIR/bowline/leases`, `/run/bowline/leases`.
     pub lease_directory: PathBuf,
+    /// With how much left an SSO token is renewed, at most half of its life: [`crate::renewal::TOKEN_WINDOW`], or what the
+    /// user wants (`RENEWAL_THRESHOLD`).
+    pub token_window: Duration,
     /// The environment, for `credential_process` (which gets it without the secrets) and `credential_source = Environment`.
     pub environment: BTreeMap<String, String>,
 }
@@ -60,6 +63,7 @@ pub(crate) fn redirections(endpoints: &Endpoints) -> BTreeMap<&'static str, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::renewal::TOKEN_WINDOW;
 
     pub(crate) fn setup() -> Setup {
         let home = PathBuf::from("/home/me");
@@ -69,7 +73,14 @@ mod tests {
             sso_cache: home.join(".aws/sso/cache"),
         };
         let environment = BTreeMap::new();
-        Setup { home, locations, endpoints: Endpoints::default(), lease_directory: "/run/x".into(), environment }
+        Setup {
+            home,
+            locations,
+            endpoints: Endpoints::default(),
+            lease_directory: "/run/x".into(),
+            token_window: TOKEN_WINDOW,
+            environment,
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,6 +21,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use crate::{
+    Setup,
     lease_store::wait_for,
     renewal::{self, Lease, Rule},
     source::region,
@@ -45,6 +45,7 @@ struct Inner {
     /// Where a rotated token goes when the cache cannot be written to.
     fallback: SsoCache,
     notes: Notes,
+    token_window: Duration,
     /// Where it goes when neither can: the session lives as long as this process.
     memory: Mutex<BTreeMap<SsoKey, (String, SsoToken)>>,
 }
@@ -80,13 +81,15 @@ struct Found {
 }
 
 impl SsoTokens {
-    pub(crate) fn new(wire: Arc<dyn Wire>, tasks: Tasks, cache: &Path, leases: &Path) -> Self {
+    pub(crate) fn new(wire: Arc<dyn Wire>, tasks: Tasks, setup: &Setup) -> Self {
+        let leases = &setup.lease_directory;
         Self(Arc::new(Inner {
             wire,
             tasks,
-            cache: SsoCache::new(cache),
+            cache: SsoCache::new(&setup.locations.sso_cache),
             fallback: SsoCache::new(leases.join("sso")),
             notes: Notes::new(leases),
+            token_window: setup.token_window,
             memory: Mutex::default(),
         }))
     }
@@ -179,7 +182,7 @@ impl SsoTokens {
         let now = self.0.wire.now();
         if let Some(token) = stored {
             let serves = note.serves(login, &token, not, now.wall);
-            if serves && !is_due(login, &token, now) {
+            if serves && !self.0.is_due(login, &token, now) {
                 return Ok(Found { token: Some(token), trouble: None });
             }
             // Nothing that the lock could change: 50 processes are told at once.
@@ -197,10 +200,6 @@ impl SsoTokens {
     }
 }
 
-fn is_due(login: &SsoLogin, token: &SsoToken, now: Now) -> bool {
-    lease_of(login, token).due_at(Rule::SsoToken).is_some_and(|due| now.wall >= due)
-}
-
 impl Note {
     fn serves(&self, login: &SsoLogin, token: &SsoToken, not: Option<&Secret>, now: Timestamp) -> bool {
         let dead = self.dead.as_ref() == Some(&mark(&login.region, &token.access_token));
@@ -209,6 +208,10 @@ impl Note {
 }
 
 impl Inner {
+    fn is_due(&self, login: &SsoLogin, token: &SsoToken, now: Now) -> bool {
+        lease_of(login, token).due_at(Rule::SsoToken(self.token_window)).is_some_and(|due| now.wall >= due)
+    }
+
     /// With the lock held: looks again, and refreshes if nobody else has.
     async fn renew(&self, aws: &Aws, login: &SsoLogin, not: Option<&Secret>) -> Found {
         let _lock = self.lock(login).await;
@@ -218,7 +221,7 @@ impl Inner {
         };
         let now = self.wire.now();
         let serves = note.serves(login, &token, not, now.wall);
-        if serves && !is_due(login, &token, now) {
+        if serves && !self.is_due(login, &token, now) {
             return Found { token: Some(token), trouble: None };
         }
         let kept = serves.then(|| token.clone());

@@ -105,11 +105,12 @@ struct Brought {
 
 impl Keeper {
     pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>) -> Arc<Self> {
+        let machine = Mutex::new(Machine::new(sources.setup().token_window));
         let keeper = Self {
+            machine,
             sources,
             tasks: ctx.tasks.clone(),
             notice,
-            machine: Mutex::default(),
             slots: Mutex::default(),
             changed: Notify::new(),
             fetches: Family::default(),

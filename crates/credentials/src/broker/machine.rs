@@ -23,17 +23,6 @@ pub enum Name {
     Session(String),
 }
 
-impl Name {
-    /// What decides when it is renewed.
-    #[must_use]
-    pub fn rule(&self) -> Rule {
-        match self {
-            Self::Profile(_) => Rule::Credentials,
-            Self::Session(_) => Rule::SsoToken,
-        }
-    }
-}
-
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -106,15 +95,29 @@ pub enum Reason {
 }
 
 /// The machine.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Machine {
+    /// With how much left SSO tokens are renewed at the latest.
+    token_window: Duration,
     entries: BTreeMap<Name, Entry>,
     outputs: VecDeque<Output>,
     /// Boot time of the last event: what nobody wanted then is not woken for.
     seen: Duration,
 }
 
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new(renewal::TOKEN_WINDOW)
+    }
+}
+
 impl Machine {
+    /// A machine that knows nothing yet and renews SSO tokens with `token_window` (or half of their life) left.
+    #[must_use]
+    pub fn new(token_window: Duration) -> Self {
+        Self { token_window, entries: BTreeMap::new(), outputs: VecDeque::new(), seen: Duration::ZERO }
+    }
+
     /// Takes what happened.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.seen = self.seen.max(now.boot);
@@ -173,7 +176,10 @@ impl Machine {
     }
 
     fn entry(&mut self, name: Name) -> &mut Entry {
-        let rule = name.rule();
+        let rule = match &name {
+            Name::Profile(_) => Rule::Credentials,
+            Name::Session(_) => Rule::SsoToken(self.token_window),
+        };
         self.entries.entry(name).or_insert_with(|| Entry::new(rule))
     }
 

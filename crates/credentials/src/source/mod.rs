@@ -81,7 +81,7 @@ impl Sources {
     #[must_use]
     pub fn new(wire: Arc<dyn Wire>, tasks: Tasks, setup: Setup) -> Self {
         let store = LeaseStore::new(&setup.lease_directory);
-        let tokens = SsoTokens::new(Arc::clone(&wire), tasks, &setup.locations.sso_cache, &setup.lease_directory);
+        let tokens = SsoTokens::new(Arc::clone(&wire), tasks, &setup);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
         Self(Arc::new(Shared { wire, aws, setup, store, tokens }))
     }

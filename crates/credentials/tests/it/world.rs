@@ -146,6 +146,7 @@ impl World {
             home: self.home.path().to_path_buf(),
             locations: self.locations(),
             endpoints: Endpoints::everything_at("http://127.0.0.1:4566").unwrap(),
+            token_window: bowline_credentials::renewal::TOKEN_WINDOW,
             lease_directory: self.home.path().join("run/leases"),
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         }
