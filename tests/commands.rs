@@ -122,3 +122,44 @@ fn login_by_device_code_signs_in_and_logout_forgets() {
 fn program() -> &'static str {
     env!("CARGO_BIN_EXE_bowline")
 }
+
+#[test]
+fn doctor_prints_the_corrected_section_for_an_old_profile() {
+    let world = World::new("doctor-sso", |_| {});
+    world.configure(
+        "[profile old]\nsso_start_url = https://corp.awsapps.com/start\nsso_region = us-east-1\n\
+         sso_account_id = 111122223333\nsso_role_name = build\n",
+    );
+    let doctor = world.run(&["doctor", "sso", "old"]);
+    assert_eq!(doctor.code, Some(1), "{}", doctor.stderr);
+    for line in ["[sso-session main]", "sso_registration_scopes = sso:account:access", "sso_session = main"] {
+        assert!(doctor.stdout.contains(line), "no `{line}` in: {}", doctor.stdout);
+    }
+}
+
+#[test]
+fn doctor_reads_one_key_of_the_bucket_and_checks_the_port() {
+    let world = World::new("doctor-artifacts", |_| {});
+    world.sign_in();
+    world.cloud().add_bucket("maven", bowline_fakeaws::Bucket::memory("us-east-1"));
+    world.cloud().put_object(bowline_host::clock::now(), "maven", "org/a.jar", "x");
+    let port = crate::harness::free_address().port().to_string();
+    let mut command = world.bowline(&["doctor", "artifacts", "build"]);
+    command.env("S3_BUCKET_NAME", "maven").env("PROXY_PORT", port);
+    let doctor = world.run_foreign("doctor", &mut command);
+    assert_eq!(doctor.code, Some(0), "{}{}", doctor.stdout, doctor.stderr);
+    assert!(doctor.stdout.contains("its first key is `org/a.jar`"), "{}", doctor.stdout);
+}
+
+#[test]
+fn login_in_a_browser_signs_in_with_a_code_and_its_proof() {
+    let world = World::new("browser", |_| {});
+    world.write("browser", "#!/bin/sh\nexec curl -sL -o /dev/null \"$1\"\n");
+    std::fs::set_permissions(world.path("browser"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut command = world.bowline(&["login", "build"]);
+    command.env("BROWSER", world.path("browser"));
+    let login = world.run_foreign("login", &mut command);
+    assert_eq!(login.code, Some(0), "{}", login.stderr);
+    assert_eq!(world.cloud().counts().sum("sso-oidc.CreateToken.authorization_code.ok"), 1);
+    assert_eq!(world.run(&["creds", "build"]).code, Some(0));
+}

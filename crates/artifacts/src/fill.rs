@@ -5,7 +5,10 @@
 
 use std::{fs::File, sync::Arc, time::Duration};
 
-use bowline_base::wire::{self, Wire};
+use bowline_base::{
+    Timestamp,
+    wire::{self, Wire},
+};
 use bytes::Bytes;
 use http_body::Body as _;
 use md5::{Digest as _, Md5};
@@ -20,7 +23,7 @@ use crate::{
     metrics::Counts,
     record::{Id, Record},
     source::Source,
-    store::{Draft, Store},
+    store::{Copy, Draft, Store},
     upstream::{Answer, Head, Trouble, Want},
 };
 
@@ -109,6 +112,8 @@ pub(crate) struct Fill {
     pub(crate) id: Id,
     pub(crate) key: String,
     pub(crate) class: Class,
+    /// When the copy was validated that whoever began this had in hand; `None`: there was none.
+    pub(crate) seen: Option<Timestamp>,
     pub(crate) stage: watch::Sender<Stage>,
 }
 
@@ -117,7 +122,7 @@ impl Fill {
     pub(crate) async fn fly(self) {
         let (store, id) = (Arc::clone(&self.store), self.id);
         let copy = off_thread(move || store.look(id)).await.ok().flatten();
-        if copy.is_some() && self.class == Class::Immutable {
+        if copy.as_ref().is_some_and(|copy| self.class == Class::Immutable || self.is_newer(copy)) {
             // It came while the request was on its way here.
             self.stage.send_replace(Stage::Unchanged);
             return;
@@ -130,6 +135,10 @@ impl Fill {
             Err(Trouble::Missing) => self.missing().await,
             Err(trouble) => self.failed(trouble),
         }
+    }
+
+    fn is_newer(&self, copy: &Copy) -> bool {
+        self.seen.is_none_or(|seen| seen < copy.validated)
     }
 
     /// Asks what the file is like.

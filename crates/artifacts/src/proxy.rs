@@ -184,7 +184,8 @@ impl Proxy {
                 if !copy.is_some_and(|copy| fits(key, copy, &parent)) && !source.standing().is_away(self.now()) =>
             {
                 // Asked for between two uploads of a publisher, or garbage: both are looked at again.
-                let mut flight = self.fly(source, parent_key, Id::of(source.name(), parent_key), Errand::Fill);
+                let parent_id = Id::of(source.name(), parent_key);
+                let mut flight = self.fly(source, parent_key, parent_id, Errand::Fill, Some(&parent));
                 tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok();
                 Decision::Revalidate
             }
@@ -208,7 +209,7 @@ impl Proxy {
         if source.standing().is_away(self.now()) {
             return None;
         }
-        let mut flight = self.fly(source, key, id, Errand::Fill);
+        let mut flight = self.fly(source, key, id, Errand::Fill, Some(&copy));
         tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok()?.ok()?;
         self.look(id).await.filter(fresh)
     }
@@ -218,7 +219,7 @@ impl Proxy {
         if may_be_stale && source.standing().is_away(self.now()) {
             return Found::Copy(copy, Outcome::Stale);
         }
-        let flight = self.fly(source, key, id, Errand::Fill);
+        let flight = self.fly(source, key, id, Errand::Fill, Some(&copy));
         let mut waiting = flight.clone();
         let word = waiting.wait_for(|stage| !stage.is_asking());
         if may_be_stale && tokio::time::timeout(PATIENCE, word).await.is_err() {
@@ -226,13 +227,13 @@ impl Proxy {
         }
         match self.landed(source, id, flight).await {
             Found::Trouble(_) if may_be_stale => Found::Copy(copy, Outcome::Stale),
-            Found::Copy(_, _) => Found::Copy(copy, Outcome::Revalidated),
+            Found::Copy(now, _) => Found::Copy(now, Outcome::Revalidated),
             found @ (Found::Growing(..) | Found::Described(_) | Found::Missing(_) | Found::Trouble(_)) => found,
         }
     }
 
     async fn missed(&self, source: &Arc<Source>, key: &str, id: Id, errand: Errand) -> Found {
-        let flight = self.fly(source, key, id, errand);
+        let flight = self.fly(source, key, id, errand, None);
         self.landed(source, id, flight).await
     }
 
@@ -260,8 +261,16 @@ impl Proxy {
         }
     }
 
-    /// Joins the flight for the key, or begins it.
-    fn fly(&self, source: &Arc<Source>, key: &str, id: Id, errand: Errand) -> watch::Receiver<Stage> {
+    /// Joins the flight for the key, or begins it. `seen` is the copy that is not good enough: one that has come since
+    /// then is.
+    fn fly(
+        &self,
+        source: &Arc<Source>,
+        key: &str,
+        id: Id,
+        errand: Errand,
+        seen: Option<&Copy>,
+    ) -> watch::Receiver<Stage> {
         let (flight, begun) = self.table.join(id, errand);
         let Some((seat, stage)) = begun else {
             self.counts.join();
@@ -277,6 +286,7 @@ impl Proxy {
             id,
             key: key.to_owned(),
             class: freshness::class(key),
+            seen: seen.map(|copy| copy.validated),
             stage,
         };
         let stopping = self.tasks.shutting_down();

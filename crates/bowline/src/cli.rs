@@ -38,6 +38,11 @@ pub(crate) enum Command {
         after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json"
     )]
     Status(Status),
+    /// Check the set-up, and print the exact fix for what is wrong
+    #[command(
+        after_help = "Exit code 1 when a check failed.\n\nExamples:\n  bowline doctor\n  bowline doctor sso build\n  bowline doctor artifacts"
+    )]
+    Doctor(Doctor),
     /// Sign in through IAM Identity Center
     #[command(
         after_help = "PROFILE defaults to $AWS_PROFILE, then to the only sso-session in the configuration, then to bazel-cache.\n\nExamples:\n  bowline login build\n  bowline login corp --device"
@@ -82,6 +87,27 @@ pub(crate) struct Status {
     pub(crate) profile: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// What to check [default: everything]
+    #[arg(value_enum)]
+    pub(crate) part: Option<Part>,
+    /// Profile or sso-session [default: as for `login`]
+    pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// The parts of `doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Sign-in through IAM Identity Center
+    Sso,
+    /// The repository: its port and its buckets
+    Artifacts,
 }
 
 /// Where there is a table.
@@ -174,7 +200,7 @@ pub(crate) enum Artifacts {
 }
 
 /// `artifacts serve`
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct ArtifactsServe {
     /// Profile that may read the bucket
     #[arg(long, visible_alias = "identity", value_name = "PROFILE")]

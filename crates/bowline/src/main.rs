@@ -63,6 +63,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::new(environment)?, &arguments),
+        Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
         Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
         Command::Creds(arguments) => commands::creds::run(&World::new(environment)?, &arguments.profile)?,

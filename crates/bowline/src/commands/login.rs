@@ -7,7 +7,7 @@ use std::{
 };
 
 use bowline_awsfiles::Config;
-use bowline_base::{Fault, utc};
+use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::{
     Sources,
     login::{How, LoginEvent, SignedIn, login, logout},
@@ -46,13 +46,22 @@ pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
 }
 
 /// The sign-in that is meant: as named, else `AWS_PROFILE`'s, else the only session there is, else the predecessor's.
-fn which(world: &World, config: &Config, named: Option<&str>) -> String {
+pub(super) fn which(world: &World, config: &Config, named: Option<&str>) -> String {
     let variable = || world.environment.var("AWS_PROFILE").map(ToOwned::to_owned);
     let only = || {
         let mut sessions = config.sso_sessions();
         sessions.next().filter(|_| sessions.next().is_none()).map(|session| session.name().to_owned())
     };
     named.map(ToOwned::to_owned).or_else(variable).or_else(only).unwrap_or_else(|| LAST_RESORT.to_owned())
+}
+
+/// What a command says that needs a sign-in and was given a profile without one.
+pub(super) fn no_session(world: &World, name: &str) -> Fault {
+    let message = format!("profile `{name}` does not sign in through IAM Identity Center");
+    Fault::new(Kind::Config, format!("profile `{name}`"), message).hint(format!(
+        "give it an `sso_session` in `{}`, or name another profile",
+        world.setup.locations.config.display()
+    ))
 }
 
 fn told(signed_in: &SignedIn) -> String {

@@ -4,6 +4,7 @@ pub(crate) mod artifacts;
 mod artifacts_settings;
 pub(crate) mod check;
 pub(crate) mod creds;
+pub(crate) mod doctor;
 pub(crate) mod env;
 pub(crate) mod exec;
 pub(crate) mod login;

@@ -1,0 +1,101 @@
+//! Sign-in: an `[sso-session]` instead of the old fields, the scope that gives a refresh token, a cache that can be
+//! written to, and a session that is good.
+
+use std::{sync::Arc, time::Duration};
+
+use bowline_awsfiles::{SsoKey, SsoLogin};
+use bowline_base::{Fault, atomic, utc};
+use bowline_credentials::{Sources, session_name};
+use bowline_host::{Check, Tasks};
+
+use super::{degraded, failed, from_fault, ok};
+use crate::world::{World, small_runtime};
+
+const SCOPE: &str = "sso:account:access";
+
+pub(super) fn checks(world: &World, profile: Option<&str>) -> Vec<Check> {
+    let login = match login(world, profile) {
+        Ok(login) => login,
+        Err(fault) => return vec![from_fault("sso.profile", &fault)],
+    };
+    let scope = matches!(login.key, SsoKey::Session(_)).then(|| scope(&login));
+    [Some(session(&login)), scope, Some(cache(world)), Some(token(world, &login))].into_iter().flatten().collect()
+}
+
+fn login(world: &World, profile: Option<&str>) -> Result<SsoLogin, Fault> {
+    let config = world.aws_config()?;
+    let name = crate::commands::login::which(world, &config, profile);
+    config.login(&name)?.ok_or_else(|| crate::commands::login::no_session(world, &name))
+}
+
+fn session(login: &SsoLogin) -> Check {
+    match &login.key {
+        SsoKey::Session(name) => ok("sso.session", format!("`[sso-session {name}]` at {}", login.start_url)),
+        SsoKey::Legacy(_) => failed(
+            "sso.session",
+            "the profile has the old `sso_start_url` and no `sso_session`: its sign-in cannot be renewed and ends after 8 hours",
+            Some(format!(
+                "{}\n\nand in the profile, instead of `sso_start_url` and `sso_region`:\nsso_session = main",
+                section(login, "main")
+            )),
+        ),
+    }
+}
+
+fn scope(login: &SsoLogin) -> Check {
+    if login.scopes.iter().any(|scope| scope == SCOPE) {
+        return ok("sso.scope", format!("`{SCOPE}` is asked for"));
+    }
+    let fix = section(login, session_name(login));
+    if login.scopes.is_empty() {
+        let why = format!("no `sso_registration_scopes`: Bowline asks for `{SCOPE}`, other tools may not");
+        return degraded("sso.scope", why, fix);
+    }
+    failed("sso.scope", format!("`{SCOPE}` is not among the scopes: there will be no refresh token"), Some(fix))
+}
+
+fn cache(world: &World) -> Check {
+    let directory = &world.setup.locations.sso_cache;
+    let probe = directory.join(".bowline-doctor");
+    let written = atomic::private_directory(directory).and_then(|()| atomic::write_private(&probe, b"probe"));
+    let tried = written.and_then(|()| std::fs::remove_file(&probe));
+    match tried {
+        Ok(()) => ok("sso.cache", format!("`{}` can be written to", directory.display())),
+        Err(error) => failed(
+            "sso.cache",
+            format!("`{}` cannot be written to: {error}", directory.display()),
+            Some(format!("sudo chown -R \"$(id -u)\" '{0}' && chmod 700 '{0}'", directory.display())),
+        ),
+    }
+}
+
+fn token(world: &World, login: &SsoLogin) -> Check {
+    let standing = small_runtime().and_then(|runtime| {
+        runtime.block_on(async {
+            let tasks = Tasks::new();
+            let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
+            let standing = sources.tokens().standing(login).await;
+            tasks.shut_down(Duration::from_secs(1)).await;
+            standing
+        })
+    });
+    match standing {
+        Ok(token) if token.renewable_at(world.wire.now().wall) => {
+            ok("sso.token", format!("signed in; the token of {} is renewed by itself", utc(token.expires_at)))
+        }
+        Ok(token) => degraded(
+            "sso.token",
+            format!("signed in until {}, and the token cannot be renewed", utc(token.expires_at)),
+            format!("bowline login {}", session_name(login)),
+        ),
+        Err(fault) => from_fault("sso.token", &fault),
+    }
+}
+
+/// The section as it should stand in `~/.aws/config`.
+fn section(login: &SsoLogin, name: &str) -> String {
+    format!(
+        "[sso-session {name}]\nsso_start_url = {}\nsso_region = {}\nsso_registration_scopes = {SCOPE}",
+        login.start_url, login.region
+    )
+}
