@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_fakeaws::Bucket;
+use bowline_fakeaws::{Bucket, Effect, Fault};
 use bowline_host::clock;
 use rustix::process::Signal;
 
@@ -91,4 +91,22 @@ fn a_daemon_stopped_past_the_end_of_its_session_serves_at_once_when_it_goes_on()
     let end = serde_json::from_str::<serde_json::Value>(&creds.stdout).unwrap()["Expiration"].clone();
     let end = bowline_base::parse_timestamp(end.as_str().unwrap()).unwrap();
     assert!(end > clock::now().wall - Duration::from_secs(1), "handed out after its end: {end}");
+}
+
+#[test]
+fn a_command_that_is_asked_to_end_finishes_the_refresh_that_it_began() {
+    let world = World::new("interrupted", |_| {});
+    world.sign_in_long_ago();
+    let slow = Effect::Latency(Duration::from_secs(1));
+    world.cloud().fault(Fault::new("sso-oidc.*", slow).after_work());
+    let creds = world.start("creds", &mut world.bowline(&["creds", "build"]));
+    let sent = || world.cloud().counts().sum("sso-oidc.CreateToken.refresh_token") > 0;
+    until(Duration::from_secs(5), "the refresh token was sent", sent);
+    creds.signal(Signal::TERM);
+    assert_eq!(creds.finish(Duration::from_secs(5)).code, Some(130));
+    world.cloud().clear_faults();
+    let creds = world.run(&["creds", "build"]);
+    assert_eq!(creds.code, Some(0), "{}", creds.stderr);
+    assert_eq!(world.cloud().counts().sum("sso-oidc.CreateToken.refresh_token.reused"), 0);
+    world.forget_output("creds");
 }

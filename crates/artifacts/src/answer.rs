@@ -95,6 +95,7 @@ impl FileAnswer<'_> {
             Some(range) => {
                 let given = self.head.content_type.as_deref();
                 put(headers, header::CONTENT_TYPE, Some(content_type::of(self.key, given)));
+                put(headers, header::CONTENT_ENCODING, self.head.content_encoding.as_deref());
                 headers.insert(header::CONTENT_LENGTH, Value::from(range.end - range.start));
                 if status == StatusCode::PARTIAL_CONTENT {
                     let part = format!("bytes {}-{}/{length}", range.start, range.end - 1);

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::{
     fill::{End, Growth, Stage},
     source::Source,
-    upstream::{Answer, Trouble, Want},
+    upstream::{Answer, Head, Trouble, Want, file_etag},
 };
 
 /// Bytes that are read at a time, and so the memory that one client costs.
@@ -60,6 +60,11 @@ impl Payload {
     /// `range` of what begins at `offset` of a finished file.
     pub(crate) fn file(file: Arc<File>, offset: u64, range: Range<u64>) -> Self {
         Self::reading(Reader { source: From::File(file, offset), at: range.start, end: range.end })
+    }
+
+    /// `range` of a file of somebody else's, broken off when it no longer has `etag`.
+    pub(crate) fn unchanging(file: Arc<File>, etag: String, range: Range<u64>) -> Self {
+        Self::reading(Reader { source: From::Foreign(file, etag), at: range.start, end: range.end })
     }
 
     /// `range` of a file that may still grow.
@@ -130,6 +135,7 @@ struct Reader {
 
 enum From {
     File(Arc<File>, u64),
+    Foreign(Arc<File>, String),
     Growing(Growing),
     Upstream(wire::Body),
 }
@@ -148,15 +154,18 @@ impl Reader {
         loop {
             match &mut self.source {
                 From::File(file, offset) => return read(Arc::clone(file), *offset, self.at..self.end).await,
+                From::Foreign(file, etag) => {
+                    let bytes = read(Arc::clone(file), 0, self.at..self.end).await?;
+                    return unchanged(Arc::clone(file), etag.clone()).await.map(|()| bytes);
+                }
                 From::Upstream(body) => return relayed(body, self.end - self.at).await,
                 From::Growing(growing) => {
-                    let growth = growing.beyond(self.at).await?;
+                    let growth = growing.beyond(self.at, self.end).await?;
                     match growth.file {
                         Some(file) => {
-                            let ready = growth.ready.min(self.end);
-                            return read(file, growth.offset, self.at..ready).await;
+                            return read(file, growth.offset, self.at..growth.ready).await;
                         }
-                        None => self.source = From::Upstream(growing.rest(self.at, &growth.etag).await?),
+                        None => self.source = From::Upstream(growing.rest(self.at, &growth.head).await?),
                     }
                 }
             }
@@ -169,31 +178,36 @@ struct Ready {
     file: Option<Arc<File>>,
     offset: u64,
     ready: u64,
-    etag: Option<String>,
+    head: Arc<Head>,
 }
 
 impl Growing {
-    /// Waits until the byte at `at` may be sent. The last byte of a file may be sent only when the file was found
-    /// right: whoever has all bytes has the right ones.
-    async fn beyond(&mut self, at: u64) -> Result<Ready, Trouble> {
+    /// Waits until the byte at `at` may be sent to who wants them up to `end`: [`Growth::ready`].
+    async fn beyond(&mut self, at: u64, end: u64) -> Result<Ready, Trouble> {
         let died = |_| Trouble::Broken("the fill ended without a word".to_owned());
-        let reached = |stage: &Stage| stage.growth().is_none_or(|growth| growth.end.is_final() || growth.ready() > at);
+        let reached =
+            |stage: &Stage| stage.growth().is_none_or(|growth| growth.end.is_final() || growth.ready(end) > at);
         let stage = self.stages.wait_for(reached).await.map_err(died)?.clone();
         let growth: Growth = stage.growth().cloned().ok_or_else(|| died_of(&stage))?;
         match &growth.end {
             End::Broken(trouble) => return Err(trouble.clone()),
             End::NoRoom | End::NotYet | End::Whole => {}
         }
-        let file = growth.file.clone().filter(|_| growth.ready() > at);
-        Ok(Ready { file, offset: growth.offset, ready: growth.ready(), etag: growth.head.etag.clone() })
+        let file = growth.file.clone().filter(|_| growth.ready(end) > at);
+        Ok(Ready { file, offset: growth.offset, ready: growth.ready(end), head: growth.head })
     }
 
-    /// The disk took no more: every reader fetches its own rest.
-    async fn rest(&self, at: u64, etag: &Option<String>) -> Result<wire::Body, Trouble> {
-        let want = Want { from: at, if_match: etag.clone(), ..Want::whole(&self.key) };
+    /// The disk took no more: every reader fetches its own rest, of the same file.
+    async fn rest(&self, at: u64, head: &Head) -> Result<wire::Body, Trouble> {
+        if at > 0 && head.etag.is_none() {
+            return Err(Trouble::Broken(
+                "without an ETag nobody knows whether the rest is of the same file".to_owned(),
+            ));
+        }
+        let want = Want { from: at, if_match: head.etag.clone(), ..Want::whole(&self.key) };
         match self.source.ask(&want).await? {
-            Answer::File(_, body) => Ok(body),
-            Answer::Unchanged => Err(Trouble::Changed),
+            Answer::File(rest, body) if rest.etag == head.etag && rest.length == head.length => Ok(body),
+            Answer::File(..) | Answer::Unchanged => Err(Trouble::Changed),
         }
     }
 }
@@ -212,6 +226,12 @@ async fn read(file: Arc<File>, offset: u64, range: Range<u64>) -> Result<Bytes, 
         file.read_exact_at(&mut bytes, offset + range.start).map(|()| Bytes::from(bytes))
     });
     bytes.await.and_then(|bytes| bytes).map_err(|error| Trouble::Disk(error.to_string()))
+}
+
+async fn unchanged(file: Arc<File>, etag: String) -> Result<(), Trouble> {
+    let now = off_thread(move || file.metadata().map(|metadata| file_etag(&metadata)));
+    let now = now.await.and_then(|now| now).map_err(|error| Trouble::Disk(error.to_string()))?;
+    if now == etag { Ok(()) } else { Err(Trouble::Changed) }
 }
 
 async fn relayed(body: &mut wire::Body, left: u64) -> Result<Bytes, Trouble> {

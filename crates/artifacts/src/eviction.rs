@@ -77,6 +77,11 @@ impl Shelf {
         self.reserved = self.reserved.saturating_sub(size);
     }
 
+    /// Whether `id` is entered.
+    pub(crate) fn has(&self, id: Id) -> bool {
+        self.entries.contains_key(&id)
+    }
+
     /// Notes a file of `size` bytes, new or in place of one; answers with what has to be deleted.
     pub(crate) fn insert(&mut self, id: Id, size: u64) -> Vec<Id> {
         let known = self.remove(id);
@@ -114,6 +119,17 @@ impl Shelf {
             Place::Main => self.main.push_back((id, self.turns)),
         }
         self.entries.insert(id, Entry { size, hits: 0, place, turn: self.turns });
+        self.compact();
+    }
+
+    /// Takes the dead items out of the queues when they are most of what is there. Few at a time would cost more.
+    fn compact(&mut self) {
+        if self.small.len() + self.main.len() > 2 * self.entries.len() + 16 {
+            let entries = &self.entries;
+            let lives = |(id, turn): &(Id, u64)| entries.get(id).is_some_and(|entry| entry.turn == *turn);
+            self.small.retain(lives);
+            self.main.retain(lives);
+        }
     }
 
     fn evict(&mut self) -> Vec<Id> {
@@ -194,6 +210,18 @@ mod tests {
         assert_eq!(shelf.reserve(51), None);
         shelf.release(50);
         assert_eq!((shelf.reserve(100), shelf.bytes()), (Some(vec![]), 0));
+    }
+
+    #[test]
+    fn what_is_replaced_for_ever_leaves_no_queue_behind() {
+        let mut shelf = Shelf::new(1000);
+        for round in 0..1000 {
+            shelf.insert(id(round % 3), 10);
+            shelf.insert(id(round + 10), 1);
+            shelf.remove(id(round + 10));
+        }
+        assert_eq!(shelf.len(), 3);
+        assert!(shelf.small.len() + shelf.main.len() <= 2 * 3 + 17, "{} {}", shelf.small.len(), shelf.main.len());
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Bringing one file: ask, write what comes into a draft while readers follow, resume what breaks, check, keep.
 //!
 //! A fill belongs to the table: it goes on when the client that began it leaves. Its readers see bytes as they are
-//! written, but never the last one before the whole was found right.
+//! written, but never the last one that they asked for before the whole was found right.
 
 use std::{fs::File, sync::Arc, time::Duration};
 
@@ -92,11 +92,12 @@ impl Stage {
 }
 
 impl Growth {
-    /// How many bytes may be sent.
-    pub(crate) fn ready(&self) -> u64 {
+    /// Up to where bytes may be sent to who wants them up to `end`. The last of them only when the whole file was found
+    /// right: whoever has all bytes that he asked for has the right ones.
+    pub(crate) fn ready(&self, end: u64) -> u64 {
         match self.end {
-            End::Whole => self.head.length,
-            End::NotYet | End::NoRoom | End::Broken(_) => self.written.min(self.head.length.saturating_sub(1)),
+            End::Whole => end,
+            End::NotYet | End::NoRoom | End::Broken(_) => self.written.min(end.saturating_sub(1)),
         }
     }
 }
@@ -121,18 +122,24 @@ impl Fill {
     /// Brings the file, or learns that the copy is right.
     pub(crate) async fn fly(self) {
         let (store, id) = (Arc::clone(&self.store), self.id);
-        let copy = off_thread(move || store.look(id)).await.ok().flatten();
+        let copy = match off_thread(move || store.look(id)).await.and_then(|copy| copy) {
+            Ok(copy) => copy,
+            Err(error) => return self.failed(Trouble::Cache(error.to_string())),
+        };
         if copy.as_ref().is_some_and(|copy| self.class == Class::Immutable || self.is_newer(copy)) {
             // It came while the request was on its way here.
             self.stage.send_replace(Stage::Unchanged);
             return;
         }
-        let known = copy.and_then(|copy| copy.record.head.etag.clone());
+        let known = copy.as_ref().and_then(|copy| copy.record.head.etag.clone());
         let want = Want { if_none_match: known, ..Want::whole(&self.key) };
         match self.source.ask(&want).await {
             Ok(Answer::Unchanged) => self.unchanged().await,
             Ok(Answer::File(head, body)) => self.grow(head, body).await,
             Err(Trouble::Missing) => self.missing().await,
+            // It could be read once.
+            Err(Trouble::Hidden) if copy.is_some() => self.failed(Trouble::KeyDenied(self.key.clone())),
+            Err(Trouble::Hidden) => self.absent(),
             Err(trouble) => self.failed(trouble),
         }
     }
@@ -148,6 +155,7 @@ impl Fill {
                 self.stage.send_replace(Stage::Described(Arc::new(head)));
             }
             Err(Trouble::Missing) => self.missing().await,
+            Err(Trouble::Hidden) => self.absent(),
             Err(trouble) => self.failed(trouble),
         }
     }
@@ -160,9 +168,15 @@ impl Fill {
         self.stage.send_replace(Stage::Unchanged);
     }
 
+    /// The upstream says so: a copy goes too.
     async fn missing(&self) {
         let (store, id) = (Arc::clone(&self.store), self.id);
         off_thread(move || store.forget(id)).await.ok();
+        self.absent();
+    }
+
+    /// To be answered with 404.
+    fn absent(&self) {
         self.marks.miss(self.id, self.clock.now(), self.negative_ttl);
         self.counts.fill("missing");
         self.stage.send_replace(Stage::Missing);
@@ -272,7 +286,9 @@ impl Fill {
                 Ok(Answer::File(rest, body)) if rest.etag == head.etag && rest.length == head.length => {
                     return Ok(body);
                 }
-                Ok(_) | Err(Trouble::Changed | Trouble::Missing) => return Err(End::Broken(Trouble::Changed)),
+                Ok(_) | Err(Trouble::Changed | Trouble::Missing | Trouble::Hidden) => {
+                    return Err(End::Broken(Trouble::Changed));
+                }
                 Err(trouble) => why = trouble,
             }
         }
@@ -373,5 +389,21 @@ async fn gather(body: &mut wire::Body, idle: Duration) -> Result<Bytes, Trouble>
     match broken {
         Some(trouble) if gathered.is_empty() => Err(trouble),
         _ => Ok(gathered.freeze()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_byte_of_a_part_waits_for_the_whole_like_the_last_of_all() {
+        let head = Arc::new(Head { length: 100, ..Head::default() });
+        let mut growth = Growth { head, file: None, offset: 0, written: 50, end: End::NotYet };
+        assert_eq!((growth.ready(100), growth.ready(51), growth.ready(50), growth.ready(10)), (50, 50, 49, 9));
+        growth.written = 100;
+        assert_eq!((growth.ready(100), growth.ready(10)), (99, 9));
+        growth.end = End::Whole;
+        assert_eq!((growth.ready(100), growth.ready(10)), (100, 10));
     }
 }

@@ -10,6 +10,8 @@ use crate::upstream::Trouble;
 pub(crate) const ASSUMED_AWAY: Duration = Duration::from_secs(10);
 /// How long one probe answers for all refused keys.
 pub(crate) const PROBE_HOLDS: Duration = Duration::from_secs(15);
+/// Keys that could be read, kept to ask for again. Several, because one may be deleted.
+pub(crate) const CANARIES: usize = 4;
 
 /// What 403 `AccessDenied` for a key means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,18 +20,20 @@ pub(crate) enum Meaning {
     NoSuchKey,
     /// As above, but nothing was ever read: it may also be that we may not read at all.
     NoSuchKeyPerhaps,
-    /// A key that is there, or that could be read before, is refused.
+    /// We may list, and so the key is there. Nothing is said about other keys.
+    KeyDenied,
+    /// Keys that could be read before are refused.
     AccessLost,
 }
 
-/// `probe`: may we list? `canary`: a key that could be read lately, asked for again just now, where there is one.
+/// `probe`: may we list? `canary`: whether a key that could be read before still can be, where there is one.
 pub(crate) fn meaning(probe: Result<(), Trouble>, canary: Option<Result<(), Trouble>>) -> Result<Meaning, Trouble> {
     match (probe, canary) {
-        (Ok(()), _) => Ok(Meaning::AccessLost),
+        (Ok(()), None | Some(Ok(()))) => Ok(Meaning::KeyDenied),
         (Err(Trouble::ListingDenied | Trouble::Denied), None) => Ok(Meaning::NoSuchKeyPerhaps),
         (Err(Trouble::ListingDenied | Trouble::Denied), Some(Ok(()))) => Ok(Meaning::NoSuchKey),
-        (Err(Trouble::ListingDenied | Trouble::Denied), Some(Err(Trouble::Denied))) => Ok(Meaning::AccessLost),
-        (Err(Trouble::ListingDenied | Trouble::Denied), Some(Err(other))) | (Err(other), _) => Err(other),
+        (Ok(()) | Err(Trouble::ListingDenied | Trouble::Denied), Some(Err(Trouble::Denied))) => Ok(Meaning::AccessLost),
+        (Ok(()) | Err(Trouble::ListingDenied | Trouble::Denied), Some(Err(other))) | (Err(other), _) => Err(other),
     }
 }
 
@@ -39,7 +43,8 @@ pub(crate) struct Standing {
     trouble: Option<(Trouble, Now)>,
     away_until: Option<Duration>,
     probed: Option<(Meaning, Duration)>,
-    good_key: Option<String>,
+    /// The latest first.
+    canaries: Vec<String>,
     answered: bool,
 }
 
@@ -56,13 +61,15 @@ impl Standing {
     pub(crate) fn note(&mut self, key: Option<&str>, answer: Result<(), &Trouble>, now: Now) -> Turn {
         match answer {
             Ok(()) => {
-                self.good_key = key.map(str::to_owned).or(self.good_key.take());
-                self.probed = self.probed.filter(|(meaning, _)| *meaning == Meaning::NoSuchKey);
+                self.canaries.splice(0..0, key.map(str::to_owned));
+                self.settle();
+                let still = |meaning| matches!(meaning, Meaning::NoSuchKey | Meaning::KeyDenied);
+                self.probed = self.probed.filter(|(meaning, _)| still(*meaning));
                 self.rise()
             }
-            Err(Trouble::Missing) => self.rise(),
+            Err(Trouble::Missing | Trouble::Hidden | Trouble::KeyDenied(_)) => self.rise(),
             // Says something about one key or one body, not about the upstream.
-            Err(Trouble::Changed | Trouble::Broken(_) | Trouble::ListingDenied) => Turn::None,
+            Err(Trouble::Changed | Trouble::Broken(_) | Trouble::ListingDenied | Trouble::Denied) => Turn::None,
             Err(trouble) => self.fall(trouble, now),
         }
     }
@@ -77,9 +84,20 @@ impl Standing {
         self.probed.filter(|(_, until)| now.boot < *until).map(|(meaning, _)| meaning)
     }
 
-    /// A key that could be read.
-    pub(crate) fn canary(&self) -> Option<String> {
-        self.good_key.clone()
+    /// Keys that could be read, at most [`CANARIES`], the latest first.
+    pub(crate) fn canaries(&self) -> &[String] {
+        &self.canaries
+    }
+
+    /// Adds keys that were read by an earlier process.
+    pub(crate) fn recall(&mut self, keys: Vec<String>) {
+        self.canaries.extend(keys);
+        self.settle();
+    }
+
+    /// Other keys can be read and these cannot: they say nothing about the rest.
+    pub(crate) fn drop_canaries(&mut self, keys: &[String]) {
+        self.canaries.retain(|key| !keys.contains(key));
     }
 
     /// It failed a moment ago: serve what there is without asking.
@@ -92,14 +110,29 @@ impl Standing {
         self.trouble.as_ref()
     }
 
-    /// Nothing was ever read, and what is refused might exist.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        matches!(self.probed, Some((Meaning::NoSuchKeyPerhaps, _)))
+    /// Keys are refused, and nothing was ever read that would tell why.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        match self.probed?.0 {
+            Meaning::NoSuchKeyPerhaps => Some("keys are refused, listing too; they are taken for missing"),
+            Meaning::KeyDenied if self.canaries.is_empty() => Some("keys that exist are refused; none was read yet"),
+            Meaning::NoSuchKey | Meaning::KeyDenied | Meaning::AccessLost => None,
+        }
     }
 
     /// Whether it was ever asked with success.
     pub(crate) fn has_answered(&self) -> bool {
         self.answered
+    }
+
+    /// Every canary once, and no more of them than are wanted.
+    fn settle(&mut self) {
+        let mut kept = Vec::with_capacity(CANARIES);
+        for key in self.canaries.drain(..) {
+            if kept.len() < CANARIES && !kept.contains(&key) {
+                kept.push(key);
+            }
+        }
+        self.canaries = kept;
     }
 
     fn rise(&mut self) -> Turn {
@@ -134,7 +167,33 @@ mod tests {
         assert_eq!(meaning(no_listing(), Some(Ok(()))), Ok(Meaning::NoSuchKey));
         assert_eq!(meaning(no_listing(), Some(Err(Trouble::Denied))), Ok(Meaning::AccessLost));
         assert_eq!(meaning(no_listing(), None), Ok(Meaning::NoSuchKeyPerhaps));
-        assert_eq!(meaning(Ok(()), None), Ok(Meaning::AccessLost));
+    }
+
+    #[test]
+    fn a_refused_key_where_listing_is_allowed_says_nothing_of_others_that_can_be_read() {
+        assert_eq!(meaning(Ok(()), None), Ok(Meaning::KeyDenied));
+        assert_eq!(meaning(Ok(()), Some(Ok(()))), Ok(Meaning::KeyDenied));
+        assert_eq!(meaning(Ok(()), Some(Err(Trouble::Denied))), Ok(Meaning::AccessLost));
+        let mut standing = Standing::default();
+        assert_eq!(standing.note(Some("k"), Err(&Trouble::KeyDenied("k".to_owned())), now()), Turn::None);
+        assert!(standing.trouble().is_none() && !standing.is_away(now()));
+        standing.probed(Meaning::KeyDenied, now());
+        assert!(standing.doubt().is_some());
+        standing.note(Some("other"), Ok(()), now());
+        assert!(standing.doubt().is_none());
+    }
+
+    #[test]
+    fn a_few_keys_are_kept_each_once_and_the_latest_first() {
+        let mut standing = Standing::default();
+        for key in ["a", "b", "a"] {
+            standing.note(Some(key), Ok(()), now());
+        }
+        assert_eq!(standing.canaries(), ["a", "b"]);
+        standing.recall(["b", "c", "d", "e"].map(str::to_owned).to_vec());
+        assert_eq!(standing.canaries(), ["a", "b", "c", "d"]);
+        standing.drop_canaries(&["a".to_owned(), "c".to_owned()]);
+        assert_eq!(standing.canaries(), ["b", "d"]);
     }
 
     #[test]
@@ -153,7 +212,7 @@ mod tests {
         assert!(!standing.is_away(now().after(Duration::from_secs(10))));
         assert_eq!(standing.note(Some("k"), Err(&Trouble::Missing), now()), Turn::Recovered);
         assert_eq!(standing.note(Some("k"), Ok(()), now()), Turn::None);
-        assert_eq!(standing.canary().as_deref(), Some("k"));
+        assert_eq!(standing.canaries(), ["k"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     answer,
     body::{Payload, off_thread},
     config::{Config, Origin, Repository},
+    door::Door,
     metrics::Counts,
     path,
     proxy::{Mount, Proxy, Rules},
@@ -99,7 +100,8 @@ impl Artifacts {
         counts.register(&ctx.metrics);
         let source = |upstream: &Arc<dyn Upstream>| {
             let clock = Arc::clone(&ctx.wire);
-            Arc::new(Source::new(Arc::clone(upstream), clock, self.config.upstream_timeout, counts.clone()))
+            let (upstream, store) = (Arc::clone(upstream), Arc::clone(&store));
+            Arc::new(Source::new(upstream, store, clock, self.config.upstream_timeout, counts.clone()))
         };
         let mount = |(path, upstreams): &(String, Vec<Arc<dyn Upstream>>)| Mount {
             label: path.clone(),
@@ -108,7 +110,7 @@ impl Artifacts {
         Proxy {
             mounts: self.repositories.iter().map(mount).collect(),
             prefixes: self.repositories.iter().map(|(path, _)| path::mount(path)).collect(),
-            store,
+            store: Arc::clone(&store),
             marks: Arc::default(),
             table: Table::default(),
             clock: Arc::clone(&ctx.wire),
@@ -173,11 +175,11 @@ impl Proxy {
                     let verdict = if nothing_left { Verdict::Failed } else { Verdict::Degraded };
                     (verdict, format!("`{name}` fails since {}: {trouble}", bowline_base::utc(since.wall)))
                 }
-                None if standing.is_doubtful() => {
-                    (Verdict::Degraded, format!("`{name}`: keys are refused, listing too; they are taken for missing"))
-                }
-                None if standing.has_answered() => (Verdict::Ok, format!("`{name}` answers")),
-                None => (Verdict::Ok, format!("`{name}` was not asked yet")),
+                None => match standing.doubt() {
+                    Some(doubt) => (Verdict::Degraded, format!("`{name}`: {doubt}")),
+                    None if standing.has_answered() => (Verdict::Ok, format!("`{name}` answers")),
+                    None => (Verdict::Ok, format!("`{name}` was not asked yet")),
+                },
             };
             let fix = standing.trouble().and_then(|(trouble, _)| fix(trouble));
             Check { id: "artifacts.upstream".to_owned(), verdict, why, fix }
@@ -229,7 +231,7 @@ fn upstream(origin: &Origin, config: &Config, aws: &Aws, identity: &Arc<dyn Iden
 }
 
 fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>) {
-    let proxy = Arc::clone(proxy);
+    let (proxy, door) = (Arc::clone(proxy), Door::at(listener.local_addr()));
     server::serve(
         &ctx.tasks,
         "artifacts",
@@ -237,7 +239,7 @@ fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>) {
         ServerLimits::default(),
         move |_peer, request: http::Request<Incoming>| {
             let proxy = Arc::clone(&proxy);
-            async move { proxy.answer(&request).await }
+            async move { proxy.answer(&request, door).await }
         },
     );
 }

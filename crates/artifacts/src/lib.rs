@@ -11,6 +11,7 @@ mod checksum;
 mod conditional;
 mod config;
 mod content_type;
+mod door;
 mod eviction;
 mod fill;
 mod freshness;

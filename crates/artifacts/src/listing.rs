@@ -1,14 +1,27 @@
 //! Listings as HTML for people and coursier, as JSON for programs. Only a path that ends in `/` ever gets one.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{HeaderMap, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
-use crate::upstream::{Listed, Page};
+use crate::{
+    source::Source,
+    upstream::{Listed, Page, Trouble},
+};
 
 const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Pages of one origin: a million names.
+const MOST_PAGES: usize = 1000;
+/// For all pages of all origins.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// What stands below one prefix, in the order of names, every page and every origin in one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +59,39 @@ impl Format {
 }
 
 impl Listing {
+    /// Every page of every source. All or nothing: who reads versions from a part of a listing would miss some.
+    pub(crate) async fn of(sources: &[Arc<Source>], prefix: &str) -> Result<Self, Trouble> {
+        let gathering = async {
+            let mut listing = Self::default();
+            for source in sources {
+                listing.gather(source, prefix).await?;
+            }
+            Ok(listing)
+        };
+        tokio::time::timeout(LONGEST, gathering).await.unwrap_or(Err(Trouble::TimedOut(LONGEST)))
+    }
+
+    async fn gather(&mut self, source: &Source, prefix: &str) -> Result<(), Trouble> {
+        let mut seen = BTreeSet::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut page = match source.list(prefix, after.as_deref()).await {
+                Err(Trouble::Missing) => return Ok(()),
+                page => page?,
+            };
+            let next = page.next.take();
+            self.add(page);
+            let Some(next) = next else { return Ok(()) };
+            if !seen.insert(next.clone()) {
+                return Err(Trouble::Broken("the listing begins again instead of ending".to_owned()));
+            }
+            if seen.len() == MOST_PAGES {
+                return Err(Trouble::Broken(format!("the listing has more than {MOST_PAGES} pages")));
+            }
+            after = Some(next);
+        }
+    }
+
     /// Adds a page. What an earlier origin has under the same name stays.
     pub(crate) fn add(&mut self, page: Page) {
         self.folders.extend(page.folders.into_iter().map(|name| (name, ())));

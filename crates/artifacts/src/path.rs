@@ -20,9 +20,9 @@ pub(crate) enum Wanted {
 /// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PathError {
-    /// `http://…` in the request line.
-    #[error("this is not a forward proxy: ask for a path")]
-    Absolute,
+    /// `ftp://…` in the request line.
+    #[error("only http is spoken here")]
+    Scheme,
     /// A `%` without two hex digits after it, or bytes that are not UTF-8.
     #[error("the path is not percent-encoded UTF-8")]
     Encoding,
@@ -41,10 +41,10 @@ impl PathError {
     }
 }
 
-/// The decoded path, without its first slash.
+/// The decoded path, without its first slash. A server has to take `GET http://host/path` too (RFC 9112, 3.2.2).
 pub(crate) fn decode(uri: &http::Uri) -> Result<String, PathError> {
-    if uri.scheme().is_some() || uri.authority().is_some() {
-        return Err(PathError::Absolute);
+    if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
+        return Err(PathError::Scheme);
     }
     let raw = uri.path().strip_prefix('/').ok_or(PathError::Encoding)?;
     if !escapes_are_whole(raw) {
@@ -109,8 +109,15 @@ mod tests {
         for path in ["/../x", "/a/..", "/%2e%2e/x", "/a/%2E./x", "/..%2fx", "/a%00b", "/a%5cb", "/a/./b", "/a%0Ab"] {
             assert_eq!(decoded(path), Err(PathError::Forbidden), "{path}");
         }
-        assert_eq!(decoded("http://other.bucket/x"), Err(PathError::Absolute));
+        assert_eq!(decoded("http://host/../x"), Err(PathError::Forbidden));
         assert_eq!(decoded("*"), Err(PathError::Encoding));
+    }
+
+    #[test]
+    fn a_whole_url_asks_for_its_path() {
+        assert_eq!(decoded("http://host:9000/g/x%20y").unwrap(), "g/x y");
+        assert_eq!(decoded("http://host").unwrap(), "");
+        assert_eq!(decoded("ftp://host/x"), Err(PathError::Scheme));
     }
 
     #[test]

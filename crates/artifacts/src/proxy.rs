@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bowline_base::{Now, wire::Wire};
 use bowline_host::Tasks;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, header, header::HeaderValue};
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -12,7 +12,8 @@ use crate::{
     answer::{self, FileAnswer, Outcome},
     body::{Growing, Payload, off_thread},
     checksum,
-    fill::{End, Fill, Stage},
+    door::Door,
+    fill::{End, Fill, Growth, Stage},
     freshness::{self, Class, Decision, Validated},
     listing::{Format, Listing},
     marks::Marks,
@@ -62,6 +63,7 @@ pub(crate) struct Proxy {
 /// Where a file's bytes are.
 enum Found {
     Copy(Copy, Outcome),
+    /// With [`End::NoRoom`], also what never comes into the cache.
     Growing(watch::Receiver<Stage>, Arc<Head>, Arc<Source>, Outcome),
     Described(Arc<Head>),
     Missing(Outcome),
@@ -69,8 +71,19 @@ enum Found {
 }
 
 impl Proxy {
-    /// Answers `request`, whose body is not looked at.
-    pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Payload> {
+    /// Answers `request`, which came through `door`; its body is not looked at.
+    pub(crate) async fn answer<B>(&self, request: &Request<B>, door: Door) -> Response<Payload> {
+        let mut response = if door.admits(request) {
+            self.admitted(request).await
+        } else {
+            answer::refusal(403, "host", "this address answers to localhost, 127.0.0.1 and [::1] only")
+        };
+        // What is stored under a harmless name stays harmless in a browser.
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        response
+    }
+
+    async fn admitted<B>(&self, request: &Request<B>) -> Response<Payload> {
         let method = request.method();
         if method != Method::GET && method != Method::HEAD {
             return answer::refusal(405, "method", "this server only reads: GET and HEAD");
@@ -129,8 +142,10 @@ impl Proxy {
     async fn search(&self, mount: &Mount, key: &str, errand: Errand) -> Found {
         if freshness::class(key) == Class::Immutable && mount.sources.len() > 1 {
             for source in &mount.sources {
-                if let Some(copy) = self.look(Id::of(source.name(), key)).await {
-                    return Found::Copy(copy, Outcome::Hit);
+                match self.look(Id::of(source.name(), key)).await {
+                    Ok(Some(copy)) => return Found::Copy(copy, Outcome::Hit),
+                    Ok(None) => {}
+                    Err(trouble) => return Found::Trouble(trouble),
                 }
             }
         }
@@ -151,7 +166,9 @@ impl Proxy {
     async fn stand_in(&self, sources: &[Arc<Source>], key: &str) -> Option<Found> {
         for source in sources {
             let id = Id::of(source.name(), key);
-            if let Some(copy) = self.look(id).await.filter(|copy| self.may_be_stale(key, id, copy)) {
+            if let Ok(Some(copy)) = self.look(id).await
+                && self.may_be_stale(key, id, &copy)
+            {
                 return Some(Found::Copy(copy, Outcome::Stale));
             }
         }
@@ -159,8 +176,14 @@ impl Proxy {
     }
 
     async fn find(&self, source: &Arc<Source>, key: &str, errand: Errand) -> Found {
+        if source.is_local() {
+            return passed(source, key).await;
+        }
         let id = Id::of(source.name(), key);
-        let copy = self.look(id).await;
+        let copy = match self.look(id).await {
+            Ok(copy) => copy,
+            Err(trouble) => return Found::Trouble(trouble),
+        };
         match (self.decide(source, key, id, copy.as_ref()).await, copy) {
             (Decision::Hit, Some(copy)) => Found::Copy(copy, Outcome::Hit),
             (Decision::Negative, _) => Found::Missing(Outcome::Negative),
@@ -197,7 +220,7 @@ impl Proxy {
     /// none, or it cannot be refreshed; then the checksum stands for itself.
     async fn settled_parent(&self, source: &Arc<Source>, key: &str) -> Option<Copy> {
         let id = Id::of(source.name(), key);
-        let copy = self.look(id).await?;
+        let copy = self.look(id).await.ok()??;
         let fresh = |copy: &Copy| {
             let validated = Some(self.validated(id, copy));
             let decision = freshness::decide(Class::Mutable, validated, None, self.rules.metadata_ttl, self.now());
@@ -211,7 +234,7 @@ impl Proxy {
         }
         let mut flight = self.fly(source, key, id, Errand::Fill, Some(&copy));
         tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok()?.ok()?;
-        self.look(id).await.filter(fresh)
+        self.look(id).await.ok()?.filter(fresh)
     }
 
     async fn revalidated(&self, source: &Arc<Source>, key: &str, id: Id, copy: Copy) -> Found {
@@ -251,8 +274,9 @@ impl Proxy {
                 }
             }
             Ok(Stage::Unchanged) => match self.look(id).await {
-                Some(copy) => Found::Copy(copy, Outcome::Hit),
-                None => Found::Trouble(Trouble::Broken("the copy vanished from the cache".to_owned())),
+                Ok(Some(copy)) => Found::Copy(copy, Outcome::Hit),
+                Err(trouble) => Found::Trouble(trouble),
+                Ok(None) => Found::Trouble(Trouble::Broken("the copy vanished from the cache".to_owned())),
             },
             Ok(Stage::Described(head)) => Found::Described(head),
             Ok(Stage::Missing) => Found::Missing(Outcome::Miss),
@@ -307,7 +331,7 @@ impl Proxy {
     }
 
     async fn listing<B>(&self, mount: &Mount, prefix: &str, path: &str, request: &Request<B>) -> Response<Payload> {
-        let listed = self.list(mount, prefix).await;
+        let listed = Listing::of(&mount.sources, prefix).await;
         let is_root = prefix.is_empty();
         let (outcome, response) = match listed {
             Ok(listing) if listing.is_empty() && !is_root => {
@@ -324,28 +348,10 @@ impl Proxy {
         response
     }
 
-    async fn list(&self, mount: &Mount, prefix: &str) -> Result<Listing, Trouble> {
-        let mut listing = Listing::default();
-        for source in &mount.sources {
-            let mut after = None;
-            loop {
-                let mut page = match source.list(prefix, after.as_deref()).await {
-                    Err(Trouble::Missing) => break,
-                    page => page?,
-                };
-                after = page.next.take();
-                listing.add(page);
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(listing)
-    }
-
-    async fn look(&self, id: Id) -> Option<Copy> {
+    async fn look(&self, id: Id) -> Result<Option<Copy>, Trouble> {
         let store = Arc::clone(&self.store);
-        off_thread(move || store.look(id)).await.ok().flatten()
+        let copy = off_thread(move || store.look(id)).await.and_then(|copy| copy);
+        copy.map_err(|error| Trouble::Cache(error.to_string()))
     }
 
     fn validated(&self, id: Id, copy: &Copy) -> Validated {
@@ -362,6 +368,19 @@ impl Proxy {
 
     fn now(&self) -> Now {
         self.clock.now()
+    }
+}
+
+/// Past the cache, as if it had no room.
+async fn passed(source: &Arc<Source>, key: &str) -> Found {
+    match source.head(key).await {
+        Ok(head) => {
+            let head = Arc::new(head);
+            let growth = Growth { head: Arc::clone(&head), file: None, offset: 0, written: 0, end: End::NoRoom };
+            Found::Growing(watch::channel(Stage::Growing(growth)).1, head, Arc::clone(source), Outcome::Pass)
+        }
+        Err(Trouble::Missing | Trouble::Hidden) => Found::Missing(Outcome::Miss),
+        Err(trouble) => Found::Trouble(trouble),
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::upstream::Head;
 
 /// Kind and version. Another version is somebody else's file: treated as absent.
-const MAGIC: &str = "bowline-artifact 1 ";
+const MAGIC: &str = "bowline-artifact 2 ";
 const BLOCK: usize = 512;
 /// Keys have at most 1,024 bytes, and a header of S3's some hundred.
 pub(crate) const LARGEST: usize = 64 * 1024;
@@ -65,6 +65,7 @@ struct Stored {
     etag: Option<String>,
     last_modified: Option<String>,
     content_type: Option<String>,
+    content_encoding: Option<String>,
     stored_at: String,
 }
 
@@ -78,6 +79,7 @@ impl Record {
             etag: self.head.etag.clone(),
             last_modified: self.head.last_modified.clone(),
             content_type: self.head.content_type.clone(),
+            content_encoding: self.head.content_encoding.clone(),
             stored_at: self.stored_at.to_string(),
         };
         let json = serde_json::to_string(&stored).expect("a struct of texts and numbers is always JSON");
@@ -98,6 +100,7 @@ impl Record {
             etag: stored.etag,
             last_modified: stored.last_modified,
             content_type: stored.content_type,
+            content_encoding: stored.content_encoding,
             md5: None,
         };
         let stored_at = parse_timestamp(&stored.stored_at).ok()?;
@@ -119,7 +122,12 @@ mod tests {
     use super::*;
 
     fn record(key: &str) -> Record {
-        let head = Head { length: 7, etag: Some("\"e\"".to_owned()), ..Head::default() };
+        let head = Head {
+            length: 7,
+            etag: Some("\"e\"".to_owned()),
+            content_encoding: Some("gzip".to_owned()),
+            ..Head::default()
+        };
         let stored_at = "2026-11-22T02:02:02.5Z".parse().unwrap();
         Record { origin: "s3://b/p".to_owned(), key: key.to_owned(), head, stored_at }
     }
@@ -141,7 +149,7 @@ mod tests {
 
     #[test]
     fn another_version_is_nothing() {
-        let block = String::from_utf8(record("k").encode()).unwrap().replace("artifact 1", "artifact 2");
+        let block = String::from_utf8(record("k").encode()).unwrap().replace("artifact 2", "artifact 1");
         assert_eq!(Record::decode(block.as_bytes()), None);
     }
 

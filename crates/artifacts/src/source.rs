@@ -13,37 +13,56 @@ use tokio::sync::Semaphore;
 use tracing::{info, warn};
 
 use crate::{
-    health::{Meaning, Standing, Turn, meaning},
+    body::off_thread,
+    health::{CANARIES, Meaning, Standing, Turn, meaning},
     metrics::Counts,
+    store::Store,
     upstream::{Answer, Head, Page, Trouble, Upstream, Want},
 };
 
 pub(crate) struct Source {
     upstream: Arc<dyn Upstream>,
+    store: Arc<Store>,
     clock: Arc<dyn Wire>,
     timeout: Duration,
     counts: Counts,
     standing: Mutex<Standing>,
     /// One probe at a time; who waited for it reads what it found.
     probing: Semaphore,
+    /// The cache was looked through for canaries.
+    recalled: AtomicBool,
     etags_are_md5: AtomicBool,
 }
 
 impl Source {
-    pub(crate) fn new(upstream: Arc<dyn Upstream>, clock: Arc<dyn Wire>, timeout: Duration, counts: Counts) -> Self {
+    /// `store` is looked into for keys that could be read once.
+    pub(crate) fn new(
+        upstream: Arc<dyn Upstream>,
+        store: Arc<Store>,
+        clock: Arc<dyn Wire>,
+        timeout: Duration,
+        counts: Counts,
+    ) -> Self {
         Self {
             upstream,
+            store,
             clock,
             timeout,
             counts,
             standing: Mutex::default(),
             probing: Semaphore::new(1),
+            recalled: AtomicBool::new(false),
             etags_are_md5: AtomicBool::new(true),
         }
     }
 
     pub(crate) fn name(&self) -> &str {
         self.upstream.name()
+    }
+
+    /// [`Upstream::is_local`]
+    pub(crate) fn is_local(&self) -> bool {
+        self.upstream.is_local()
     }
 
     /// The longest wait for the next piece of a body.
@@ -122,7 +141,8 @@ impl Source {
             None => self.probe().await,
         };
         match meaning {
-            Ok(Meaning::NoSuchKey | Meaning::NoSuchKeyPerhaps) => Trouble::Missing,
+            Ok(Meaning::NoSuchKey | Meaning::NoSuchKeyPerhaps) => Trouble::Hidden,
+            Ok(Meaning::KeyDenied) => Trouble::KeyDenied(key.to_owned()),
             Ok(Meaning::AccessLost) => Trouble::AccessLost(key.to_owned()),
             Err(trouble) => trouble,
         }
@@ -130,10 +150,9 @@ impl Source {
 
     async fn probe(&self) -> Result<Meaning, Trouble> {
         let probe = self.timed(self.upstream.probe()).await;
-        let canary = self.locked().canary().filter(|_| probe.is_err());
-        let canary = match canary {
-            Some(key) => Some(self.timed(self.upstream.head(&key)).await.map(drop)),
-            None => None,
+        let canary = match probe {
+            Ok(()) | Err(Trouble::ListingDenied | Trouble::Denied) => self.canary().await,
+            Err(_) => None,
         };
         let meaning = meaning(probe, canary)?;
         if meaning == Meaning::NoSuchKeyPerhaps {
@@ -146,6 +165,39 @@ impl Source {
         Ok(meaning)
     }
 
+    /// Whether any of the keys that could be read still can be. Those that cannot are dropped only when another can:
+    /// while all are refused, they are what tells lost access from missing keys.
+    async fn canary(&self) -> Option<Result<(), Trouble>> {
+        self.recall().await;
+        let canaries = self.locked().canaries().to_vec();
+        let (mut gone, mut refused) = (Vec::new(), None);
+        for key in canaries {
+            match self.timed(self.upstream.head(&key)).await {
+                Err(Trouble::Missing) => self.locked().drop_canaries(&[key]),
+                Err(Trouble::Denied) => {
+                    gone.push(key);
+                    refused = Some(Err(Trouble::Denied));
+                }
+                Ok(_) => {
+                    self.locked().drop_canaries(&gone);
+                    return Some(Ok(()));
+                }
+                Err(trouble) => return Some(Err(trouble)),
+            }
+        }
+        refused
+    }
+
+    /// What the cache holds of this upstream could be read once: a restart does not forget that.
+    async fn recall(&self) {
+        if self.locked().canaries().len() >= CANARIES || self.recalled.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (store, name) = (Arc::clone(&self.store), self.name().to_owned());
+        let keys = off_thread(move || store.samples(&name, CANARIES)).await.unwrap_or_default();
+        self.locked().recall(keys);
+    }
+
     fn locked(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,12 +207,12 @@ impl Source {
 fn outcome<T>(answer: &Result<T, Trouble>) -> &'static str {
     match answer {
         Ok(_) => "ok",
-        Err(Trouble::Missing) => "missing",
+        Err(Trouble::Missing | Trouble::Hidden) => "missing",
         Err(Trouble::Changed) => "changed",
-        Err(Trouble::Denied | Trouble::ListingDenied | Trouble::AccessLost(_)) => "denied",
+        Err(Trouble::Denied | Trouble::ListingDenied | Trouble::KeyDenied(_) | Trouble::AccessLost(_)) => "denied",
         Err(Trouble::Credentials { .. }) => "credentials",
         Err(Trouble::TimedOut(_)) => "timeout",
-        Err(Trouble::Unreachable(_) | Trouble::Disk(_)) => "unreachable",
+        Err(Trouble::Unreachable(_) | Trouble::Disk(_) | Trouble::Cache(_)) => "unreachable",
         Err(Trouble::Busy) => "busy",
         Err(Trouble::Server(_)) => "server-error",
         Err(Trouble::NotS3(_) | Trouble::Broken(_)) => "garbage",

@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! CACHE/v1/ab/abcdef…   record block, then the bytes; modification time = last validation
-//! CACHE/tmp/RUN/N       fills under way, of the process that drew RUN; others' are litter
+//! CACHE/tmp/RUN/N       fills under way, of the cache that drew RUN and holds a lock on it; litter without one
 //! ```
 //!
 //! Every function here blocks: call through [`off_thread`](crate::body::off_thread). Nothing waits for the
 //! scan: a copy is found by its name, the book of sizes fills itself in the background.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -22,6 +22,7 @@ use std::{
 
 use bowline_base::{Timestamp, atomic};
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use crate::{
     eviction::Shelf,
@@ -49,6 +50,8 @@ pub(crate) struct Copy {
 pub(crate) struct Store {
     root: PathBuf,
     drafts: PathBuf,
+    /// Held open for its lock: before a reload's old job has ended, or in another process, fills are under way.
+    _lock: File,
     next: AtomicU64,
     shelf: Mutex<Shelf>,
     /// The last attempt to write failed.
@@ -63,11 +66,12 @@ impl Store {
     /// The directories cannot be made.
     pub(crate) fn open(root: &Path, max_size: u64, run: u64) -> io::Result<Self> {
         let drafts = root.join("tmp").join(format!("{run:016x}"));
-        atomic::private_directory(&drafts)?;
+        let lock = claim(&drafts)?;
         atomic::private_directory(&root.join("v1"))?;
         Ok(Self {
             root: root.join("v1"),
             drafts,
+            _lock: lock,
             next: AtomicU64::new(0),
             shelf: Mutex::new(Shelf::new(max_size)),
             full: AtomicBool::new(false),
@@ -76,20 +80,31 @@ impl Store {
     }
 
     /// The copy of `id`, if there is a whole one. What is there and no copy is removed.
-    pub(crate) fn look(&self, id: Id) -> Option<Copy> {
-        let path = self.path(id);
-        let file = File::open(&path).ok()?;
-        match read(file) {
+    ///
+    /// # Errors
+    /// Nothing can be opened now, and so nothing is known.
+    pub(crate) fn look(&self, id: Id) -> io::Result<Option<Copy>> {
+        match File::open(self.path(id)).and_then(read) {
             Ok(Some(copy)) => {
                 self.shelf().touch(id);
-                Some(copy)
+                Ok(Some(copy))
             }
             Ok(None) => {
                 self.forget(id);
-                None
+                Ok(None)
             }
-            Err(_) => None,
+            Err(error) if is_shortage(&error) => Err(error),
+            // Not there, or not to be read: a new copy mends both.
+            Err(_) => Ok(None),
         }
+    }
+
+    /// Up to `most` keys of `origin` that there are copies of. Reads until it has them.
+    pub(crate) fn samples(&self, origin: &str, most: usize) -> Vec<String> {
+        let shards = fs::read_dir(&self.root).into_iter().flatten().filter_map(Result::ok);
+        let files = shards.filter_map(|shard| fs::read_dir(shard.path()).ok()).flatten().filter_map(Result::ok);
+        let records = files.filter_map(|file| File::open(file.path()).and_then(|file| record(&file)).ok().flatten());
+        records.filter(|(record, ..)| record.origin == origin).map(|(record, ..)| record.key).take(most).collect()
     }
 
     /// Begins a file that will be `id`. Makes room first.
@@ -99,10 +114,13 @@ impl Store {
     pub(crate) fn begin(self: &Arc<Self>, id: Id, record: &Record) -> io::Result<Draft> {
         let block = record.encode();
         let size = block.len() as u64 + record.head.length;
-        let evicted = self.shelf().reserve(size).ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
+        {
+            let mut shelf = self.shelf();
+            let evicted = shelf.reserve(size).ok_or_else(|| io::Error::from(io::ErrorKind::QuotaExceeded))?;
+            self.unlink(&evicted);
+        }
         let path = self.drafts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let mut draft = Draft { store: Arc::clone(self), id, path, file: None, offset: block.len() as u64, size };
-        self.unlink(&evicted);
         let opened = create(&draft.path).or_else(|error| match error.kind() {
             // Another process over the same cache has swept our drafts away.
             io::ErrorKind::NotFound => atomic::private_directory(&self.drafts).and_then(|()| create(&draft.path)),
@@ -139,11 +157,19 @@ impl Store {
         }
         found.sort_unstable_by_key(|(modified, id, _)| (*modified, *id));
         for (_, id, size) in found {
-            let evicted = self.shelf().insert(id, size);
-            self.unlink(&evicted);
+            self.enter(id, size);
         }
         self.swept.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Unless it was entered or removed since it was found.
+    fn enter(&self, id: Id, size: u64) {
+        let mut shelf = self.shelf();
+        if !shelf.has(id) && self.path(id).exists() {
+            let evicted = shelf.insert(id, size);
+            self.unlink(&evicted);
+        }
     }
 
     /// Known to hold nothing.
@@ -166,7 +192,8 @@ impl Store {
         let Some(all) = self.drafts.parent() else { return Ok(()) };
         for run in fs::read_dir(all)? {
             let run = run?.path();
-            if run != self.drafts {
+            let left = |lock: &File| lock.try_lock().is_ok();
+            if run != self.drafts && File::open(&run).as_ref().is_ok_and(left) {
                 fs::remove_dir_all(&run).or_else(|_| fs::remove_file(&run)).ok();
             }
         }
@@ -178,6 +205,7 @@ impl Store {
         self.root.join(&name[..2]).join(name)
     }
 
+    /// With the shelf locked, so that no new file of the same name goes with the old one.
     fn unlink(&self, evicted: &[Id]) {
         for id in evicted {
             fs::remove_file(self.path(*id)).ok();
@@ -191,6 +219,12 @@ impl Store {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        fs::remove_dir(&self.drafts).ok();
     }
 }
 
@@ -237,13 +271,13 @@ impl Draft {
         if let Some(shard) = target.parent() {
             atomic::private_directory(shard)?;
         }
-        fs::rename(&self.path, target)?;
-        let evicted = {
+        {
             let mut shelf = self.store.shelf();
+            fs::rename(&self.path, target)?;
             shelf.release(self.size);
-            shelf.insert(self.id, self.size)
-        };
-        self.store.unlink(&evicted);
+            let evicted = shelf.insert(self.id, self.size);
+            self.store.unlink(&evicted);
+        }
         // The reservation was given back just now, and the name is no longer a draft's.
         let mut this = self;
         this.size = 0;
@@ -258,14 +292,35 @@ impl Drop for Draft {
     }
 }
 
+/// Makes `drafts` and locks it. Between the two another process's sweep may have taken it for litter: once more. A file
+/// system without locks is used without; it costs a fill now and then, when two processes share it.
+fn claim(drafts: &Path) -> io::Result<File> {
+    for _ in 0..3 {
+        atomic::private_directory(drafts)?;
+        if let Ok(lock) = File::open(drafts)
+            && !matches!(lock.try_lock(), Err(TryLockError::WouldBlock))
+            && drafts.exists()
+        {
+            return Ok(lock);
+        }
+    }
+    atomic::private_directory(drafts)?;
+    File::open(drafts)
+}
+
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(atomic::PRIVATE).open(path)
 }
 
-/// `None`: not a whole copy of ours.
-fn read(file: File) -> io::Result<Option<Copy>> {
-    let metadata = file.metadata()?;
-    let on_disk = metadata.len();
+/// Out of descriptors or memory: says nothing about the file.
+fn is_shortage(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| shortages.iter().any(|shortage| shortage.raw_os_error() == code))
+}
+
+/// The record, where the bytes begin, and what was read on the way. `None`: not one of ours.
+fn record(file: &File) -> io::Result<Option<(Record, u64, Vec<u8>)>> {
+    let on_disk = file.metadata()?.len();
     let mut beginning = vec![0; on_disk.min(4096) as usize];
     file.read_exact_at(&mut beginning, 0)?;
     let Some(block) = Record::block_length(&beginning) else { return Ok(None) };
@@ -273,9 +328,14 @@ fn read(file: File) -> io::Result<Option<Copy>> {
         beginning.resize(block, 0);
         file.read_exact_at(&mut beginning, 0)?;
     }
-    let Some((record, offset)) = Record::decode(&beginning) else { return Ok(None) };
-    let offset = offset as u64;
-    if on_disk != offset + record.head.length {
+    Ok(Record::decode(&beginning).map(|(record, offset)| (record, offset as u64, beginning)))
+}
+
+/// `None`: not a whole copy of ours.
+fn read(file: File) -> io::Result<Option<Copy>> {
+    let Some((record, offset, beginning)) = record(&file)? else { return Ok(None) };
+    let metadata = file.metadata()?;
+    if metadata.len() != offset + record.head.length {
         return Ok(None);
     }
     let whole = if record.head.length <= SMALL { Some(read_whole(&file, offset, &record, &beginning)?) } else { None };
@@ -324,11 +384,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let first = store(home.path(), 1 << 20, 1);
         draft(&first, "kept", b"bytes").keep(wall()).unwrap();
-        std::mem::forget(draft(&first, "unfinished", b"half"));
+        let unfinished = draft(&first, "unfinished", b"half");
+        // What a killed process leaves: its files, without its lock.
+        fs::create_dir(home.path().join("tmp/dead")).unwrap();
+        fs::copy(&unfinished.path, home.path().join("tmp/dead/0")).unwrap();
+        drop((unfinished, first));
         let second = store(home.path(), 1 << 20, 2);
-        let copy = second.look(Id::of("o", "kept")).unwrap();
+        let copy = second.look(Id::of("o", "kept")).unwrap().unwrap();
         assert_eq!((copy.whole.as_deref(), copy.validated), (Some(b"bytes".as_slice()), wall()));
-        assert!(second.look(Id::of("o", "unfinished")).is_none());
+        assert!(second.look(Id::of("o", "unfinished")).unwrap().is_none());
         second.sweep().unwrap();
         assert_eq!(fs::read_dir(home.path().join("tmp")).unwrap().count(), 1);
         assert_eq!(second.size(), (512 + 5, 1));
@@ -342,7 +406,7 @@ mod tests {
         for length in [0, 100, 600] {
             draft(&store, "k", &[7; 200]).keep(wall()).unwrap();
             OpenOptions::new().write(true).open(store.path(id)).unwrap().set_len(length).unwrap();
-            assert!(store.look(id).is_none(), "{length}");
+            assert!(store.look(id).unwrap().is_none(), "{length}");
             assert!(!store.path(id).exists() && store.size() == (0, 0));
         }
     }
@@ -353,7 +417,7 @@ mod tests {
         let store = store(home.path(), 2000, 1);
         draft(&store, "old", &[1; 400]).keep(wall()).unwrap();
         let big = draft(&store, "big", &[2; 1200]);
-        assert!(store.look(Id::of("o", "old")).is_none());
+        assert!(store.look(Id::of("o", "old")).unwrap().is_none());
         let head = Head { length: 1200, ..Head::default() };
         let record = Record { origin: "o".to_owned(), key: "x".to_owned(), head, stored_at: wall() };
         assert_eq!(store.begin(Id::of("o", "x"), &record).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
@@ -364,12 +428,52 @@ mod tests {
     }
 
     #[test]
+    fn a_fill_under_way_in_another_process_is_no_litter() {
+        let home = tempfile::tempdir().unwrap();
+        let first = store(home.path(), 1 << 20, 1);
+        let under_way = draft(&first, "k", b"bytes");
+        let second = store(home.path(), 1 << 20, 2);
+        second.sweep().unwrap();
+        under_way.keep(wall()).unwrap();
+        assert!(second.look(Id::of("o", "k")).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_went_or_came_while_the_cache_is_swept_is_not_entered_as_it_was() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 1 << 20, 1);
+        store.enter(Id::of("o", "gone"), 1000);
+        draft(&store, "k", b"new").keep(wall()).unwrap();
+        store.enter(Id::of("o", "k"), 1000);
+        assert_eq!(store.size(), (512 + 3, 1));
+    }
+
+    #[test]
+    fn being_out_of_descriptors_is_no_miss() {
+        for code in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
+            assert!(is_shortage(&code.into()), "{code}");
+        }
+        assert!(!is_shortage(&Errno::NOENT.into()) && !is_shortage(&io::ErrorKind::UnexpectedEof.into()));
+    }
+
+    #[test]
+    fn samples_are_of_the_origin_that_was_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let store = store(home.path(), 1 << 20, 1);
+        for key in ["a", "b", "c"] {
+            draft(&store, key, b"x").keep(wall()).unwrap();
+        }
+        assert_eq!(store.samples("o", 2).len(), 2);
+        assert_eq!(store.samples("other", 2), Vec::<String>::new());
+    }
+
+    #[test]
     fn two_processes_over_one_cache_share_it() {
         let home = tempfile::tempdir().unwrap();
         let (first, second) = (store(home.path(), 1 << 20, 1), store(home.path(), 1 << 20, 2));
         second.sweep().unwrap();
         draft(&first, "k", b"bytes").keep(wall()).unwrap();
-        assert!(second.look(Id::of("o", "k")).is_some());
+        assert!(second.look(Id::of("o", "k")).unwrap().is_some());
     }
 
     #[test]
@@ -378,6 +482,6 @@ mod tests {
         let store = store(home.path(), 1 << 20, 1);
         let key = "ü".repeat(500) + &"\u{1}".repeat(1000);
         draft(&store, &key, b"x").keep(wall()).unwrap();
-        assert_eq!(store.look(Id::of("o", &key)).unwrap().record.key, key);
+        assert_eq!(store.look(Id::of("o", &key)).unwrap().unwrap().record.key, key);
     }
 }

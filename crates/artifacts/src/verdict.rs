@@ -20,13 +20,14 @@ pub(crate) struct Verdict {
 /// The verdict on `trouble`.
 pub(crate) fn of(trouble: &Trouble) -> Verdict {
     let (status, reason, seconds) = match trouble {
-        Trouble::Missing => (404, "missing", None),
+        Trouble::Missing | Trouble::Hidden => (404, "missing", None),
         Trouble::ListingDenied => (403, "listing-denied", None),
-        Trouble::Denied | Trouble::AccessLost(_) => (502, "access-denied", Some(30)),
+        Trouble::Denied | Trouble::KeyDenied(_) | Trouble::AccessLost(_) => (502, "access-denied", Some(30)),
         Trouble::Refused(_) => (502, "upstream-refused", Some(30)),
         Trouble::Credentials { .. } => (503, "no-credentials", Some(10)),
         Trouble::Unreachable(_) => (503, "upstream-unreachable", Some(5)),
         Trouble::Disk(_) => (503, "upstream-disk", Some(5)),
+        Trouble::Cache(_) => (503, "cache", Some(5)),
         Trouble::Busy => (503, "upstream-busy", Some(5)),
         Trouble::TimedOut(_) => (504, "upstream-timeout", Some(5)),
         Trouble::Server(_) => (502, "upstream-error", Some(5)),
@@ -46,11 +47,13 @@ mod tests {
         let others = [
             Trouble::ListingDenied,
             Trouble::Denied,
+            Trouble::KeyDenied(text()),
             Trouble::AccessLost(text()),
             Trouble::Refused(text()),
             Trouble::Credentials { why: text(), hint: None },
             Trouble::Unreachable(text()),
             Trouble::Disk(text()),
+            Trouble::Cache(text()),
             Trouble::Busy,
             Trouble::TimedOut(Duration::from_secs(1)),
             Trouble::Server(500),
@@ -63,6 +66,6 @@ mod tests {
             assert!([403, 502, 503, 504].contains(&verdict.status), "{trouble:?}");
             assert!(verdict.status == 403 || verdict.retry_after.is_some(), "{trouble:?}");
         }
-        assert_eq!(of(&Trouble::Missing).status, 404);
+        assert_eq!((of(&Trouble::Missing).status, of(&Trouble::Hidden).status), (404, 404));
     }
 }

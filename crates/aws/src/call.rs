@@ -136,6 +136,10 @@ impl Call {
                 self.state = State::Waiting { until };
                 Step::Wait(until)
             }
+            State::Ready | State::Waiting { .. } if now.boot >= self.deadline => {
+                self.state = State::Ready;
+                Step::Done(Err(self.out_of_time()))
+            }
             State::Ready | State::Waiting { .. } => self.send(now),
             State::Renewing { rejected, because } => {
                 self.state = State::Renewing { rejected: rejected.clone(), because };

@@ -14,7 +14,7 @@ pub(crate) use crate::call::Answer;
 use crate::{
     Aws, Error,
     call::{Call, Step},
-    request::{Auth, Reading, Request},
+    request::{Auth, Reading, Repeat, Request},
 };
 
 /// Runs a call to its whole answer.
@@ -59,10 +59,17 @@ async fn start(aws: &Aws, request: Request, identity: Option<&dyn Identity>) -> 
         }
         (None, _) | (_, Auth::Unsigned) => None,
     };
+    let once = request.repeat == Repeat::Once;
     let host = request.base.host().to_owned();
     let now = aws.wire.now();
     let mut call = Call::new(request, credentials, aws.drifts.of(&host), now, deadline.saturating_sub(now.boot));
-    let in_time = race(run(aws, &mut call, identity), until(&*aws.wire, deadline)).await;
+    let end = async {
+        until(&*aws.wire, deadline).await;
+        if once {
+            aws.wire.sleep(SECOND_CHANCE).await;
+        }
+    };
+    let in_time = race(run(aws, &mut call, identity), end).await;
     let outcome = in_time.unwrap_or_else(|| Err(call.out_of_time()));
     if let Some(seconds) = call.learnt() {
         tracing::warn!(host, seconds, "this machine's clock differs from AWS's");
@@ -141,6 +148,10 @@ async fn until(wire: &dyn Wire, deadline: Duration) {
 
 const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 
+/// A process that was stopped wakes past its deadline, with an answer in its socket that nobody has read yet. Where
+/// what was sent must not be sent again, it is waited for this long; nothing new is sent in that time.
+const SECOND_CHANCE: Duration = Duration::from_secs(1);
+
 /// What `work` brings, or `None` when `end` comes first.
 async fn race<T>(work: impl Future<Output = T>, end: impl Future<Output = ()>) -> Option<T> {
     let (mut work, mut end) = (pin!(work), pin!(end));
@@ -149,4 +160,65 @@ async fn race<T>(work: impl Future<Output = T>, end: impl Future<Output = ()>) -
         Poll::Pending => end.as_mut().poll(context).map(|()| None),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    };
+
+    use bowline_base::{BoxFuture, Now, wire::Limits};
+    use http::Method;
+
+    use super::*;
+    use crate::{
+        Endpoints, Service,
+        scripted::{region, start},
+    };
+
+    /// A process that is stopped in its first sleep for an hour; the answer has come by then, and is read a moment after
+    /// it goes on.
+    #[derive(Default)]
+    struct Stopped(AtomicU64);
+
+    impl Wire for Stopped {
+        fn now(&self) -> Now {
+            let boot = Duration::from_secs(3600 * self.0.load(Ordering::Relaxed));
+            Now { boot, wall: start() + boot }
+        }
+
+        fn entropy(&self) -> u64 {
+            0
+        }
+
+        fn send(&self, _: http::Request<Bytes>, _: Limits) -> BoxFuture<'_, Result<Response<Body>, WireError>> {
+            Box::pin(async {
+                while self.0.load(Ordering::Relaxed) < 2 {
+                    tokio::task::yield_now().await;
+                }
+                let body = http_body_util::Full::new(Bytes::from_static(b"{}")).map_err(|never| match never {});
+                Ok(Response::new(body.boxed_unsync()))
+            })
+        }
+
+        fn sleep(&self, _: Duration) -> BoxFuture<'_, ()> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Box::pin(tokio::task::yield_now())
+        }
+    }
+
+    async fn call(repeat: Repeat) -> Result<Answer, Error> {
+        let base = Endpoints::default().base(Service::SsoOidc, &region());
+        let mut request = Request::new(Service::SsoOidc, "CreateToken", Method::POST, base, "/token");
+        request.repeat = repeat;
+        drive(&Aws::new(Arc::new(Stopped::default()), Endpoints::default()), request, None).await
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_good_for_one_use_is_taken_after_a_stop_past_the_deadline() {
+        assert_eq!(call(Repeat::Once).await.unwrap().body, "{}");
+        assert!(call(Repeat::Freely).await.is_err());
+    }
 }

@@ -160,31 +160,32 @@ impl SsoCache {
         }
     }
 
-    /// Keeps a copy of an unreadable token as `….json.bad`, mode 0600, for a person to look at.
+    /// Where [`SsoCache::keep_bad_copy`] puts its copy.
+    #[must_use]
+    pub fn bad_copy_path(&self, key: &SsoKey) -> PathBuf {
+        self.token_path(key).with_extension("json.bad")
+    }
+
+    /// Keeps a copy of an unreadable token as `….json.bad`, mode 0600, for a person to look at. One that is there
+    /// already is left alone.
     ///
     /// # Errors
     /// A [`Fault`] with the reason.
     pub fn keep_bad_copy(&self, key: &SsoKey) -> Result<PathBuf, Fault> {
         let path = self.token_path(key);
-        let copy = path.with_extension("json.bad");
+        let copy = self.bad_copy_path(key);
         let bytes = fs::read(&path).map_err(|error| cannot("read", &path, error))?;
+        if fs::read(&copy).is_ok_and(|kept| kept == bytes) {
+            return Ok(copy);
+        }
         atomic::write_private(&copy, &bytes).map_err(|error| cannot("write", &copy, error))?;
         Ok(copy)
-    }
-
-    /// Waits until nobody else of us works on this token. Blocks the thread.
-    ///
-    /// # Errors
-    /// A [`Fault`] with the reason, such as a directory that cannot be written to.
-    pub fn lock(&self, key: &SsoKey) -> Result<FileLock, Fault> {
-        let path = self.lock_path(key)?;
-        FileLock::acquire(&path).map_err(|error| cannot("lock", &path, error))
     }
 
     /// Takes the lock of this token if nobody has it.
     ///
     /// # Errors
-    /// As [`SsoCache::lock`].
+    /// A [`Fault`] with the reason, such as a directory that cannot be written to.
     pub fn try_lock(&self, key: &SsoKey) -> Result<Option<FileLock>, Fault> {
         let path = self.lock_path(key)?;
         FileLock::try_acquire(&path).map_err(|error| cannot("lock", &path, error))

@@ -76,7 +76,7 @@ pub(crate) struct Demo {
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     pub(crate) length: Option<Duration>,
     /// Length of the demo's sessions
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = session_length)]
     pub(crate) sessions: Duration,
 }
 
@@ -206,7 +206,7 @@ pub(crate) struct ArtifactsServe {
     #[arg(long, visible_alias = "identity", value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
     /// Address to listen on [default: 127.0.0.1:9000]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::config::address)]
     pub(crate) listen: Vec<SocketAddr>,
     /// s3://bucket/prefix or a directory; repeat to ask several in turn
     #[arg(long, value_name = "PLACE")]
@@ -236,6 +236,13 @@ pub(crate) struct ArtifactsServe {
 
 fn duration(text: &str) -> Result<Duration, units::UnitError> {
     units::parse_duration(text)
+}
+
+fn session_length(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text).map_err(|error| error.to_string())? {
+        length if length >= Duration::from_secs(2) => Ok(length),
+        _ => Err("sessions shorter than 2s end before they can be used".to_owned()),
+    }
 }
 
 fn size(text: &str) -> Result<u64, units::UnitError> {

@@ -1,6 +1,6 @@
 //! The environment, read once at the edge and handed on as values.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use bowline_base::{Fault, Kind};
 use bowline_credentials::renewal::TOKEN_WINDOW;
@@ -10,21 +10,28 @@ use bowline_host::client::Outside;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, String>,
+    /// What is no UTF-8: of no meaning to us, and handed on to child processes.
+    foreign: Vec<(OsString, OsString)>,
 }
 
 impl Environment {
-    /// The environment of this process. Variables that are no UTF-8 are left out.
+    /// The environment of this process.
     #[must_use]
     pub(crate) fn of_this_process() -> Self {
-        let variables =
-            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self { variables: variables.collect() }
+        let mut environment = Self::default();
+        for (name, value) in std::env::vars_os() {
+            match (name.to_str(), value.to_str()) {
+                (Some(known), Some(text)) => drop(environment.variables.insert(known.to_owned(), text.to_owned())),
+                _ => environment.foreign.push((name, value)),
+            }
+        }
+        environment
     }
 
     /// For tests and for the demo's own world.
     #[must_use]
     pub(crate) fn of(variables: BTreeMap<String, String>) -> Self {
-        Self { variables }
+        Self { variables, foreign: Vec::new() }
     }
 
     /// The value of `name`; an empty one counts as absent.
@@ -33,13 +40,20 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Every variable, for child processes.
+    /// Every variable that is text.
     #[must_use]
     pub(crate) fn all(&self) -> &BTreeMap<String, String> {
         &self.variables
     }
 
-    /// Adds the lines of an `.env` file: `NAME=value`, `#` comments, optional quotes. What is set already wins.
+    /// Every variable, for child processes.
+    pub(crate) fn for_child(&self) -> impl Iterator<Item = (OsString, OsString)> {
+        let text = self.variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        text.chain(self.foreign.iter().cloned())
+    }
+
+    /// Adds the lines of an `.env` file: `NAME=value`, `#` comments, optional quotes. What is set already wins; an empty
+    /// variable, as compose files leave them, does not.
     pub(crate) fn add_file(&mut self, text: &str) -> Result<(), String> {
         for (number, line) in (1_usize..).zip(text.lines()) {
             let line = line.trim().trim_start_matches("export ").trim();
@@ -47,7 +61,10 @@ impl Environment {
                 continue;
             }
             let (name, value) = line.split_once('=').ok_or_else(|| format!("line {number} is not NAME=value"))?;
-            self.variables.entry(name.trim().to_owned()).or_insert_with(|| unquote(value.trim()).to_owned());
+            let given = self.variables.entry(name.trim().to_owned()).or_default();
+            if given.is_empty() {
+                *given = unquote(value.trim()).to_owned();
+            }
         }
         Ok(())
     }
@@ -65,12 +82,16 @@ impl Environment {
         vec![base.join("bowline/bowline.toml"), PathBuf::from("/etc/bowline/bowline.toml")]
     }
 
-    /// `$XDG_RUNTIME_DIR/bowline`, else `/run/bowline` for root, else a private directory below the state directory.
+    /// `$XDG_RUNTIME_DIR/bowline`; without that (cron, a daemon) `/run/bowline` for root and the same `/run/user/UID` as a
+    /// login has, where there is one, for others; else a private directory below the state directory.
     #[must_use]
     pub(crate) fn runtime_directory(&self) -> PathBuf {
+        let user = rustix::process::geteuid();
+        let of_login = PathBuf::from(format!("/run/user/{}", user.as_raw()));
         match self.var("XDG_RUNTIME_DIR") {
             Some(directory) => PathBuf::from(directory).join("bowline"),
-            None if rustix::process::geteuid().is_root() => PathBuf::from("/run/bowline"),
+            None if user.is_root() => PathBuf::from("/run/bowline"),
+            None if of_login.is_dir() => of_login.join("bowline"),
             None => self.state_directory().join("run"),
         }
     }
@@ -139,8 +160,10 @@ impl Environment {
     }
 }
 
+/// The text between quotes, or everything up to a comment.
 fn unquote(value: &str) -> &str {
-    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+    let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.split_once(quote));
+    quoted.map_or_else(|| value.split(" #").next().unwrap_or(value).trim_end(), |(text, _)| text)
 }
 
 #[cfg(test)]
@@ -159,11 +182,13 @@ mod tests {
     #[test]
     fn an_env_file_adds_and_never_overrides() {
         let mut environment = Environment::of([("A".to_owned(), "set".to_owned())].into());
-        environment.add_file("# c\nA=file\nexport B='two words'\n\nC=\n").unwrap();
+        environment.variables.insert("D".to_owned(), String::new());
+        environment.add_file("# c\nA=file\nexport B='two # words'\n\nC=\nD=9000 # port\n").unwrap();
         assert_eq!(
             (environment.var("A"), environment.var("B"), environment.var("C")),
-            (Some("set"), Some("two words"), None)
+            (Some("set"), Some("two # words"), None)
         );
+        assert_eq!(environment.var("D"), Some("9000"));
         assert_eq!(environment.add_file("A=1\nnonsense"), Err("line 2 is not NAME=value".to_owned()));
     }
 }

@@ -5,12 +5,15 @@ use std::io::{self, IsTerminal as _};
 use bowline_base::{Fault, Kind};
 use tracing::level_filters::LevelFilter;
 
-/// Starts logging at `level` (`LOG_LEVEL` or `BOWLINE_LOG`: error, warn, info, debug, trace).
+/// Starts logging at `level` (`LOG_LEVEL`: error, warn or warning, info, debug, trace).
 pub(crate) fn start(level: Option<&str>) -> Result<(), Fault> {
-    let level: LevelFilter = level.unwrap_or("info").parse().map_err(|_| {
-        Fault::new(Kind::Config, "environment", format!("`{}` is not a log level", level.unwrap_or_default()))
-            .hint("set LOG_LEVEL to error, warn, info, debug or trace")
-    })?;
+    let level: LevelFilter = level
+        .map_or("info", |level| if level.eq_ignore_ascii_case("warning") { "warn" } else { level })
+        .parse()
+        .map_err(|_| {
+            Fault::new(Kind::Config, "environment", format!("`{}` is not a log level", level.unwrap_or_default()))
+                .hint("set LOG_LEVEL to error, warn, info, debug or trace")
+        })?;
     let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
     let started = if io::stderr().is_terminal() {
         builder.with_ansi(false).compact().try_init()

@@ -15,10 +15,6 @@ mod world;
 use std::{ffi::OsString, process::ExitCode};
 
 use bowline_base::Fault;
-use bowline_credentials::{
-    RECURSION_MARK,
-    client::{self, Answer},
-};
 use clap::Parser as _;
 
 use crate::{
@@ -30,29 +26,22 @@ use crate::{
 fn main() -> ExitCode {
     bowline_host::process::protect_memory();
     let environment = Environment::of_this_process();
-    if let Some(code) = warm_creds(&environment) {
-        return code;
-    }
-    let outcome = dispatch(Cli::parse(), environment);
+    let outcome = match creds_profile() {
+        Some(profile) => commands::creds::run(environment, &profile).map(|()| ExitCode::SUCCESS),
+        None => dispatch(Cli::parse(), environment),
+    };
     outcome.unwrap_or_else(|fault| {
         output::fault(&fault);
         ExitCode::from(fault.kind.exit_code())
     })
 }
 
-/// `bowline creds PROFILE` on a warm daemon, before the argument parser and without a runtime: SDKs run it for every call.
-fn warm_creds(environment: &Environment) -> Option<ExitCode> {
+/// `bowline creds PROFILE`, before the argument parser: SDKs run it for every call.
+fn creds_profile() -> Option<String> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
     let [command, profile] = arguments.as_slice() else { return None };
-    if environment.var(RECURSION_MARK).is_some() {
-        return None;
-    }
-    let profile = profile.to_str().filter(|profile| command == "creds" && !profile.starts_with('-'))?;
-    let setup = world::setup(environment).ok()?;
-    match client::credentials(&environment.socket(), &setup.context(), profile) {
-        Ok(Answer::Good(document)) => output::secret(&document).is_ok().then_some(ExitCode::SUCCESS),
-        _ => None,
-    }
+    let named = profile.to_str().filter(|profile| command == "creds" && !profile.starts_with('-'));
+    named.map(ToOwned::to_owned)
 }
 
 fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
@@ -66,7 +55,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
         Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
-        Command::Creds(arguments) => commands::creds::run(&World::new(environment)?, &arguments.profile)?,
+        Command::Creds(arguments) => commands::creds::run(environment, &arguments.profile)?,
         Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
         Command::Exec(arguments) => match commands::exec::run(&World::new(environment)?, &arguments)? {},
     }

@@ -32,19 +32,25 @@ impl World {
         AwsConfig::load(&self.setup.locations)
     }
 
-    /// `AWS_PROFILE`, `AWS_DEFAULT_PROFILE`, else `default`.
+    /// `AWS_DEFAULT_PROFILE`, else `AWS_PROFILE` (botocore's order), else `default`.
     pub(crate) fn default_profile(&self) -> String {
-        DefaultProfile::from_environment(&|name| self.environment.var(name).map(ToOwned::to_owned)).name
+        self.named_profile().unwrap_or_else(|| "default".to_owned())
     }
 
-    /// The region to use for `profile`: `wanted`, else the profile's, else the environment's, else us-east-1.
+    /// The profile that the environment names, if it does.
+    pub(crate) fn named_profile(&self) -> Option<String> {
+        let default = DefaultProfile::from_environment(&|name| self.environment.var(name).map(ToOwned::to_owned));
+        default.variable.map(|_| default.name)
+    }
+
+    /// The region to use for `profile`: `wanted`, else the environment's, else the profile's, else us-east-1.
     pub(crate) fn region(&self, wanted: Option<&str>, profile: &str) -> Result<Region, Fault> {
         let of_profile = || self.aws_config().ok()?.profile(profile).ok()?.region().map(ToOwned::to_owned);
         let of_environment = || {
             let found = self.environment.var("AWS_REGION").or_else(|| self.environment.var("AWS_DEFAULT_REGION"));
             found.map(ToOwned::to_owned)
         };
-        let text = wanted.map(ToOwned::to_owned).or_else(of_profile).or_else(of_environment);
+        let text = wanted.map(ToOwned::to_owned).or_else(of_environment).or_else(of_profile);
         Region::parse(text.as_deref().unwrap_or("us-east-1"))
     }
 }

@@ -1,22 +1,28 @@
 //! The other end of the daemon's socket, for `bowline creds` and its like: blocking, no runtime, one request.
 //!
-//! Whatever does not look like a daemon of ours with the same context means: go alone.
+//! Whatever does not look like a daemon of ours with the same context means: go alone. A first fetch may take long, but
+//! a daemon that is stopped must not: whenever nothing has come for a second, a second connection asks if it is alive.
 
 use std::{
-    io::{self, Read as _, Write as _},
-    os::unix::{fs::MetadataExt as _, net::UnixStream},
+    io::{self, Read, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     time::Duration,
 };
 
 use bowline_base::{Fault, Secret};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde_json::Value;
 
 use crate::{lease_file::kind_called, socket::CONTEXT_HEADER};
 
-const CONNECTED: Duration = Duration::from_secs(1);
-/// A first fetch may have to wait for AWS.
-const ANSWERED: Duration = Duration::from_secs(60);
+/// What a daemon that is alive answers at once.
+pub(crate) const PING: &str = "/v1/ping";
+
+/// After so long a silence a daemon is asked whether it is alive, and has as long to say so.
+const SILENCE: Duration = Duration::from_secs(1);
+/// A first fetch may have to wait for AWS: so many silences at the most.
+const MOST_SILENCES: usize = 60;
 const LONGEST_ANSWER: u64 = 1024 * 1024;
 
 /// Why the daemon's answer cannot be used, and the command does the work itself.
@@ -66,24 +72,60 @@ pub fn status(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
 
 fn ask(socket: &Path, context: &str, path: &str) -> Result<Answer, GoAlone> {
     let name = || socket.display().to_string();
-    let owner = std::fs::metadata(socket).map_err(|_| GoAlone::NoDaemon(name()))?.uid();
-    if owner != rustix::process::geteuid().as_raw() {
+    let stream = connect(socket, SILENCE).map_err(|_| GoAlone::NoDaemon(name()))?;
+    // Of the process that listens, not of the path, which may have been replaced in the meantime.
+    let owner = sockopt::socket_peercred(&stream).map_err(|error| GoAlone::Silent(error.into()))?.uid;
+    if owner != rustix::process::geteuid() {
         return Err(GoAlone::Foreign(name()));
     }
-    let stream = UnixStream::connect(socket).map_err(|_| GoAlone::NoDaemon(name()))?;
-    let text = exchange(stream, context, path).map_err(GoAlone::Silent)?;
+    let alive = || connect(socket, SILENCE).and_then(|stream| is_alive(stream, context));
+    let text = exchange(stream, context, path, alive).map_err(GoAlone::Silent)?;
     read(&text, &name())
 }
 
-fn exchange(mut stream: UnixStream, context: &str, path: &str) -> io::Result<Secret> {
-    stream.set_write_timeout(Some(CONNECTED))?;
-    stream.set_read_timeout(Some(ANSWERED))?;
+/// A connection on which nothing lasts longer than `limit`: not even connecting, which waits while the queue of a
+/// stopped process is full.
+fn connect(socket: &Path, limit: Duration) -> io::Result<UnixStream> {
+    let address = SocketAddrUnix::new(socket)?;
+    let descriptor: OwnedFd =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    for timeout in [sockopt::Timeout::Send, sockopt::Timeout::Recv] {
+        sockopt::set_socket_timeout(&descriptor, timeout, Some(limit))?;
+    }
+    rustix::net::connect(&descriptor, &address)?;
+    Ok(descriptor.into())
+}
+
+/// Sends one question and reads its answer to the end; `alive` is asked whenever nothing has come for a while.
+fn exchange(
+    mut stream: UnixStream,
+    context: &str,
+    path: &str,
+    alive: impl Fn() -> io::Result<()>,
+) -> io::Result<Secret> {
+    send(&mut stream, context, path)?;
+    let mut bytes = Vec::new();
+    for _ in 0..MOST_SILENCES {
+        let left = LONGEST_ANSWER - bytes.len() as u64;
+        match Read::by_ref(&mut stream).take(left).read_to_end(&mut bytes) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => alive()?,
+            Err(error) => return Err(error),
+            Ok(_) => return String::from_utf8(bytes).map(Secret::new).map_err(io::Error::other),
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Any answer will do: a daemon of another version is alive too.
+fn is_alive(mut stream: UnixStream, context: &str) -> io::Result<()> {
+    send(&mut stream, context, PING)?;
+    stream.read_exact(&mut [0])
+}
+
+fn send(stream: &mut UnixStream, context: &str, path: &str) -> io::Result<()> {
     let request =
         format!("GET {path} HTTP/1.1\r\nhost: bowline\r\n{CONTEXT_HEADER}: {context}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut text = String::new();
-    stream.take(LONGEST_ANSWER).read_to_string(&mut text)?;
-    Ok(Secret::new(text))
+    stream.write_all(request.as_bytes())
 }
 
 fn read(text: &Secret, socket: &str) -> Result<Answer, GoAlone> {
@@ -126,12 +168,81 @@ fn encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener;
+
     use bowline_base::Kind;
 
     use super::*;
 
     fn answer(text: &str) -> Result<Answer, GoAlone> {
         read(&Secret::new(text), "/run/x/sock")
+    }
+
+    /// A socket that is listened on; `serve` gets each connection with its number.
+    fn daemon(serve: impl Fn(usize, UnixStream) + Send + 'static) -> (tempfile::TempDir, std::path::PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        std::thread::spawn(move || {
+            for (n, stream) in listener.incoming().enumerate() {
+                let mut stream = stream.unwrap();
+                // Closed with something unread, it would be a reset.
+                assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+                serve(n, stream);
+            }
+        });
+        (home, socket)
+    }
+
+    const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+
+    fn asked(socket: &Path, silence: Duration) -> io::Result<Secret> {
+        let alive = || connect(socket, silence).and_then(|stream| is_alive(stream, ""));
+        exchange(connect(socket, silence).unwrap(), "", "/v1/credentials/p", alive)
+    }
+
+    #[test]
+    fn a_stopped_daemon_is_given_up_after_two_silences() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("sock");
+        let _listens_and_never_answers = UnixListener::bind(&socket).unwrap();
+        let begun = bowline_host::clock::now().boot;
+        assert!(matches!(credentials(&socket, "", "p"), Err(GoAlone::Silent(_))));
+        assert!(bowline_host::clock::now().boot - begun < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_stopped_daemon_whose_queue_is_full_keeps_nobody() {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        let silence = Duration::from_millis(20);
+        let waiting: Vec<_> = std::iter::from_fn(|| connect(&socket, silence).ok()).take(100).collect();
+        assert!(waiting.len() < 100);
+    }
+
+    #[test]
+    fn a_daemon_that_is_alive_may_take_its_time() {
+        let held = std::sync::Mutex::new(None);
+        let (_home, socket) = daemon(move |n, mut stream| match n {
+            0 => *held.lock().unwrap() = Some(stream),
+            1 | 2 => stream.write_all(GOOD).unwrap(),
+            _ => {
+                stream.write_all(GOOD).unwrap();
+                held.lock().unwrap().take().unwrap().write_all(GOOD).unwrap();
+            }
+        });
+        assert!(asked(&socket, Duration::from_millis(100)).unwrap().expose().ends_with("{}"));
+    }
+
+    #[test]
+    fn who_listens_is_asked_and_not_whose_the_path_is() {
+        let (_home, socket) = daemon(|_, mut stream| stream.write_all(GOOD).unwrap());
+        if std::os::unix::fs::chown(&socket, Some(65534), None).is_err() {
+            eprintln!("the path's owner stays: this user may not change it");
+        }
+        assert!(matches!(credentials(&socket, "", "p"), Ok(Answer::Good(_))));
     }
 
     #[test]

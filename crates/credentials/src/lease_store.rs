@@ -91,9 +91,7 @@ impl Entry {
     #[must_use]
     pub fn remembered(&self, now: Now) -> Option<Fault> {
         let failure = self.failure.as_ref()?;
-        // A boot time far ahead is from before a reboot.
-        let holds = now.boot < failure.until && failure.until - now.boot <= LONGEST_MEMORY;
-        holds.then(|| failure.fault(failure.until - now.boot))
+        time_left(failure.until, now.boot).map(|left| failure.fault(left))
     }
 
     /// Notes a failed try. A login that is missing is remembered with the session, not here.
@@ -117,7 +115,13 @@ impl Entry {
 }
 
 const SHORT_MEMORY: Duration = Duration::from_secs(5);
-const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
+/// The longest that anything which failed is left alone.
+pub(crate) const LONGEST_MEMORY: Duration = Duration::from_secs(5 * 60);
+
+/// From `boot` to `until`, if there is anything left. A boot time far ahead is from before a reboot.
+pub(crate) fn time_left(until: Duration, boot: Duration) -> Option<Duration> {
+    until.checked_sub(boot).filter(|left| !left.is_zero() && *left <= LONGEST_MEMORY)
+}
 
 impl Failure {
     fn fault(&self, left: Duration) -> Fault {

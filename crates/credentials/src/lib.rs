@@ -17,7 +17,9 @@ mod setup;
 pub mod socket;
 mod source;
 mod sso_note;
+mod sso_reason;
 mod sso_token;
+mod stamps;
 
 pub use broker::{Broker, Settings};
 pub use lease_store::LeaseStore;

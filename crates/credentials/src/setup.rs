@@ -28,7 +28,7 @@ pub struct Setup {
 
 impl Setup {
     /// What daemon and client have to agree on before one answers for the other: `HOME`, paths of the AWS files,
-    /// redirected endpoints. 32 hexadecimal digits.
+    /// redirected endpoints, the key in the environment (`credential_source = Environment`). 32 hexadecimal digits.
     #[must_use]
     pub fn context(&self) -> String {
         let description = json!({
@@ -37,6 +37,7 @@ impl Setup {
             "credentials": self.locations.credentials,
             "sso_cache": self.locations.sso_cache,
             "endpoints": redirections(&self.endpoints),
+            "key": self.environment.get("AWS_ACCESS_KEY_ID").filter(|key| !key.is_empty()),
         });
         fingerprint(&description.to_string())
     }
@@ -90,6 +91,9 @@ mod tests {
         other_file.locations.config = "/etc/aws".into();
         let endpoints = Endpoints::everything_at("http://127.0.0.1:1").unwrap();
         let redirected = Setup { endpoints, ..setup() };
+        let key = BTreeMap::from([("AWS_ACCESS_KEY_ID".to_owned(), "AKIA1".to_owned())]);
+        let with_a_key = Setup { environment: key, ..setup() };
+        assert_ne!(base.context(), with_a_key.context());
         assert_eq!(base.context(), setup().context());
         assert_ne!(base.context(), other_file.context());
         assert_ne!(base.context(), redirected.context());

@@ -12,13 +12,18 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::{Broker, delivery::process_json, lease_file::kind_name};
+use crate::{Broker, client, delivery::process_json, lease_file::kind_name};
 
 /// Carries the client's [`crate::Setup::context`].
 pub const CONTEXT_HEADER: &str = "x-bowline-context";
 
 /// 64 KiB and a second for a request's head.
-const LIMITS: ServerLimits = ServerLimits { head: Duration::from_secs(1), connections: 1024, head_bytes: 64 * 1024 };
+const LIMITS: ServerLimits = ServerLimits {
+    head: Duration::from_secs(1),
+    connections: 1024,
+    head_bytes: 64 * 1024,
+    stall: Duration::from_secs(1),
+};
 
 /// Answers on `listener` until shutdown.
 pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
@@ -57,6 +62,10 @@ fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, contex
 }
 
 async fn answer(broker: &Broker, path: &str) -> Reply {
+    // Of a client that waits for something else: a stopped daemon does not answer even this.
+    if path == client::PING {
+        return reply(StatusCode::OK, "{}".to_owned());
+    }
     if path == "/v1/status" {
         let status = json!({ "version": env!("CARGO_PKG_VERSION"), "credentials": broker.status() });
         return reply(StatusCode::OK, status.to_string());

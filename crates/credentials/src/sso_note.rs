@@ -9,11 +9,11 @@ use std::{
     time::Duration,
 };
 
-use bowline_awsfiles::SsoKey;
-use bowline_base::{Secret, atomic};
+use bowline_awsfiles::{SsoKey, SsoLogin, SsoToken};
+use bowline_base::{Secret, Timestamp, atomic};
 use serde_json::{Value, json};
 
-use crate::lease_store::{fingerprint, read_private};
+use crate::lease_store::{fingerprint, read_private, time_left};
 
 const KIND: &str = "bowline-sso-session";
 const VERSION: u64 = 1;
@@ -27,11 +27,35 @@ pub(crate) struct Note {
     pub(crate) refused: Option<(String, String)>,
     /// The portal does not take this access token, although it should be good.
     pub(crate) dead: Option<String>,
+    /// The boot time until which no refresh is tried for that one.
+    pub(crate) dead_until: Duration,
     /// The access token in the cache that our fallback copy replaces.
     pub(crate) rescued: Option<String>,
     /// Failures in a row, and the boot time before which nobody tries again while the old token is good.
     pub(crate) failures: u32,
     pub(crate) quiet_until: Duration,
+}
+
+impl Note {
+    /// Whether the portal should take `token`, which is not the one called `not`.
+    pub(crate) fn serves(&self, login: &SsoLogin, token: &SsoToken, not: Option<&Secret>, now: Timestamp) -> bool {
+        token.usable_at(now) && !self.is_dead(login, token) && not != Some(&token.access_token)
+    }
+
+    /// Whether the portal did not take `token`.
+    pub(crate) fn is_dead(&self, login: &SsoLogin, token: &SsoToken) -> bool {
+        self.dead.as_ref() == Some(&mark(&login.region, &token.access_token))
+    }
+
+    /// How long nobody is to try again while the old token is good.
+    pub(crate) fn quiet_for(&self, boot: Duration) -> Option<Duration> {
+        time_left(self.quiet_until, boot)
+    }
+
+    /// How long nothing is to be tried for a token that the portal does not take.
+    pub(crate) fn dead_for(&self, boot: Duration) -> Option<Duration> {
+        time_left(self.dead_until, boot)
+    }
 }
 
 /// A refresh that was sent.
@@ -94,11 +118,16 @@ fn encode(note: &Note) -> String {
         "attempt": attempt.map(|a| json!({ "token": a.token, "at": a.at, "process": a.process })),
         "refused": refused.map(|(token, why)| json!({ "token": token, "why": why })),
         "dead": note.dead,
+        "dead_until_boot_ms": milliseconds(note.dead_until),
         "rescued": note.rescued,
         "failures": note.failures,
-        "quiet_until_boot_ms": u64::try_from(note.quiet_until.as_millis()).unwrap_or(u64::MAX),
+        "quiet_until_boot_ms": milliseconds(note.quiet_until),
     })
     .to_string()
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn decode(text: &Secret) -> Option<Note> {
@@ -107,6 +136,7 @@ fn decode(text: &Secret) -> Option<Note> {
         return None;
     }
     let text = |value: &Value| value.as_str().map(str::to_owned);
+    let time = |value: &Value| Duration::from_millis(value.as_u64().unwrap_or(0));
     let attempt = || {
         let part = &file["attempt"];
         let process = part["process"].as_u64()?.try_into().ok()?;
@@ -116,9 +146,10 @@ fn decode(text: &Secret) -> Option<Note> {
         attempt: attempt(),
         refused: text(&file["refused"]["token"]).zip(text(&file["refused"]["why"])),
         dead: text(&file["dead"]),
+        dead_until: time(&file["dead_until_boot_ms"]),
         rescued: text(&file["rescued"]),
         failures: file["failures"].as_u64().and_then(|count| count.try_into().ok()).unwrap_or(0),
-        quiet_until: Duration::from_millis(file["quiet_until_boot_ms"].as_u64().unwrap_or(0)),
+        quiet_until: time(&file["quiet_until_boot_ms"]),
     })
 }
 
@@ -135,6 +166,7 @@ mod tests {
             attempt: Some(Attempt { token: "t".to_owned(), at: "now".to_owned(), process: 7 }),
             refused: Some(("r".to_owned(), "spent".to_owned())),
             dead: Some("d".to_owned()),
+            dead_until: Duration::from_secs(7),
             rescued: Some("a".to_owned()),
             failures: 2,
             quiet_until: Duration::from_secs(9),
@@ -143,6 +175,17 @@ mod tests {
         assert_eq!(notes.read(&key), note);
         notes.write(&key, &Note::default()).unwrap();
         assert_eq!(fs::read_dir(home.path().join("leases")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_boot_time_of_another_boot_silences_nobody() {
+        let seconds = Duration::from_secs;
+        let note = Note { quiet_until: seconds(900_060), dead_until: seconds(900_300), ..Note::default() };
+        assert_eq!(note.quiet_for(seconds(900_000)), Some(seconds(60)));
+        assert_eq!(note.dead_for(seconds(900_000)), Some(seconds(300)));
+        for boot in [seconds(20), seconds(900_300)] {
+            assert_eq!((note.quiet_for(boot), note.dead_for(boot)), (None, None), "{boot:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    fs, io,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +16,7 @@ use bowline_aws::{
     Aws, Error,
     sso_oidc::{self, Grant, Refusal, Token},
 };
-use bowline_awsfiles::{FileLock, SsoCache, SsoKey, SsoLogin, SsoToken};
+use bowline_awsfiles::{FileLock, SsoCache, SsoKey, SsoLogin, SsoToken, Unreadable};
 use bowline_base::{Fault, KeyId, Kind, Now, Retry, Secret, Timestamp, utc, wire::Wire};
 use bowline_host::Tasks;
 use tokio::sync::oneshot;
@@ -22,10 +24,12 @@ use tracing::{debug, info, warn};
 
 use crate::{
     Setup,
-    lease_store::wait_for,
+    lease_store::{LONGEST_MEMORY, wait_for},
     renewal::{self, Lease, Rule},
     source::region,
     sso_note::{Attempt, Note, Notes, mark},
+    sso_reason::{DEAD, NOBODY, hopeless, login_required, passing, reason},
+    stamps::{Stamp, stamp},
 };
 
 /// A token that another tool wrote does not say when it was made; Identity Center makes them for an hour.
@@ -33,6 +37,9 @@ const USUAL_LIFE: Duration = Duration::from_secs(3600);
 
 /// What a half-written file gets before it counts as broken.
 const SECOND_LOOK: Duration = Duration::from_millis(50);
+
+/// A token that we made this short a time ago and that the portal refuses: another one would be refused too.
+const JUST_MADE: Duration = Duration::from_secs(60);
 
 /// The tokens of every SSO session. Clones share everything.
 #[derive(Clone)]
@@ -48,6 +55,8 @@ struct Inner {
     token_window: Duration,
     /// Where it goes when neither can: the session lives as long as this process.
     memory: Mutex<BTreeMap<SsoKey, (String, SsoToken)>>,
+    /// How the files stood when a refresh of ours had written them.
+    own: Mutex<BTreeMap<PathBuf, Stamp>>,
 }
 
 impl std::fmt::Debug for SsoTokens {
@@ -91,6 +100,7 @@ impl SsoTokens {
             notes: Notes::new(leases),
             token_window: setup.token_window,
             memory: Mutex::default(),
+            own: Mutex::default(),
         }))
     }
 
@@ -107,7 +117,7 @@ impl SsoTokens {
     /// `LoginRequired` with the reason and the command; `Unreachable` when there is nothing good and no answer.
     pub async fn usable(&self, aws: &Aws, login: &SsoLogin, not: Option<&Secret>) -> Result<SsoToken, Fault> {
         let found = self.find(aws, login, not).await?;
-        found.token.ok_or_else(|| found.trouble.unwrap_or_else(|| login_required(login, "nobody has signed in yet")))
+        found.token.ok_or_else(|| found.trouble.unwrap_or_else(|| login_required(login, NOBODY)))
     }
 
     /// As [`SsoTokens::usable`], but a due token that could not be renewed is an error: for whoever renews ahead.
@@ -118,13 +128,13 @@ impl SsoTokens {
         let found = self.find(aws, login, None).await?;
         match (found.trouble, found.token) {
             (None, Some(token)) => Ok(token),
-            (trouble, _) => Err(trouble.unwrap_or_else(|| login_required(login, "nobody has signed in yet"))),
+            (trouble, _) => Err(trouble.unwrap_or_else(|| login_required(login, NOBODY))),
         }
     }
 
     /// The token as it stands in the files, good or not.
     pub async fn stored(&self, login: &SsoLogin) -> Option<SsoToken> {
-        self.0.read(login, &self.0.notes.read(&login.key)).await
+        self.0.read(login, &self.0.notes.read(&login.key)).await.ok()
     }
 
     /// The token as the files have it, if it serves or can be renewed without a person. Asks nobody and changes nothing.
@@ -133,22 +143,20 @@ impl SsoTokens {
     /// `LoginRequired` with the reason and the command.
     pub async fn standing(&self, login: &SsoLogin) -> Result<SsoToken, Fault> {
         let note = self.0.notes.read(&login.key);
-        let stored = self.0.read(login, &note).await;
-        let token = stored.ok_or_else(|| login_required(login, "nobody has signed in yet"))?;
-        let now = self.0.wire.now().wall;
+        let token = self.0.read(login, &note).await.map_err(|why| login_required(login, &why))?;
+        let now = self.0.wire.now();
         match hopeless(login, &token, &note, now) {
-            Some(why) if !note.serves(login, &token, None, now) => Err(login_required(login, &why)),
+            Some(why) if !note.serves(login, &token, None, now.wall) => Err(login_required(login, &why)),
             _ => Ok(token),
         }
     }
 
     /// Notes that the portal refused `token` even after a refresh, and says what to do.
     pub async fn dead(&self, login: &SsoLogin, token: &SsoToken, error: Error) -> Fault {
-        let _lock = self.0.lock(login).await;
-        let mut note = self.0.notes.read(&login.key);
-        note.dead = Some(mark(&login.region, &token.access_token));
-        self.0.note(login, &note);
-        login_required(login, "the portal no longer takes its token; somebody may have ended the session").cause(error)
+        if let Ok(_lock) = self.0.lock(login).await {
+            self.0.bury(login, token, &mut self.0.notes.read(&login.key));
+        }
+        login_required(login, DEAD).cause(error)
     }
 
     /// Puts the token of a new sign-in in its place; everything noted about the old one is forgotten.
@@ -156,7 +164,7 @@ impl SsoTokens {
     /// # Errors
     /// `Config` when neither the cache nor the fallback can be written to.
     pub async fn signed_in(&self, login: &SsoLogin, token: &SsoToken) -> Result<(), Fault> {
-        let _lock = self.0.lock(login).await;
+        let _lock = self.0.lock_if_free(login).await;
         let mut note = Note::default();
         let replaced = self.0.cache.token(&login.key).ok().flatten();
         let saved = self.0.save(login, replaced.as_ref(), token, &mut note);
@@ -169,24 +177,37 @@ impl SsoTokens {
     /// # Errors
     /// `Config` when the file cannot be removed.
     pub async fn forget(&self, login: &SsoLogin) -> Result<(), Fault> {
-        let _lock = self.0.lock(login).await;
+        let _lock = self.0.lock_if_free(login).await;
         self.0.remembered().remove(&login.key);
         self.0.fallback.remove_token(&login.key).ok();
         self.0.notes.forget(&login.key).ok();
-        self.0.cache.remove_token(&login.key)
+        self.0.cache.remove_token(&login.key)?;
+        let copy = self.0.cache.bad_copy_path(&login.key);
+        match fs::remove_file(&copy) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                let message = format!("cannot remove `{}`", copy.display());
+                Err(Fault::new(Kind::Config, copy.display().to_string(), message).cause(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How the files stood when a refresh of this process had written them; waits for a write that is under way.
+    pub(crate) fn own_writes(&self) -> BTreeMap<PathBuf, Stamp> {
+        self.0.own().clone()
     }
 
     async fn find(&self, aws: &Aws, login: &SsoLogin, not: Option<&Secret>) -> Result<Found, Fault> {
         let note = self.0.notes.read(&login.key);
         let stored = self.0.read(login, &note).await;
         let now = self.0.wire.now();
-        if let Some(token) = stored {
+        if let Ok(token) = stored {
             let serves = note.serves(login, &token, not, now.wall);
             if serves && !self.0.is_due(login, &token, now) {
                 return Ok(Found { token: Some(token), trouble: None });
             }
             // Nothing that the lock could change: 50 processes are told at once.
-            if let Some(why) = hopeless(login, &token, &note, now.wall) {
+            if let Some(why) = hopeless(login, &token, &note, now) {
                 let trouble = Some(login_required(login, &why));
                 return Ok(Found { token: serves.then_some(token), trouble });
             }
@@ -200,13 +221,6 @@ impl SsoTokens {
     }
 }
 
-impl Note {
-    fn serves(&self, login: &SsoLogin, token: &SsoToken, not: Option<&Secret>, now: Timestamp) -> bool {
-        let dead = self.dead.as_ref() == Some(&mark(&login.region, &token.access_token));
-        token.usable_at(now) && !dead && not != Some(&token.access_token)
-    }
-}
-
 impl Inner {
     fn is_due(&self, login: &SsoLogin, token: &SsoToken, now: Now) -> bool {
         lease_of(login, token).due_at(Rule::SsoToken(self.token_window)).is_some_and(|due| now.wall >= due)
@@ -214,10 +228,11 @@ impl Inner {
 
     /// With the lock held: looks again, and refreshes if nobody else has.
     async fn renew(&self, aws: &Aws, login: &SsoLogin, not: Option<&Secret>) -> Found {
-        let _lock = self.lock(login).await;
+        let lock = self.lock(login).await;
         let mut note = self.notes.read(&login.key);
-        let Some(token) = self.read(login, &note).await else {
-            return Found { token: None, trouble: None };
+        let token = match self.read(login, &note).await {
+            Ok(token) => token,
+            Err(why) => return Found { token: None, trouble: Some(login_required(login, &why)) },
         };
         let now = self.wire.now();
         let serves = note.serves(login, &token, not, now.wall);
@@ -225,11 +240,18 @@ impl Inner {
             return Found { token: Some(token), trouble: None };
         }
         let kept = serves.then(|| token.clone());
-        if let Some(why) = hopeless(login, &token, &note, now.wall) {
+        let _lock = match lock {
+            Ok(lock) => lock,
+            // Who holds it may have spent the refresh token already.
+            Err(fault) => return Found { token: kept, trouble: Some(fault) },
+        };
+        if not == Some(&token.access_token) && was_just_made(&token, now.wall) {
+            self.bury(login, &token, &mut note);
+        }
+        if let Some(why) = hopeless(login, &token, &note, now) {
             return Found { token: kept, trouble: Some(login_required(login, &why)) };
         }
-        if serves && now.boot < note.quiet_until {
-            let left = note.quiet_until.saturating_sub(now.boot);
+        if let Some(left) = note.quiet_for(now.boot).filter(|_| serves) {
             let fault = Fault::new(Kind::Unreachable, "sso-oidc", "the last refresh failed a moment ago");
             return Found { token: kept, trouble: Some(fault.retry(Retry::After(left))) };
         }
@@ -272,8 +294,13 @@ impl Inner {
         };
         *note = Note { rescued: note.rescued.take(), ..Note::default() };
         let in_cache = self.cache.token(&login.key).ok().flatten();
-        // A token that is nowhere on disk still serves this process; the warning has said so.
-        self.save(login, in_cache.as_ref(), &renewed, note).ok();
+        {
+            let mut own = self.own();
+            // A token that is nowhere on disk still serves this process; the warning has said so.
+            self.save(login, in_cache.as_ref(), &renewed, note).ok();
+            let path = self.cache.token_path(&login.key);
+            own.extend(stamp(&path).map(|stamp| (path, stamp)));
+        }
         self.note(login, note);
         info!(session = session_name(login), until = %utc(renewed.expires_at), "the SSO token was renewed");
         renewed
@@ -317,21 +344,23 @@ impl Inner {
         let now = self.wire.now();
         let refusal = Refusal::of(&error);
         let stored = self.read(login, note).await;
-        let won = stored.filter(|other| other.access_token != token.access_token && other.usable_at(now.wall));
+        let won = stored.ok().filter(|other| other.access_token != token.access_token && other.usable_at(now.wall));
         if let Some(won) = won {
             debug!(session = session_name(login), "another tool has renewed the token in the meantime");
             *note = Note::default();
             self.note(login, note);
             return Ok(won);
         }
-        if error.kind() == Kind::Unreachable {
+        // Whatever else said no, such as a proxy on the way, has not judged the token.
+        if !matches!(refusal, Some(Refusal::InvalidGrant | Refusal::InvalidClient)) {
             if !error.is_ambiguous() {
                 note.attempt = before;
             }
             note.failures = note.failures.saturating_add(1);
-            note.quiet_until = now.boot + renewal::back_off(Kind::Unreachable, note.failures);
+            let pause = renewal::back_off(error.kind(), note.failures).min(LONGEST_MEMORY);
+            note.quiet_until = now.boot + pause;
             self.note(login, note);
-            return Err(error.into());
+            return Err(passing(login, refusal, error, pause));
         }
         let why = reason(refusal, before.as_ref(), error.is_ambiguous());
         if let Some(attempt) = note.attempt.take() {
@@ -341,47 +370,76 @@ impl Inner {
         Err(login_required(login, &why).cause(error))
     }
 
-    /// The newest token in the files: the cache's, or our fallback if it replaces that one.
-    async fn read(&self, login: &SsoLogin, note: &Note) -> Option<SsoToken> {
+    /// Notes that the portal does not take `token`, although it should.
+    fn bury(&self, login: &SsoLogin, token: &SsoToken, note: &mut Note) {
+        note.dead = Some(mark(&login.region, &token.access_token));
+        note.dead_until = self.wire.now().boot + LONGEST_MEMORY;
+        self.note(login, note);
+    }
+
+    /// The newest token in the files: the cache's, or our fallback if it replaces that one. `Err` says why there is none.
+    async fn read(&self, login: &SsoLogin, note: &Note) -> Result<SsoToken, String> {
         let in_cache = self.read_cache(&login.key).await;
         let replaced = match &in_cache {
             Ok(Some(token)) => Some(mark(&login.region, &token.access_token)),
             Ok(None) => Some(String::new()),
-            Err(()) => None,
+            Err(_) => None,
         };
         let fits = |mark: &String| replaced.as_ref().is_none_or(|replaced| replaced == mark);
         let in_memory =
             self.remembered().get(&login.key).filter(|(mark, _)| fits(mark)).map(|(_, token)| token.clone());
         let rescued = note.rescued.as_ref().filter(|mark| fits(mark));
         let rescued = rescued.and_then(|_| self.fallback.token(&login.key).ok().flatten());
-        in_memory.or(rescued).or_else(|| in_cache.ok().flatten())
+        if let Some(newer) = in_memory.or(rescued) {
+            return Ok(newer);
+        }
+        in_cache.map_err(|unreadable| unreadable.to_string())?.ok_or_else(|| NOBODY.to_owned())
     }
 
     /// `Err`: there is a file, and it stays unreadable; a copy is kept for a person to look at.
-    async fn read_cache(&self, key: &SsoKey) -> Result<Option<SsoToken>, ()> {
+    async fn read_cache(&self, key: &SsoKey) -> Result<Option<SsoToken>, Unreadable> {
         for _ in 0..2 {
             match self.cache.token(key) {
                 Ok(token) => return Ok(token),
                 Err(_) => self.wire.sleep(SECOND_LOOK).await,
             }
         }
-        self.cache.token(key).map_err(|unreadable| {
+        self.cache.token(key).inspect_err(|unreadable| {
             warn!(reason = %unreadable, "an SSO token counts as absent");
             self.cache.keep_bad_copy(key).ok();
         })
     }
 
-    /// Beside the token's file, so that every process that uses the file waits; else in the lease directory.
-    async fn lock(&self, login: &SsoLogin) -> Option<FileLock> {
+    /// Beside the token's file, so that every process that uses the file waits; in the lease directory where no lock
+    /// can be made there. `None`: nowhere. `Err`: another process keeps it.
+    async fn lock(&self, login: &SsoLogin) -> Result<Option<FileLock>, Fault> {
         let what = format!("sso-session `{}`", session_name(login));
         for place in [&self.cache, &self.fallback] {
             match wait_for(&*self.wire, &what, || place.try_lock(&login.key)).await {
-                Ok(lock) => return Some(lock),
+                Ok(lock) => return Ok(Some(lock)),
+                Err(fault) if fault.kind == Kind::Unreachable => return Err(self.held(login, fault)),
                 Err(fault) => debug!(reason = %fault.chain(), "no lock here"),
             }
         }
         warn!(session = session_name(login), "no lock can be taken: another process may refresh the same token");
-        None
+        Ok(None)
+    }
+
+    /// For what a person wants done now: goes on without the lock when a stopped process keeps it.
+    async fn lock_if_free(&self, login: &SsoLogin) -> Option<FileLock> {
+        self.lock(login).await.unwrap_or_else(|fault| {
+            warn!(reason = %fault.chain(), hint = fault.hint.as_deref().unwrap_or_default(), "going on without the lock");
+            None
+        })
+    }
+
+    fn held(&self, login: &SsoLogin, fault: Fault) -> Fault {
+        match self.notes.read(&login.key).attempt {
+            Some(Attempt { process, .. }) => fault.hint(format!(
+                "another bowline holds it, perhaps process {process}: look at `ps -o pid,stat,args -p {process}`;                  if it is stopped (T), `kill -CONT {process}`"
+            )),
+            None => fault.hint("another bowline holds it: look for a stopped one (T) in `ps -C bowline -o pid,stat,args`"),
+        }
     }
 
     fn note(&self, login: &SsoLogin, note: &Note) {
@@ -390,57 +448,15 @@ impl Inner {
         }
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, BTreeMap<SsoKey, (String, SsoToken)>> {
+    fn remembered(&self) -> MutexGuard<'_, BTreeMap<SsoKey, (String, SsoToken)>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Why asking the service cannot help.
-fn hopeless(login: &SsoLogin, token: &SsoToken, note: &Note, now: Timestamp) -> Option<String> {
-    let ended = || format!("its token ended at {}", utc(token.expires_at));
-    let Some(refresh_token) = &token.refresh_token else {
-        let legacy = matches!(login.key, SsoKey::Legacy(_));
-        let why = if legacy {
-            "a profile without `sso_session` has none that can be renewed"
-        } else {
-            "it has no refresh token"
-        };
-        return Some(format!("{}, and {why}", ended()));
-    };
-    if !token.renewable_at(now) {
-        return Some(format!("{}, and the client registration that could renew it has ended too", ended()));
-    }
-    let spent = mark(&login.region, refresh_token);
-    note.refused.as_ref().filter(|(token, _)| *token == spent).map(|(_, why)| why.clone())
-}
-
-fn reason(refusal: Option<Refusal>, before: Option<&Attempt>, lost: bool) -> String {
-    match (refusal, before) {
-        (Some(Refusal::InvalidGrant), _) if lost => {
-            "the answer to its refresh was lost on the way, and the old refresh token is spent".to_owned()
-        }
-        (Some(Refusal::InvalidGrant), Some(attempt)) => format!(
-            "a refresh of {} by process {} was cut off before its answer was saved, and the old refresh token is spent",
-            attempt.at, attempt.process
-        ),
-        (Some(Refusal::InvalidGrant), None) => {
-            "the session has ended, or another tool has spent the refresh token".to_owned()
-        }
-        (Some(Refusal::InvalidClient), _) => "the client registration has ended".to_owned(),
-        (Some(Refusal::InvalidRequest), _) => {
-            "the service does not know the request; is `sso_region` right?".to_owned()
-        }
-        _ => "the service refused to renew its token".to_owned(),
+    fn own(&self) -> MutexGuard<'_, BTreeMap<PathBuf, Stamp>> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A person has to sign in, and this is what they type.
-pub(crate) fn login_required(login: &SsoLogin, why: &str) -> Fault {
-    let name = session_name(login);
-    let command = match &login.key {
-        SsoKey::Session(name) => format!("run `bowline login {name}`"),
-        SsoKey::Legacy(_) => "run `bowline login` with a profile of this start URL".to_owned(),
-    };
-    Fault::new(Kind::LoginRequired, format!("sso-session `{name}`"), format!("`{name}` needs a login: {why}"))
-        .hint(command)
+fn was_just_made(token: &SsoToken, now: Timestamp) -> bool {
+    token.obtained_at.is_some_and(|made| made <= now && now < made + JUST_MADE)
 }

@@ -69,11 +69,11 @@ impl HttpWire {
             Some((matcher, client)) if goes_through(matcher, request.uri()) => client.request(request),
             _ => self.direct.request(request),
         };
-        match tokio::time::timeout(limits.head, answer).await {
-            Ok(Ok(response)) => Ok(response.map(|body| timed_body(body, host, limits.idle))),
-            Ok(Err(cause)) if cause.is_connect() => Err(WireError::Connect { host, cause: cause.into() }),
-            Ok(Err(cause)) => Err(WireError::Broken { host, cause: cause.into() }),
-            Err(_elapsed) => Err(WireError::TimedOut { host, limit: limits.head }),
+        match within(limits.head, answer).await {
+            Some(Ok(response)) => Ok(response.map(|body| timed_body(body, host, limits.idle))),
+            Some(Err(cause)) if cause.is_connect() => Err(WireError::Connect { host, cause: cause.into() }),
+            Some(Err(cause)) => Err(WireError::Broken { host, cause: cause.into() }),
+            None => Err(WireError::TimedOut { host, limit: limits.head }),
         }
     }
 }
@@ -160,8 +160,51 @@ fn host_of(uri: &Uri) -> String {
     uri.authority().map_or_else(|| uri.to_string(), ToString::to_string)
 }
 
+/// A process that was stopped wakes to a timer that has run out and to an answer that nobody has read yet: what it
+/// brought may be good for one use, so it gets this long to come out of the socket.
+const SECOND_CHANCE: Duration = Duration::from_secs(1);
+
+/// What `work` brings within `limit`, or a moment later.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    for limit in [limit, SECOND_CHANCE] {
+        if let Ok(done) = tokio::time::timeout(limit, work.as_mut()).await {
+            return Some(done);
+        }
+    }
+    None
+}
+
 fn timed_body(inner: Incoming, host: String, idle: Duration) -> Body {
-    TimedBody { inner, host, idle, alarm: Box::pin(tokio::time::sleep(idle)) }.boxed_unsync()
+    TimedBody { inner, host, idle, alarm: Alarm::new(idle) }.boxed_unsync()
+}
+
+/// Rings twice: when nothing has come for a while, and for good when nothing has come after [`SECOND_CHANCE`] either.
+struct Alarm {
+    sleep: Pin<Box<tokio::time::Sleep>>,
+    rung: bool,
+}
+
+impl Alarm {
+    fn new(after: Duration) -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep(after)), rung: false }
+    }
+
+    fn reset(&mut self, after: Duration) {
+        self.rung = false;
+        self.sleep.as_mut().reset(tokio::time::Instant::now() + after);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.sleep.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if std::mem::replace(&mut self.rung, true) {
+            return Poll::Ready(());
+        }
+        self.sleep.as_mut().reset(tokio::time::Instant::now() + SECOND_CHANCE);
+        self.sleep.as_mut().poll(cx)
+    }
 }
 
 /// A body whose chunks may not be further apart than `idle`.
@@ -169,7 +212,7 @@ struct TimedBody {
     inner: Incoming,
     host: String,
     idle: Duration,
-    alarm: Pin<Box<tokio::time::Sleep>>,
+    alarm: Alarm,
 }
 
 impl HttpBody for TimedBody {
@@ -178,13 +221,13 @@ impl HttpBody for TimedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, WireError>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(cx) {
-            let next_alarm = tokio::time::Instant::now() + self.idle;
-            self.alarm.as_mut().reset(next_alarm);
+            let idle = self.idle;
+            self.alarm.reset(idle);
             return Poll::Ready(frame.map(|frame| {
                 frame.map_err(|cause| WireError::Broken { host: self.host.clone(), cause: cause.into() })
             }));
         }
-        match self.alarm.as_mut().poll(cx) {
+        match self.alarm.poll(cx) {
             Poll::Ready(()) => {
                 Poll::Ready(Some(Err(WireError::TimedOut { host: self.host.clone(), limit: self.idle })))
             }
@@ -198,5 +241,35 @@ impl HttpBody for TimedBody {
 
     fn size_hint(&self) -> hyper::body::SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ready at the second look after `limit`, as an answer is that lay in the socket while the process was stopped.
+    async fn answer_that_is_read_late(limit: Duration) -> &'static str {
+        tokio::time::sleep(limit).await;
+        tokio::time::sleep(SECOND_CHANCE / 2).await;
+        "answer"
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_lay_in_the_socket_while_the_process_was_stopped_is_taken() {
+        let limit = Duration::from_secs(10);
+        assert_eq!(within(limit, answer_that_is_read_late(limit)).await, Some("answer"));
+        assert_eq!(within(limit, answer_that_is_read_late(2 * limit)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_is_looked_at_once_more_before_it_counts_as_stalled() {
+        let limit = Duration::from_secs(20);
+        let (mut alarm, begun) = (Alarm::new(limit), tokio::time::Instant::now());
+        std::future::poll_fn(|cx| alarm.poll(cx)).await;
+        assert!(begun.elapsed() >= limit + SECOND_CHANCE);
+        alarm.reset(limit);
+        std::future::poll_fn(|cx| alarm.poll(cx)).await;
+        assert!(begun.elapsed() >= 2 * (limit + SECOND_CHANCE));
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bowline_base::Now;
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::clock_gettime;
+
+use crate::sys::BOOT_CLOCK;
 
 /// The longest single sleep: after a suspend, at most this much time passes before anybody looks at the clock.
 pub const LONGEST_SLEEP: Duration = Duration::from_secs(30);
@@ -27,7 +29,7 @@ pub async fn sleep_until(deadline: Duration) {
 }
 
 fn boot_time() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
+    let time = clock_gettime(BOOT_CLOCK);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
     Duration::new(seconds, nanos)

@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs, io,
+    fmt,
+    fs::{self, File, OpenOptions},
+    io,
     net::SocketAddr,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -36,7 +38,20 @@ pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
     /// A Unix socket, removed from the file system when dropped.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
+}
+
+/// A socket's place in the file system: ours for as long as the lock beside it is held.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        fs::remove_file(&self.path).ok();
+    }
 }
 
 /// An accepted connection, before HTTP.
@@ -56,7 +71,7 @@ impl Listener {
     pub async fn bind(address: &Address) -> Result<Self, Fault> {
         let bound = match address {
             Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
-            Address::Unix(path) => bind_unix(path).await,
+            Address::Unix(path) => bind_unix(path),
         };
         bound.map_err(|cause| cannot_listen(address, cause))
     }
@@ -78,14 +93,6 @@ impl Listener {
                 Ok(Connection::Tcp(stream, peer))
             }
             Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            fs::remove_file(path).ok();
         }
     }
 }
@@ -122,17 +129,18 @@ impl Listeners {
     }
 }
 
-async fn bind_unix(path: &Path) -> io::Result<Listener> {
+/// The lock decides who has the path, so that two daemons that start at once cannot take it from each other.
+fn bind_unix(path: &Path) -> io::Result<Listener> {
     if let Some(directory) = path.parent() {
         bowline_base::atomic::private_directory(directory)?;
     }
-    if UnixStream::connect(path).await.is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"));
-    }
+    let lock =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.with_extension("lock"))?;
+    lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"))?;
     fs::remove_file(path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(Listener::Unix(listener, path.to_path_buf()))
+    Ok(Listener::Unix(listener, SocketFile { path: path.to_path_buf(), _lock: lock }))
 }
 
 fn cannot_listen(address: &Address, cause: io::Error) -> Fault {
@@ -151,12 +159,17 @@ mod tests {
     #[tokio::test]
     async fn a_dead_socket_is_replaced_and_a_live_one_is_not() {
         let home = tempfile::tempdir().unwrap();
-        let address = Address::Unix(home.path().join("run/sock"));
+        let path = home.path().join("run/sock");
+        let address = Address::Unix(path.clone());
+        fs::create_dir(home.path().join("run")).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let listeners = Listeners::default();
         let first = listeners.listen(&address).await.unwrap();
         assert!(Listener::bind(&address).await.unwrap_err().chain().contains("another process"));
         assert!(Arc::ptr_eq(&first, &listeners.listen(&address).await.unwrap()));
-        std::mem::forget(first);
         listeners.retain(&[]);
+        drop(first);
+        assert!(!path.exists());
+        Listener::bind(&address).await.unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! The one registry behind `/metrics`. Every name begins with `bowline_`; labels never hold a path or a person.
+//! The one registry behind `/metrics`. Every name begins with `bowline_`; labels hold names from the configuration
+//! (profiles, repositories) and outcomes, never a path, an address or a secret.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -13,16 +13,23 @@ pub struct LoginNotice {
 }
 
 impl LoginNotice {
-    /// Keeps the notice at `path`; a notice that a former process left there is removed.
+    /// Keeps the notice at `path`, which may hold the notice of another process.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
-        fs::remove_file(&path).ok();
         Self { path, needed: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Removes what a former process left there: for the daemon, which alone knows how things stand.
+    #[must_use]
+    pub fn afresh(self) -> Self {
+        fs::remove_file(&self.path).ok();
+        self
     }
 
     /// Says that `session` needs a login; `text` names what is affected and the command to type.
     pub fn raise(&self, session: &str, text: String) {
-        self.change(|needed| needed.insert(session.to_owned(), text.clone()).as_ref() != Some(&text));
+        let vanished = !self.path.exists();
+        self.change(|needed| needed.insert(session.to_owned(), text.clone()).as_ref() != Some(&text) || vanished);
     }
 
     /// Says that `session` is good again.

@@ -68,8 +68,15 @@ pub async fn run(
 /// Keeps the memory of this process out of core dumps and away from other processes of the same user. Not inherited:
 /// a program that takes this process's place by `exec` is as it would be without us.
 pub fn protect_memory() {
-    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).ok();
+    crate::sys::forbid_dumps();
+}
+
+/// Allows as many open files as the system lets this user have: a connection with its file takes two.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).ok();
 }
 
 /// Both outputs are read at once: a child that fills one pipe while the other is waited for would never end.

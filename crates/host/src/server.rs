@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use crate::{Listener, Tasks, listen::Connection};
+use crate::{Listener, Tasks, listen::Connection, patience::Patience};
 
 /// Who is on the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +39,15 @@ pub struct ServerLimits {
     pub connections: usize,
     /// Bytes of one request's head.
     pub head_bytes: usize,
+    /// How long a peer may read nothing of what it is sent.
+    pub stall: Duration,
 }
 
 impl Default for ServerLimits {
-    /// 10 s for a head of at most 64 KiB, 1024 connections.
+    /// 10 s for a head of at most 64 KiB, 1024 connections, a minute without reading.
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), connections: 1024, head_bytes: 64 * 1024 }
+        let (head, stall) = (Duration::from_secs(10), Duration::from_secs(60));
+        Self { head, connections: 1024, head_bytes: 64 * 1024, stall }
     }
 }
 
@@ -68,12 +71,19 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut failing = false;
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let connection = match listener.accept().await {
-            Ok(connection) => connection,
+            Ok(connection) => {
+                failing = false;
+                connection
+            }
             Err(error) => {
-                warn!(server = name, %error, "cannot accept a connection; trying again in 100 ms");
+                if !failing {
+                    warn!(server = name, %error, "cannot accept connections; trying again every 100 ms");
+                }
+                failing = true;
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -94,11 +104,13 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     match connection {
-        Connection::Tcp(stream, peer) => speak(TokioIo::new(stream), Peer::Tcp(peer), limits, handler, stopping).await,
+        Connection::Tcp(stream, peer) => {
+            speak(TokioIo::new(Patience::new(stream, limits.stall)), Peer::Tcp(peer), limits, handler, stopping).await;
+        }
         Connection::Unix(stream) => match stream.peer_cred() {
             Ok(who) => {
                 let peer = Peer::Unix { uid: who.uid(), pid: who.pid() };
-                speak(TokioIo::new(stream), peer, limits, handler, stopping).await;
+                speak(TokioIo::new(Patience::new(stream, limits.stall)), peer, limits, handler, stopping).await;
             }
             Err(error) => warn!(%error, "the kernel does not say who connected; refused"),
         },

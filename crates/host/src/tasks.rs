@@ -19,7 +19,8 @@ impl Tasks {
         Self::default()
     }
 
-    /// A group inside this one: ended with it, or alone. Its tasks are awaited by whoever ends it.
+    /// A group that begins its shutdown with this one, or alone. Its tasks are awaited by whoever ends it, not by this
+    /// group's [`Tasks::shut_down`].
     #[must_use]
     pub fn child(&self) -> Self {
         Self { tracker: TaskTracker::new(), shutdown: self.shutdown.child_token() }
@@ -47,6 +48,12 @@ impl Tasks {
                 () = shutdown.cancelled() => {}
             }
         });
+    }
+
+    /// Whether every task has ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tracker.is_empty()
     }
 
     /// Resolves when shutdown begins.

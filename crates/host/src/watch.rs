@@ -33,6 +33,8 @@ pub fn directories(tasks: &Tasks, directories: Vec<PathBuf>) -> mpsc::Receiver<(
 
 async fn watch_loop(directories: Vec<PathBuf>, mut before: BTreeMap<PathBuf, Stamp>, changed: mpsc::Sender<()>) {
     let (event, mut events) = mpsc::channel(1);
+    // Where no watcher can be had, its sender is gone at once; then only the clock wakes this loop.
+    let _keeps_the_channel_open = event.clone();
     let mut watcher = notify::recommended_watcher(move |seen: notify::Result<notify::Event>| {
         if seen.is_ok_and(|seen| is_change(seen.kind)) {
             event.try_send(()).ok();

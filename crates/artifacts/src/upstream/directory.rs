@@ -1,11 +1,12 @@
 //! A directory on this machine: a Maven repository from a package, a mirror on a share, the embedded default.
 //!
-//! Symlinks are followed, because distributions build their repositories from them.
+//! Symlinks are followed, because distributions build their repositories from them. Nothing of it is cached: who
+//! copies a file into it is seen writing, and no half of a file may stay for ever.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File, Metadata, OpenOptions},
     io,
-    os::unix::fs::MetadataExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -13,6 +14,7 @@ use std::{
 
 use bowline_base::{BoxFuture, wire::WireError};
 use http_body_util::BodyExt as _;
+use rustix::fs::OFlags;
 
 use super::{Answer, Head, Listed, Page, Trouble, Upstream, Want};
 use crate::body::{Payload, off_thread};
@@ -52,7 +54,8 @@ impl Directory {
             return Ok(Answer::Unchanged);
         }
         let host = self.name.clone();
-        let body = Payload::file(Arc::new(file), 0, want.from..head.length)
+        let etag = head.etag.clone().unwrap_or_default();
+        let body = Payload::unchanging(Arc::new(file), etag, want.from..head.length)
             .map_err(move |cause| WireError::Broken { host: host.clone(), cause: cause.into() });
         Ok(Answer::File(head, body.boxed_unsync()))
     }
@@ -61,6 +64,10 @@ impl Directory {
 impl Upstream for Directory {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn is_local(&self) -> bool {
+        true
     }
 
     fn get<'a>(&'a self, want: &'a Want) -> BoxFuture<'a, Result<Answer, Trouble>> {
@@ -90,23 +97,26 @@ impl Upstream for Directory {
 }
 
 fn open(path: &Path) -> io::Result<(File, Head)> {
-    let file = File::open(path)?;
+    // Before it is opened, because opening a device may do something; and not waiting, should it become a pipe.
+    regular(&fs::metadata(path)?)?;
+    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
-    }
+    regular(&metadata)?;
     let head = Head {
         length: metadata.len(),
         etag: Some(etag(&metadata)),
         last_modified: metadata.modified().ok().filter(|at| *at >= SystemTime::UNIX_EPOCH).map(httpdate::fmt_http_date),
-        content_type: None,
-        md5: None,
+        ..Head::default()
     };
     Ok((file, head))
 }
 
+fn regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
+}
+
 /// Changes when the file is replaced or written.
-fn etag(metadata: &Metadata) -> String {
+pub(crate) fn etag(metadata: &Metadata) -> String {
     format!("\"{:x}-{:x}-{:x}-{:x}\"", metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len())
 }
 
@@ -127,11 +137,16 @@ fn list(path: &Path) -> io::Result<Page> {
     Ok(page)
 }
 
-/// A missing file is missing only while the directory itself is there: an unmounted share holds no answers.
+/// A missing file is missing only while the directory itself is there: an unmounted share holds no answers. One that
+/// may not be read says nothing about the others.
 fn trouble(root: &Path, error: &io::Error) -> Trouble {
     let missing =
         matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename);
-    if missing && root.is_dir() { Trouble::Missing } else { Trouble::Disk(error.to_string()) }
+    match error.kind() {
+        _ if missing && root.is_dir() => Trouble::Missing,
+        io::ErrorKind::PermissionDenied => Trouble::Denied,
+        _ => Trouble::Disk(error.to_string()),
+    }
 }
 
 fn disk(error: io::Error) -> Trouble {
@@ -150,6 +165,39 @@ mod tests {
         assert_eq!(here.head("a//b").await.unwrap_err(), Trouble::Missing);
         let gone = Directory::new(home.path().join("unmounted"));
         assert!(matches!(gone.head("g/a").await.unwrap_err(), Trouble::Disk(_)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_regular_file_is_not_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let here = Directory::new(home.path().to_path_buf());
+        rustix::fs::mkfifoat(rustix::fs::CWD, home.path().join("pipe"), rustix::fs::Mode::RWXU).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", home.path().join("device")).unwrap();
+        for key in ["pipe", "device"] {
+            let asked = tokio::time::timeout(std::time::Duration::from_secs(2), here.head(key)).await;
+            // A writer comes, so that whoever waits for one is released and the test can end.
+            OpenOptions::new().read(true).write(true).open(home.path().join("pipe")).unwrap();
+            assert_eq!(asked.expect("an answer at once").unwrap_err(), Trouble::Missing, "{key}");
+        }
+    }
+
+    #[test]
+    fn one_file_that_may_not_be_read_is_not_the_directory_s_trouble() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(trouble(home.path(), &io::ErrorKind::PermissionDenied.into()), Trouble::Denied);
+        assert!(matches!(trouble(home.path(), &io::ErrorKind::StaleNetworkFileHandle.into()), Trouble::Disk(_)));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_written_while_it_is_read_breaks_the_answer() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x");
+        bowline_base::atomic::write(&path, &[1; 600_000], 0o644).unwrap();
+        let upstream = Directory::new(home.path().to_path_buf());
+        let Answer::File(_, mut body) = upstream.get(&Want::whole("x")).await.unwrap() else { panic!("a file") };
+        assert!(body.frame().await.unwrap().is_ok());
+        OpenOptions::new().append(true).open(&path).unwrap().set_len(700_000).unwrap();
+        assert!(body.frame().await.unwrap().is_err());
     }
 
     #[tokio::test]

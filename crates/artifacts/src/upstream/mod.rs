@@ -8,6 +8,7 @@ use std::time::Duration;
 use bowline_base::{BoxFuture, wire::Body};
 
 pub use directory::Directory;
+pub(crate) use directory::etag as file_etag;
 pub use s3::S3;
 
 /// A place that has files. One implementation call is one logical call: retries, renewal of credentials and clock
@@ -15,6 +16,11 @@ pub use s3::S3;
 pub trait Upstream: Send + Sync {
     /// `s3://bucket/prefix`: names the place in the cache, in health and in logs. Never changes.
     fn name(&self) -> &str;
+
+    /// Its files are on this machine already: they are served from where they are, and never copied.
+    fn is_local(&self) -> bool {
+        false
+    }
 
     /// Asks for a file, or for its rest.
     fn get<'a>(&'a self, want: &'a Want) -> BoxFuture<'a, Result<Answer, Trouble>>;
@@ -62,6 +68,8 @@ pub struct Head {
     pub last_modified: Option<String>,
     /// As given; often `binary/octet-stream`.
     pub content_type: Option<String>,
+    /// As given: the bytes are stored so, and are passed on so.
+    pub content_encoding: Option<String>,
     /// The MD5 of the whole file in lower-case hex, where the upstream vouches for it.
     pub md5: Option<String>,
 }
@@ -96,7 +104,8 @@ pub struct Listed {
     pub modified: Option<String>,
 }
 
-/// Why there is no answer. Only [`Trouble::Missing`] says anything about whether the key exists.
+/// Why there is no answer. Only [`Trouble::Missing`] and, with less certainty, [`Trouble::Hidden`] say that the key
+/// does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// The upstream looked, and there is no such key.
@@ -105,10 +114,16 @@ pub enum Trouble {
     /// 403 `AccessDenied`: no right to read, or no such key and no right to know.
     #[error("access denied")]
     Denied,
+    /// Refused like every key that does not exist, where we may not list. Enough for a 404, not for deleting a copy.
+    #[error("there is no such key, or it may not be read")]
+    Hidden,
+    /// This key is refused, and it is there, or was. Others may be read.
+    #[error("access to `{0}` is denied: it exists or did, and the identity may not read it")]
+    KeyDenied(String),
     /// The upstream may not be listed.
     #[error("listing needs the permission s3:ListBucket")]
     ListingDenied,
-    /// Keys that could be read are refused now, or a key that exists is.
+    /// Keys that could be read are refused now.
     #[error("access to `{0}` is denied: the identity may not read it (any more)")]
     AccessLost(String),
     /// The file changed between two parts of it.
@@ -146,4 +161,7 @@ pub enum Trouble {
     /// This machine's disk.
     #[error("reading the upstream directory failed: {0}")]
     Disk(String),
+    /// This machine cannot open the copy that may be there.
+    #[error("the cache cannot be read: {0}")]
+    Cache(String),
 }

@@ -181,6 +181,7 @@ fn head(key: &str, found: &ObjectHead) -> Result<Head, Trouble> {
         etag: found.etag.clone(),
         last_modified: found.last_modified.clone(),
         content_type: found.content_type.clone(),
+        content_encoding: found.content_encoding.clone(),
         md5: found.etag.as_deref().and_then(md5_of),
     })
 }
@@ -218,6 +219,13 @@ mod tests {
             assert!(matches!(head(key, &page), Err(Trouble::NotS3(_))), "{key}");
         }
         assert!(head("site/index.html", &page).is_ok() && head("site/index", &page).is_ok());
+    }
+
+    #[test]
+    fn the_encoding_that_an_object_is_stored_in_is_kept() {
+        let stored =
+            ObjectHead { content_encoding: Some("gzip".to_owned()), content_length: Some(5), ..ObjectHead::default() };
+        assert_eq!(head("x.json", &stored).unwrap().content_encoding.as_deref(), Some("gzip"));
     }
 
     #[test]

@@ -235,3 +235,26 @@ async fn origins_are_asked_in_order_and_the_first_that_has_it_answers() {
     assert_eq!(world.get("/z.txt").await.status, 503);
     assert_eq!((world.get("/x.txt").await.body.as_slice(), second.gets()), (b"second".as_slice(), 1));
 }
+
+#[tokio::test]
+async fn a_part_of_a_wrong_file_is_never_finished() {
+    let world = World::new().await;
+    world.upstream.put_with(KEY, "hello", "one", Some("5d41402abc4b2a76b9719d911017c592"));
+    world.upstream.play(Play::Corrupt);
+    let read = world.ask("GET", JAR, &[("range", "bytes=0-2")]).await;
+    assert!(is_cut_off(&read), "{read:?}");
+}
+
+#[tokio::test]
+async fn a_rest_that_is_served_through_is_of_the_same_file() {
+    let world = World::with(|config| config.cache.max_size = 10).await;
+    world.upstream.put(KEY, noise(3000), "one");
+    world.upstream.play(Play::BreakAfter(0));
+    world.upstream.play(Play::Other);
+    let read = world.ask("GET", JAR, &[]).await;
+    assert!(read.is_err(), "{read:?}");
+    world.upstream.describe(KEY, |head| head.etag = None);
+    let read = world.ask("GET", JAR, &[("range", "bytes=5-9")]).await;
+    assert!(read.is_err(), "{read:?}");
+    assert!(world.get(JAR).await.body == noise(3000));
+}

@@ -1,7 +1,7 @@
 //! An upstream in memory that does what the test says, and counts what it was asked.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     pin::Pin,
     sync::{
         Mutex, MutexGuard,
@@ -26,6 +26,8 @@ pub(crate) enum Play {
     BreakAfter(usize),
     /// These many bytes, then an ordinary end.
     CutAfter(usize),
+    /// All bytes, but of another file, whatever the condition was.
+    Other,
     /// All bytes, the last one wrong.
     Corrupt,
     /// What the test feeds.
@@ -45,7 +47,9 @@ pub(crate) struct Script {
     plays: Mutex<VecDeque<Play>>,
     trouble: Mutex<Option<Trouble>>,
     denied: Mutex<bool>,
+    denied_keys: Mutex<BTreeSet<String>>,
     no_listing: Mutex<bool>,
+    no_end: Mutex<bool>,
     hangs: Mutex<bool>,
     pub(crate) wants: Mutex<Vec<Want>>,
     pub(crate) heads: AtomicUsize,
@@ -70,9 +74,15 @@ impl Script {
             etag: Some(format!("\"{generation}\"")),
             last_modified: Some("Sun, 22 Nov 2026 01:00:00 GMT".to_owned()),
             content_type: Some("binary/octet-stream".to_owned()),
+            content_encoding: None,
             md5: md5.map(str::to_owned),
         };
         lock(&self.files).insert(key.to_owned(), Stored { bytes, head });
+    }
+
+    /// Changes what is said of a file.
+    pub(crate) fn describe(&self, key: &str, change: impl FnOnce(&mut Head)) {
+        change(&mut lock(&self.files).get_mut(key).unwrap().head);
     }
 
     pub(crate) fn remove(&self, key: &str) {
@@ -101,6 +111,16 @@ impl Script {
         *lock(&self.denied) = denied;
     }
 
+    /// This key alone may not be read.
+    pub(crate) fn forbid_key(&self, key: &str) {
+        lock(&self.denied_keys).insert(key.to_owned());
+    }
+
+    /// Every page names the page after the first as the next one.
+    pub(crate) fn list_without_end(&self) {
+        *lock(&self.no_end) = true;
+    }
+
     pub(crate) fn gets(&self) -> usize {
         lock(&self.wants).len()
     }
@@ -113,7 +133,7 @@ impl Script {
     }
 
     fn find(&self, key: &str) -> Result<Stored, Trouble> {
-        if *lock(&self.denied) {
+        if *lock(&self.denied) || lock(&self.denied_keys).contains(key) {
             return Err(Trouble::Denied);
         }
         let missing = if *lock(&self.no_listing) { Trouble::Denied } else { Trouble::Missing };
@@ -138,7 +158,11 @@ impl Upstream for Script {
                 return Ok(Answer::Unchanged);
             }
             let rest = stored.bytes.slice(want.from as usize..);
-            Ok(Answer::File(stored.head, body(rest, lock(&self.plays).pop_front())))
+            let (mut head, play) = (stored.head, lock(&self.plays).pop_front());
+            if let Some(Play::Other) = play {
+                head.etag = Some("\"another\"".to_owned());
+            }
+            Ok(Answer::File(head, body(rest, play)))
         })
     }
 
@@ -167,6 +191,9 @@ impl Upstream for Script {
                 }
             }
             page.next = (from + self.page < below.len()).then(|| (from + self.page).to_string());
+            if *lock(&self.no_end) {
+                page.next = Some("1".to_owned());
+            }
             Ok(page)
         })
     }
@@ -184,7 +211,7 @@ fn body(bytes: Bytes, play: Option<Play>) -> Body {
     let (sender, receiver) = mpsc::unbounded_channel();
     let mut end = None;
     let bytes = match play {
-        None => bytes,
+        None | Some(Play::Other) => bytes,
         Some(Play::BreakAfter(many)) => {
             end = Some(WireError::Broken { host: "script".to_owned(), cause: "reset".into() });
             bytes.slice(..many)

@@ -162,11 +162,92 @@ async fn lost_access_is_not_taken_for_missing_keys() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_refused_where_listing_is_allowed_exists() {
+async fn lost_access_after_a_restart_is_no_404_and_deletes_nothing() {
+    let world = World::new().await;
+    world.upstream.put(KEY, "old", "one");
+    world.upstream.forbid_listing();
+    world.get(META).await;
+    world.settled().await;
+    world.upstream.forbid_reading(true);
+    let world = world.restarted().await;
+    world.pass(TTL);
+    let reply = world.get(JAR).await;
+    assert_eq!((reply.status, reply.header("x-bowline-reason")), (502, "access-denied"));
+    for _ in 0..2 {
+        let reply = world.get(META).await;
+        assert_eq!((reply.status, reply.cache(), reply.body.as_slice()), (200, "stale", b"old".as_slice()));
+        world.settled().await;
+    }
+    world.until(|world| world.files() == 1).await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_key_that_alone_is_refused_stays_and_others_are_missing_as_before() {
+    let world = World::new().await;
+    world.upstream.put(KEY, "old", "one");
+    world.upstream.put("g/a/1.0/a-1.0.jar", "jar", "one");
+    world.upstream.forbid_listing();
+    world.get(META).await;
+    world.get(JAR).await;
+    world.settled().await;
+    world.upstream.forbid_key(KEY);
+    world.pass(TTL);
+    assert_eq!(world.get(META).await.cache(), "stale");
+    assert_eq!(world.get("/g/a/1.0/a-1.0.pom").await.status, 404);
+    assert_eq!(world.get(META).await.cache(), "stale");
+}
+
+#[tokio::test]
+async fn a_deleted_canary_is_no_outage() {
+    let world = World::new().await;
+    for number in 0..3 {
+        world.upstream.put(&format!("file-{number}"), "x", "one");
+        world.get(&format!("/file-{number}")).await;
+        world.settled().await;
+    }
+    world.upstream.forbid_listing();
+    world.upstream.remove("file-2");
+    assert_eq!(world.get(JAR).await.status, 404);
+    let heads = world.upstream.heads.load(Ordering::Relaxed);
+    world.pass(Duration::from_secs(15));
+    world.upstream.put("file-9", "x", "one");
+    assert_eq!(world.get("/g/a/1.0/a-1.0.pom").await.status, 404);
+    assert_eq!((heads, world.upstream.heads.load(Ordering::Relaxed)), (2, 3), "the dead one is asked for once");
+}
+
+#[tokio::test]
+async fn a_cold_bucket_that_refuses_everything_is_404_and_told() {
+    let world = World::new().await;
+    world.upstream.forbid_listing();
+    assert_eq!(world.get(JAR).await.status, 404);
+    let health = String::from_utf8(world.get("/healthz").await.body).unwrap();
+    assert!(health.contains("degraded") && health.contains("taken for missing"), "{health}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_where_listing_is_allowed_exists_and_the_bucket_is_not_away() {
+    let world = World::new().await;
+    world.upstream.put("g/a/1.0/a-1.0.jar", "jar", "one");
+    world.upstream.put(KEY, "old", "one");
+    world.get(META).await;
+    world.settled().await;
+    world.upstream.forbid_key("g/a/1.0/a-1.0.jar");
+    let reply = world.get(JAR).await;
+    assert_eq!((reply.status, reply.header("x-bowline-reason")), (502, "access-denied"));
+    assert!(String::from_utf8_lossy(&world.get("/healthz").await.body).contains("\"ok\""));
+    world.pass(TTL);
+    assert_eq!(world.get(META).await.cache(), "revalidated");
+    assert_eq!(world.get(JAR).await.status, 502);
+}
+
+#[tokio::test]
+async fn a_bucket_that_may_be_listed_and_not_read_is_told() {
     let world = World::new().await;
     world.upstream.put("g/a/1.0/a-1.0.jar", "jar", "one");
     world.upstream.forbid_reading(true);
     assert_eq!(world.get(JAR).await.status, 502);
+    let health = String::from_utf8(world.get("/healthz").await.body).unwrap();
+    assert!(health.contains("degraded") && health.contains("none was read yet"), "{health}");
 }
 
 #[tokio::test]

@@ -195,6 +195,11 @@ impl World {
         tokio::time::timeout(Duration::from_secs(4), waiting).await.expect("the condition comes true");
     }
 
+    /// Copies that the cache knows of.
+    pub(crate) fn files(&self) -> u64 {
+        self.artifacts.status()["cache"]["files"].as_u64().unwrap()
+    }
+
     /// Waits until no fill is under way.
     pub(crate) async fn settled(&self) {
         self.until(|world| world.artifacts.status()["cache"]["fills"] == 0).await;

@@ -349,3 +349,17 @@ fn bodies_stream_only_when_the_answer_is_good() {
     assert_eq!(reading(206), Reading::Stream);
     assert!(matches!(reading(404), Reading::Buffer(_)));
 }
+
+#[test]
+fn who_wakes_after_the_time_is_over_sends_nothing() {
+    for failures in 0..2 {
+        let mut bench = once();
+        if failures > 0 {
+            assert!(matches!(bench.step(), Step::Send(_)));
+            bench.call.broken(bench.now, 0, WireError::Connect { host: "x".to_owned(), cause: "away".into() });
+        }
+        bench.now = bench.now.after(Duration::from_secs(45));
+        assert!(!bench.error().is_ambiguous());
+        assert_eq!(bench.sent.len(), failures);
+    }
+}

@@ -108,7 +108,7 @@ fn a_directory_in_place_of_a_token_is_unreadable_not_a_panic() {
 #[test]
 fn the_lock_lies_beside_the_token_where_the_aws_cli_does_not_look() {
     let (_home, cache) = cache();
-    let held = cache.lock(&corp()).unwrap();
+    let held = cache.try_lock(&corp()).unwrap().unwrap();
     assert!(cache.try_lock(&corp()).unwrap().is_none());
     assert!(cache.try_lock(&SsoKey::Session("other".into())).unwrap().is_some());
     let names = fs::read_dir(cache.directory()).unwrap().map(|entry| entry.unwrap().path());

@@ -28,8 +28,8 @@ pub(crate) fn section(
         identity: arguments
             .profile
             .clone()
-            .or(base.identity)
-            .or_else(|| environment.var("AWS_PROFILE").map(ToOwned::to_owned)),
+            .or_else(|| environment.var("AWS_PROFILE").map(ToOwned::to_owned))
+            .or(base.identity),
         listen: listen(arguments, environment)?.unwrap_or(base.listen),
         cache: CacheSection {
             path: arguments.cache.clone().or(base.cache.path),

@@ -30,6 +30,9 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
 /// Every profile that the configuration names must resolve.
 fn profiles(world: &World, config: &Config) -> Result<(), Fault> {
     let files = world.aws_config()?;
+    for warning in files.warnings() {
+        output::say(&format!("warning: {}: {}", warning.origin, warning.message));
+    }
     let of_artifacts = config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref());
     let wrong: Vec<String> = config
         .daemon

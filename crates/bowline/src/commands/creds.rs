@@ -1,10 +1,22 @@
 //! `bowline creds PROFILE`: one JSON object on stdout for `credential_process`, and nothing else.
+//!
+//! On a warm daemon this is the whole way: no runtime, no TLS, no argument parser.
 
 use bowline_base::Fault;
+use bowline_credentials::delivery;
 
 use super::obtain;
-use crate::{output, world::World};
+use crate::{
+    environment::Environment,
+    output,
+    world::{World, setup},
+};
 
-pub(crate) fn run(world: &World, profile: &str) -> Result<(), Fault> {
-    output::secret(&obtain::document(world, profile)?)
+pub(crate) fn run(environment: Environment, profile: &str) -> Result<(), Fault> {
+    if let Some(answer) = obtain::from_daemon(&environment, &setup(&environment)?, profile) {
+        return output::secret(&answer?);
+    }
+    let world = World::new(environment)?;
+    let credentials = obtain::alone(&world, profile)?;
+    output::secret(&delivery::process_json(&credentials, world.wire.now().wall)?)
 }

@@ -1,7 +1,7 @@
 //! `bowline exec PROFILE -- COMMAND`: the child gets exactly one source of credentials and takes this process's place,
 //! so that signals and the exit code pass through by themselves.
 
-use std::{convert::Infallible, ffi::OsString, os::unix::process::CommandExt as _, process::Command};
+use std::{convert::Infallible, os::unix::process::CommandExt as _, process::Command};
 
 use bowline_base::{Fault, Kind};
 use bowline_credentials::delivery::child_environment;
@@ -15,8 +15,8 @@ pub(crate) fn run(world: &World, arguments: &Exec) -> Result<Infallible, Fault> 
     };
     let credentials = obtain::credentials(world, &arguments.profile)?;
     let region = profile_region(world, &arguments.profile);
-    let parent = world.environment.all().iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let environment = child_environment(parent, &credentials, region.as_deref(), world.wire.now().wall)?;
+    let environment =
+        child_environment(world.environment.for_child(), &credentials, region.as_deref(), world.wire.now().wall)?;
     let cause = Command::new(program).args(rest).env_clear().envs(environment).exec();
     Err(Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`")).cause(cause))
 }

@@ -1,23 +1,13 @@
 //! `bowline login` and `logout`: shows the person what to do; the flows themselves are in `credentials`.
 
-use std::{
-    process::{Command, Stdio},
-    sync::Arc,
-    time::Duration,
-};
+use std::process::{Command, Stdio};
 
 use bowline_awsfiles::Config;
 use bowline_base::{Fault, Kind, utc};
-use bowline_credentials::{
-    Sources,
-    login::{How, LoginEvent, SignedIn, login, logout},
-};
-use bowline_host::Tasks;
+use bowline_credentials::login::{How, LoginEvent, SignedIn, login, logout};
 
-use crate::{
-    cli, output,
-    world::{World, small_runtime},
-};
+use super::obtain::with_sources;
+use crate::{cli, output, world::World};
 
 /// What the predecessor called its only session.
 const LAST_RESORT: &str = "bazel-cache";
@@ -25,7 +15,7 @@ const LAST_RESORT: &str = "bazel-cache";
 pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
     let name = which(world, &world.aws_config()?, arguments.profile.as_deref());
     let how = if arguments.device || !has_display(world) && !arguments.no_browser { How::Device } else { How::Browser };
-    in_sources(world, async |sources, tasks| {
+    with_sources(world, async |sources, tasks| {
         let mut tell = |event| show(world, &event, arguments.no_browser);
         let signed_in = login(sources, tasks, &name, how, &mut tell).await?;
         output::say(&told(&signed_in));
@@ -35,9 +25,10 @@ pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
 
 pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
     let name = which(world, &world.aws_config()?, profile);
-    in_sources(world, async |sources, _tasks| {
+    with_sources(world, async |sources, _tasks| {
         let signed_out = logout(sources, &name).await?;
-        output::say(&format!("Signed out of {}.", signed_out.session));
+        let what = if signed_out.had_token { "Signed out of" } else { "Nobody was signed in to" };
+        output::say(&format!("{what} {}.", signed_out.session));
         if let Some(fault) = &signed_out.portal {
             output::fault(fault);
         }
@@ -45,9 +36,9 @@ pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
     })
 }
 
-/// The sign-in that is meant: as named, else `AWS_PROFILE`'s, else the only session there is, else the predecessor's.
+/// The sign-in that is meant: as named, else the environment's, else the only session there is, else the predecessor's.
 pub(super) fn which(world: &World, config: &Config, named: Option<&str>) -> String {
-    let variable = || world.environment.var("AWS_PROFILE").map(ToOwned::to_owned);
+    let variable = || world.named_profile();
     let only = || {
         let mut sessions = config.sso_sessions();
         sessions.next().filter(|_| sessions.next().is_none()).map(|session| session.name().to_owned())
@@ -72,16 +63,6 @@ fn told(signed_in: &SignedIn) -> String {
         "it cannot be renewed: give the profile an `sso_session` for that"
     };
     format!("Signed in to {session} until {}; {what_then}.", utc(*token_until))
-}
-
-fn in_sources(world: &World, work: impl AsyncFnOnce(&Sources, &Tasks) -> Result<(), Fault>) -> Result<(), Fault> {
-    small_runtime()?.block_on(async {
-        let tasks = Tasks::new();
-        let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
-        let outcome = work(&sources, &tasks).await;
-        tasks.shut_down(Duration::from_secs(10)).await;
-        outcome
-    })
 }
 
 fn has_display(world: &World) -> bool {

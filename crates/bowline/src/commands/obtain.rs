@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use bowline_base::{Credentials, Fault, Kind, Secret};
 use bowline_credentials::{
-    RECURSION_MARK, Sources,
+    RECURSION_MARK, Setup, Sources,
     client::{self, Answer, GoAlone},
     delivery, once,
 };
 use bowline_host::Tasks;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    environment::Environment,
     output,
     world::{World, small_runtime},
 };
@@ -18,28 +20,20 @@ use crate::{
 /// The longest that a refresh, once sent, may keep a command that has its answer.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// The `credential_process` document of `profile`.
-pub(crate) fn document(world: &World, profile: &str) -> Result<Secret, Fault> {
-    match from_daemon(world, profile) {
-        Some(answer) => answer,
-        None => delivery::process_json(&alone(world, profile)?, world.wire.now().wall),
-    }
-}
-
 /// The credentials of `profile`, for the other ways out.
 pub(crate) fn credentials(world: &World, profile: &str) -> Result<Credentials, Fault> {
-    let Some(answer) = from_daemon(world, profile) else { return alone(world, profile) };
+    let Some(answer) = from_daemon(&world.environment, &world.setup, profile) else { return alone(world, profile) };
     let document = answer?;
     delivery::read_process_json(document.expose().as_bytes(), world.wire.now().wall)
         .map_err(|why| Fault::new(Kind::Bug, "daemon", format!("the daemon's answer {why}")))
 }
 
 /// `None`: go alone. So does a `credential_process` that the daemon itself may have started: it would wait for itself.
-fn from_daemon(world: &World, profile: &str) -> Option<Result<Secret, Fault>> {
-    if world.environment.var(RECURSION_MARK).is_some() {
+pub(super) fn from_daemon(environment: &Environment, setup: &Setup, profile: &str) -> Option<Result<Secret, Fault>> {
+    if environment.var(RECURSION_MARK).is_some() {
         return None;
     }
-    match client::credentials(&world.environment.socket(), &world.setup.context(), profile) {
+    match client::credentials(&environment.socket(), &setup.context(), profile) {
         Ok(Answer::Good(document)) => Some(Ok(document)),
         Ok(Answer::Fault(fault)) => Some(Err(fault)),
         Err(GoAlone::NoDaemon(_)) => None,
@@ -50,15 +44,39 @@ fn from_daemon(world: &World, profile: &str) -> Option<Result<Secret, Fault>> {
     }
 }
 
-fn alone(world: &World, profile: &str) -> Result<Credentials, Fault> {
+/// The same without asking the daemon.
+pub(super) fn alone(world: &World, profile: &str) -> Result<Credentials, Fault> {
+    with_sources(world, async |sources, _tasks| {
+        let resolved = sources.resolve(profile)?;
+        once::credentials(sources, &resolved).await
+    })
+}
+
+/// Runs `work`; whatever ends it, also Ctrl-C and SIGTERM, a refresh that was begun is finished and saved first.
+pub(super) fn with_sources<T>(
+    world: &World,
+    work: impl AsyncFnOnce(&Sources, &Tasks) -> Result<T, Fault>,
+) -> Result<T, Fault> {
     small_runtime()?.block_on(async {
         let tasks = Tasks::new();
         let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
-        let answer = match sources.resolve(profile) {
-            Ok(resolved) => once::credentials(&sources, &resolved).await,
-            Err(fault) => Err(fault),
+        let outcome = tokio::select! {
+            outcome = work(&sources, &tasks) => outcome,
+            fault = interrupted() => Err(fault),
         };
         tasks.shut_down(DRAIN).await;
-        answer
+        outcome
     })
+}
+
+/// Resolves with the fault to end with when a signal asks for the end.
+async fn interrupted() -> Fault {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = signals else { return std::future::pending().await };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    Fault::new(Kind::Interrupted, "signal", "interrupted")
 }

@@ -41,6 +41,9 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// More than anybody reads.
+pub(crate) const MOST: usize = 100;
+
 /// All mistakes of one file as a fault: a line each, `file:line:column: message`.
 pub(crate) fn fault(path: &Path, mistakes: &[Mistake]) -> Fault {
     let lines: Vec<String> =

@@ -8,6 +8,8 @@ mod sections;
 mod table;
 
 use std::{
+    fs::File,
+    io::Read as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
@@ -16,6 +18,7 @@ use std::{
 use bowline_base::{Fault, Kind};
 
 pub(crate) use mistakes::Mistake;
+pub(crate) use table::address;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,15 +32,13 @@ pub(crate) struct Config {
 pub(crate) struct DaemonSection {
     /// Status page, `/livez`, `/readyz`, `/metrics`.
     pub(crate) listen: SocketAddr,
-    /// The Unix socket, where it is not the default one.
-    pub(crate) socket: Option<PathBuf>,
     /// Profiles that are kept fresh from the start, asked for or not.
     pub(crate) keep_fresh: Vec<String>,
 }
 
 impl Default for DaemonSection {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 9910).into(), socket: None, keep_fresh: Vec::new() }
+        Self { listen: ([127, 0, 0, 1], 9910).into(), keep_fresh: Vec::new() }
     }
 }
 
@@ -126,14 +127,27 @@ impl Origin {
     }
 }
 
+/// Larger than any configuration; a mistake in the name of the file, most likely.
+const LARGEST: u64 = 1 << 20;
+
 /// Reads the file, or says everything that is wrong with it.
 pub(crate) fn load(path: &Path) -> Result<Config, Fault> {
-    let text = std::fs::read_to_string(path).map_err(|cause| {
-        Fault::new(Kind::Config, "bowline.toml", format!("cannot read `{}`", path.display()))
-            .hint("name the file with --config or BOWLINE_CONFIG")
-            .cause(cause)
+    parse(&read(path)?).map_err(|mistakes| mistakes::fault(path, &mistakes))
+}
+
+fn read(path: &Path) -> Result<String, Fault> {
+    let wrong = |why: &str, hint: &str| {
+        Fault::new(Kind::Config, "bowline.toml", format!("cannot read `{}`: {why}", path.display())).hint(hint)
+    };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(|error| {
+        wrong(&error.to_string(), "name a file that this user can read with --config or BOWLINE_CONFIG")
     })?;
-    parse(&text).map_err(|mistakes| mistakes::fault(path, &mistakes))
+    if bytes.len() as u64 > LARGEST {
+        return Err(wrong("it is larger than 1 MiB", "is this the right file?"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| wrong("it is not UTF-8 text", "save it as UTF-8"))?;
+    Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), ToOwned::to_owned))
 }
 
 /// Parses the text of a file.
@@ -152,6 +166,8 @@ pub(crate) fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
 fn is_bucket_name(name: &str) -> bool {
     (3..=63).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-".contains(&b))
+        && !name.starts_with(['.', '-'])
+        && !name.ends_with(['.', '-'])
 }
 
 #[cfg(test)]
@@ -219,6 +235,34 @@ mod tests {
     #[test]
     fn an_artifacts_section_without_a_repository_says_so() {
         assert_eq!(mistakes("[artifacts]\n"), ["1:2: `artifacts` has no [[artifacts.repository]]: nothing to serve"]);
+    }
+
+    #[test]
+    fn what_would_serve_nothing_or_the_wrong_thing_is_refused() {
+        let repository = "[[artifacts.repository]]\nfrom = \"s3://abc\"\n";
+        for (text, word) in [
+            ("[artifacts]\nrepository = [{ from = [] }]\n".to_owned(), "`artifacts.repository.from` is empty"),
+            (format!("[artifacts]\nlisten = []\n{repository}"), "`artifacts.listen` is empty"),
+            (format!("[artifacts]\nlisten = \"127.0.0.1:9910\"\n{repository}"), "both want 127.0.0.1:9910"),
+            (format!("[artifacts]\n{repository}{repository}"), "two repositories are at `/`"),
+            (format!("[artifacts]\nregion = \"Not A Region!\"\n{repository}"), "Not A Region!"),
+            (format!("[artifacts]\nupstream-timeout = \"0s\"\n{repository}"), "no time at all"),
+            (format!("[artifacts]\ncache = {{ max-size = \"0 B\" }}\n{repository}"), "no room at all"),
+            (
+                "[artifacts]\nrepository = [3, { from = \"s3://---\" }]\n".to_owned(),
+                "written as [[artifacts.repository]]",
+            ),
+            (format!("[artifacts]\n{repository}path = \"/healthz\"\n"), "`/healthz` is not a path"),
+        ] {
+            let found = mistakes(&text).join("; ");
+            assert!(found.contains(word), "{text}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_nonsense_is_told_apart_quickly() {
+        let text: String = (0..20_000).map(|n| format!("k{n} = 1\n")).collect();
+        assert_eq!(parse(&text).unwrap_err().len(), mistakes::MOST);
     }
 
     #[test]

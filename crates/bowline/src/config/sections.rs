@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, CacheSection, Config, DaemonSection, Mistake, Origin, RepositorySection,
-    table::{Table, address},
+    table::{Table, address, some_time},
 };
 
 /// Reads every section; what is wrong is added to `mistakes`.
@@ -17,7 +17,15 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
         config.daemon = daemon(section, mistakes);
     }
     if let Some((section, span)) = file.table("artifacts", mistakes) {
-        config.artifacts = Some(artifacts(text, section, &span, mistakes));
+        let artifacts = artifacts(text, section, &span, mistakes);
+        for address in artifacts.listen.iter().filter(|address| **address == config.daemon.listen) {
+            mistakes.push(Mistake::at(
+                text,
+                &span,
+                format!("`artifacts` and the status page of `daemon` both want {address}"),
+            ));
+        }
+        config.artifacts = Some(artifacts);
     }
     file.finish(mistakes);
     config
@@ -28,7 +36,6 @@ fn daemon(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> DaemonSection 
     if let Some(listen) = section.value("listen", mistakes, address) {
         daemon.listen = listen;
     }
-    daemon.socket = section.path("socket", mistakes);
     daemon.keep_fresh = section.values("keep-fresh", mistakes, name).unwrap_or_default();
     section.finish(mistakes);
     daemon
@@ -42,9 +49,9 @@ fn artifacts(text: &str, mut section: Table<'_>, span: &Range<usize>, mistakes: 
         cache: section.table("cache", mistakes).map(|(section, _)| cache(section, mistakes)).unwrap_or_default(),
         metadata_ttl: section.duration("metadata-ttl", mistakes).unwrap_or(standard.metadata_ttl),
         negative_ttl: section.duration("negative-ttl", mistakes).unwrap_or(standard.negative_ttl),
-        upstream_timeout: section.duration("upstream-timeout", mistakes).unwrap_or(standard.upstream_timeout),
+        upstream_timeout: section.value("upstream-timeout", mistakes, some_time).unwrap_or(standard.upstream_timeout),
         stale_for: section.duration("stale-for", mistakes),
-        region: section.value("region", mistakes, name),
+        region: section.value("region", mistakes, region),
         repositories: repositories(text, &mut section, span, mistakes),
     };
     section.finish(mistakes);
@@ -70,7 +77,16 @@ fn repositories(
     if tables.is_empty() {
         mistakes.push(Mistake::at(text, span, "`artifacts` has no [[artifacts.repository]]: nothing to serve"));
     }
-    tables.into_iter().map(|(table, span)| repository(text, table, &span, mistakes)).collect()
+    let mut repositories: Vec<RepositorySection> = Vec::new();
+    for (table, span) in tables {
+        let read = repository(text, table, &span, mistakes);
+        if repositories.iter().any(|known| known.path == read.path) {
+            let message = format!("two repositories are at `{}`: give `from` several places instead", read.path);
+            mistakes.push(Mistake::at(text, &span, message));
+        }
+        repositories.push(read);
+    }
+    repositories
 }
 
 fn repository(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> RepositorySection {
@@ -83,6 +99,10 @@ fn repository(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &
     RepositorySection { path, from: from.unwrap_or_default() }
 }
 
+fn region(text: &str) -> Result<String, String> {
+    bowline_aws::Region::parse(text).map(|region| region.as_str().to_owned()).map_err(|fault| fault.message)
+}
+
 fn name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() { Err("a name must not be blank".to_owned()) } else { Ok(name.to_owned()) }
@@ -91,7 +111,9 @@ fn name(text: &str) -> Result<String, String> {
 /// `/`, `/releases`, `releases/` -> `/`, `/releases/`.
 fn mount(text: &str) -> Result<String, String> {
     let bare = text.trim_matches('/');
-    if bare.split('/').any(|part| part == "." || part == "..") {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~/+@".contains(c);
+    let whole = bare.is_empty() || !bare.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if !whole || !bare.chars().all(plain) || bare == "healthz" {
         return Err(format!("`{text}` is not a path to serve under"));
     }
     Ok(if bare.is_empty() { "/".to_owned() } else { format!("/{bare}/") })

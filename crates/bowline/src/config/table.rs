@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::mistakes::{Mistake, did_you_mean};
+use super::mistakes::{MOST, Mistake, did_you_mean};
 
 /// One table that is being read. Keys that nobody asked for are mistakes when it is finished.
 pub(crate) struct Table<'a> {
@@ -50,6 +50,9 @@ impl<'a> Table<'a> {
         let read_one = |item: &&'a Spanned<DeValue<'a>>, mistakes: &mut Vec<Mistake>| {
             self.text_of(key, item, mistakes).and_then(|text| self.keep(read(text), &item.span(), mistakes))
         };
+        if items.is_empty() {
+            mistakes.push(Mistake::at(self.text, &value.span(), format!("`{}` is empty", self.name(key))));
+        }
         Some(items.iter().filter_map(|item| read_one(item, mistakes)).collect())
     }
 
@@ -58,7 +61,10 @@ impl<'a> Table<'a> {
     }
 
     pub(crate) fn size(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<u64> {
-        self.value(key, mistakes, |text| units::parse_size(text).map_err(|error| error.to_string()))
+        self.value(key, mistakes, |text| match units::parse_size(text).map_err(|error| error.to_string())? {
+            0 => Err(format!("`{text}` leaves no room at all")),
+            bytes => Ok(bytes),
+        })
     }
 
     pub(crate) fn path(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<PathBuf> {
@@ -86,16 +92,23 @@ impl<'a> Table<'a> {
             self.wrong_type(key, &wanted, value.get_ref(), &value.span(), mistakes);
             return Vec::new();
         };
-        let tables = items.iter().filter_map(|item| match item.get_ref() {
-            DeValue::Table(table) => Some((Self::new(self.text, self.name(key), table), item.span())),
-            _ => None,
-        });
-        tables.collect()
+        let mut tables = Vec::new();
+        for item in items {
+            match item.get_ref() {
+                DeValue::Table(table) => tables.push((Self::new(self.text, self.name(key), table), item.span())),
+                other => {
+                    let wanted = format!("written as [[{}]]", self.name(key));
+                    self.wrong_type(key, &wanted, other, &item.span(), mistakes);
+                }
+            }
+        }
+        tables
     }
 
     /// Reports every key that was not asked for.
     pub(crate) fn finish(self, mistakes: &mut Vec<Mistake>) {
-        for key in self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref())) {
+        let unknown = self.table.keys().filter(|key| !self.known.contains(&key.get_ref().as_ref()));
+        for key in unknown.take(MOST.saturating_sub(mistakes.len())) {
             let what = if self.path.is_empty() { "section" } else { "key" };
             let meant = did_you_mean(key.get_ref(), self.known.iter().copied());
             let hint = meant.map_or_else(
@@ -149,6 +162,14 @@ impl<'a> Table<'a> {
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
     text.parse().map_err(|_| format!("`{text}` is not an address and port: write it as 127.0.0.1:9000"))
+}
+
+/// A duration that is not zero: with no time at all nothing could ever be answered.
+pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text).map_err(|error| error.to_string())? {
+        Duration::ZERO => Err(format!("`{text}` is no time at all")),
+        time => Ok(time),
+    }
 }
 
 /// Reads an absolute path.

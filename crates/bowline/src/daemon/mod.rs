@@ -13,7 +13,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bowline_base::{Fault, Kind};
 use bowline_credentials::{Broker, Settings};
 use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use self::{board::Board, reload::Step};
@@ -24,9 +24,6 @@ use crate::{
 
 /// SIGTERM promises an end within 5 s.
 const DRAIN: Duration = Duration::from_millis(4500);
-/// How long an old job may finish its answers while its successor already serves.
-const HAND_OVER: Duration = Duration::from_secs(300);
-
 /// What is started.
 pub(crate) enum Start {
     /// Everything; `file` is read again on SIGHUP.
@@ -40,15 +37,53 @@ pub(crate) enum Start {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Fault> {
+    bowline_host::process::raise_file_limit();
     let runtime = daemon_runtime()?;
     let outcome = runtime.block_on(async {
+        // Before anything is started: a SIGTERM that comes early ends it in the same orderly way.
+        let mut signals = Signals::listen()?;
         let mut daemon = Daemon::start(world, config, start).await?;
-        daemon.attend().await?;
+        daemon.attend(&mut signals).await;
         daemon.stop().await;
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signalled {
+    Reload,
+    End,
+}
+
+/// The signals that the daemon knows; those that came before anybody looked are kept.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Fault> {
+        let listen = |kind| {
+            signal(kind).map_err(|cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause))
+        };
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signalled {
+        tokio::select! {
+            _ = self.terminate.recv() => Signalled::End,
+            _ = self.interrupt.recv() => Signalled::End,
+            _ = self.hangup.recv() => Signalled::Reload,
+        }
+    }
 }
 
 /// The running process.
@@ -62,6 +97,8 @@ pub(crate) struct Daemon {
     broker: Broker,
     artifacts: Option<Tasks>,
     status_page: Option<Tasks>,
+    /// What a reload has replaced and what still finishes its answers.
+    leaving: Vec<Tasks>,
 }
 
 impl Daemon {
@@ -71,8 +108,18 @@ impl Daemon {
         let ctx = ctx(&world, &tasks, &listeners);
         let broker = Broker::start(&ctx, settings(&world, &config, &start)).await?;
         board.add(Arc::new(broker.clone()), ctx.metrics);
-        let mut daemon =
-            Self { world, config, start, tasks, listeners, board, broker, artifacts: None, status_page: None };
+        let mut daemon = Self {
+            world,
+            config,
+            start,
+            tasks,
+            listeners,
+            board,
+            broker,
+            artifacts: None,
+            status_page: None,
+            leaving: Vec::new(),
+        };
         if matches!(daemon.start, Start::Daemon { .. }) {
             daemon.serve_status_page().await?;
         }
@@ -84,17 +131,9 @@ impl Daemon {
     }
 
     /// Waits for signals and acts on them; returns when it is time to end.
-    async fn attend(&mut self) -> Result<(), Fault> {
-        let no_signals = |cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause);
-        let mut hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-        loop {
-            tokio::select! {
-                _ = hangup.recv() => self.reload().await,
-                _ = terminate.recv() => return Ok(()),
-                _ = interrupt.recv() => return Ok(()),
-            }
+    async fn attend(&mut self, signals: &mut Signals) {
+        while signals.next().await == Signalled::Reload {
+            self.reload().await;
         }
     }
 
@@ -102,7 +141,7 @@ impl Daemon {
     pub(crate) async fn stop(self) {
         info!("ending");
         let parts = [self.status_page, self.artifacts, Some(self.tasks)];
-        let groups: Vec<Tasks> = parts.into_iter().flatten().collect();
+        let groups: Vec<Tasks> = parts.into_iter().flatten().chain(self.leaving).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
             for group in &groups {
@@ -115,7 +154,7 @@ impl Daemon {
 
     async fn reload(&mut self) {
         let Start::Daemon { file: Some(file) } = &self.start else {
-            warn!("there is no configuration file to read again");
+            warn!("nothing is read again: there is no configuration file, or this is `artifacts serve`");
             return;
         };
         let new = match config::load(file) {
@@ -152,10 +191,6 @@ impl Daemon {
                 }
                 Ok(())
             }
-            Step::NeedsRestart(key) => {
-                warn!(key, "this key is read at the start only; restart to use the new value");
-                Ok(())
-            }
             Step::StopArtifacts => {
                 self.hand_over(None);
                 self.board.remove("artifacts");
@@ -171,7 +206,7 @@ impl Daemon {
 
     async fn serve_status_page(&mut self) -> Result<(), Fault> {
         let listener = self.listeners.listen(&Address::Tcp(self.config.daemon.listen)).await?;
-        info!(address = ?listener.local_addr(), "the status page is served");
+        info!(address = %self.config.daemon.listen, "the status page is served");
         let tasks = Tasks::new();
         status_page::serve(&tasks, listener, self.board.clone());
         if let Some(old) = self.status_page.replace(tasks) {
@@ -198,18 +233,17 @@ impl Daemon {
         }
     }
 
-    fn end_later(&self, old: Tasks) {
+    fn end_later(&mut self, old: Tasks) {
         old.begin_shutdown();
-        self.tasks.spawn_until_shutdown("hand-over", async move {
-            old.shut_down(HAND_OVER).await;
-        });
+        self.leaving.retain(|group| !group.is_empty());
+        self.leaving.push(old);
     }
 
     /// Every address that the configuration wants now.
     fn addresses(&self) -> Vec<Address> {
         let artifacts =
             self.config.artifacts.iter().flat_map(|section| section.listen.iter().copied().map(Address::Tcp));
-        let socket = self.config.daemon.socket.clone().unwrap_or_else(|| self.world.environment.socket());
+        let socket = self.world.environment.socket();
         artifacts.chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
     }
 }
@@ -225,13 +259,10 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
 
 fn settings(world: &World, config: &Config, start: &Start) -> Settings {
     let socket = match start {
-        Start::Daemon { .. } => Some(config.daemon.socket.clone().unwrap_or_else(|| world.environment.socket())),
+        Start::Daemon { .. } => Some(world.environment.socket()),
         Start::ArtifactsAlone => None,
     };
-    Settings {
-        setup: world.setup.clone(),
-        profiles: config.daemon.keep_fresh.clone(),
-        notice: Some(LoginNotice::new(world.environment.login_notice())),
-        socket,
-    }
+    let notice = LoginNotice::new(world.environment.login_notice());
+    let notice = if socket.is_some() { notice.afresh() } else { notice };
+    Settings { setup: world.setup.clone(), profiles: config.daemon.keep_fresh.clone(), notice: Some(notice), socket }
 }

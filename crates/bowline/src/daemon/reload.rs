@@ -9,8 +9,6 @@ pub(crate) enum Step {
     MoveStatusPage,
     /// Keep another set of profiles fresh.
     KeepFresh,
-    /// Say that this section is read at the start only.
-    NeedsRestart(&'static str),
     /// End `artifacts`.
     StopArtifacts,
     /// Start `artifacts` with the new section; stops the old one once the new sockets are bound.
@@ -22,9 +20,6 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     if old.daemon.listen != new.daemon.listen {
         steps.push(Step::MoveStatusPage);
-    }
-    if old.daemon.socket != new.daemon.socket {
-        steps.push(Step::NeedsRestart("daemon.socket"));
     }
     if old.daemon.keep_fresh != new.daemon.keep_fresh {
         steps.push(Step::KeepFresh);

@@ -16,6 +16,7 @@ use std::{
 use bowline_base::{Fault, Kind, units};
 use bowline_fakeaws::FakeAws;
 use bowline_host::Tasks;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     load::{Load, Tally},
@@ -76,7 +77,7 @@ impl Watch<'_> {
     async fn until_the_end(&self, length: Option<Duration>) -> Duration {
         let began = bowline_host::clock::now().boot;
         let (terminal, mut shown) = (output::is_terminal(), 0);
-        let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
+        let mut ended = std::pin::pin!(ended_by_user());
         loop {
             let passed = bowline_host::clock::now().boot.saturating_sub(began);
             if length.is_some_and(|length| passed >= length) {
@@ -89,7 +90,7 @@ impl Watch<'_> {
                 output::say(&self.line(passed));
             }
             tokio::select! {
-                _ = interrupted.as_mut() => break passed,
+                () = ended.as_mut() => break passed,
                 () = tokio::time::sleep(Duration::from_millis(250)) => {}
             }
         }
@@ -140,6 +141,17 @@ impl Watch<'_> {
 
     fn tally(&self) -> Tally {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Resolves with Ctrl-C or SIGTERM: either way the temporary files are removed.
+async fn ended_by_user() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
     }
 }
 

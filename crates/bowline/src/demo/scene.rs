@@ -167,7 +167,7 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
         repositories: vec![RepositorySection { path: "/".to_owned(), from }],
         ..ArtifactsSection::default()
     };
-    let daemon = DaemonSection { listen: status, socket: None, keep_fresh: vec![PROFILE.to_owned()] };
+    let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()] };
     Config { daemon, artifacts: Some(artifacts) }
 }
 

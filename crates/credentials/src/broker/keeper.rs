@@ -1,7 +1,8 @@
 //! Acts for the machine: starts fetches, keeps the secrets that they bring, wakes who waits, watches files and time.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,14 +20,15 @@ use tracing::{debug, info, warn};
 
 use super::{
     machine::{Health, Input, Machine, Name, Output},
-    status::{self, Status},
+    status::{self, Standing, Status},
 };
 use crate::{
     lease_file::kind_name,
     lease_store::LeaseId,
     renewal::Lease,
-    source::{Resolved, Sources},
+    source::{Resolved, Sources, ended_on_arrival},
     sso_token::{lease_of, session_name},
+    stamps::Stamps,
 };
 
 /// What is in memory for one name. Readers take the whole snapshot, so nobody sees half of two sets.
@@ -47,6 +49,11 @@ pub(super) struct Snapshot {
 impl Slot {
     fn new() -> Self {
         Self(snapshot::Sender::new(Snapshot::default()))
+    }
+
+    /// Forgets everything but who waits.
+    fn empty(&self) {
+        self.0.send_modify(|snapshot| *snapshot = Snapshot { settled: snapshot.settled, ..Snapshot::default() });
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -83,6 +90,8 @@ pub(super) struct Keeper {
     tasks: Tasks,
     notice: Option<LoginNotice>,
     machine: Mutex<Machine>,
+    /// The AWS files as they stood when they were last looked at.
+    seen: Mutex<Stamps>,
     slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
     changed: Notify,
     fetches: Family<Vec<(&'static str, String)>, Counter>,
@@ -106,8 +115,10 @@ struct Brought {
 impl Keeper {
     pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>) -> Arc<Self> {
         let machine = Mutex::new(Machine::new(sources.setup().token_window));
+        let seen = Mutex::new(Stamps::take(&sources.setup().locations));
         let keeper = Self {
             machine,
+            seen,
             sources,
             tasks: ctx.tasks.clone(),
             notice,
@@ -143,6 +154,7 @@ impl Keeper {
         let (timer, watcher) = (Arc::clone(&self), self);
         tasks.spawn_until_shutdown("broker-timer", async move { timer.keep_time().await });
         tasks.spawn_until_shutdown("broker-files", async move {
+            watcher.look_at_changes(&BTreeSet::new());
             watcher.look_at_files();
             while changes.recv().await.is_some() {
                 watcher.look_at_files();
@@ -185,11 +197,11 @@ impl Keeper {
         let slots: Vec<(Name, Arc<Slot>)> =
             self.slots().iter().map(|(name, slot)| (name.clone(), Arc::clone(slot))).collect();
         let machine = self.machine();
-        let wakes: BTreeMap<&Name, (Health, Option<Duration>)> =
-            machine.names().map(|(name, health, wake)| (name, (health, wake))).collect();
+        let wakes: BTreeMap<&Name, Option<Duration>> = machine.names().map(|(name, _, wake)| (name, wake)).collect();
         let status = |(name, slot): &(Name, Arc<Slot>)| {
-            let (health, wake) = wakes.get(name).copied().unwrap_or((Health::New, None));
-            status::of(name, &slot.snapshot(), health, machine.is_fetching(name), wake, now)
+            let (health, wake) = (machine.health(name), wakes.get(name).copied().flatten());
+            let (standing, fetching) = (machine.is_standing(name), machine.is_fetching(name));
+            status::of(name, &slot.snapshot(), Standing { health, standing, fetching, wake }, now)
         };
         slots.iter().map(status).collect()
     }
@@ -269,6 +281,12 @@ impl Keeper {
 
     fn settle(self: &Arc<Self>, name: &Name, brought: Result<Brought, (Fault, Option<String>)>) {
         let slot = self.slot(name);
+        let brought = match brought {
+            Ok(brought) if !brought.lease.usable_at(self.now().wall) => {
+                Err((ended_on_arrival(&format!("credentials of {name}")), None))
+            }
+            other => other,
+        };
         let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
         self.count(name, outcome);
         if let Err((fault, Some(session))) = &brought {
@@ -349,16 +367,29 @@ impl Keeper {
         }
     }
 
-    /// Sessions that have come or gone, profiles that were rewritten; then everything that failed may be tried again.
+    /// After an event, which may be of any file, or of one that we have written ourselves.
     fn look_at_files(self: &Arc<Self>) {
+        let stamps = Stamps::take(&self.sources.setup().locations);
+        // After the stamps: it waits for a write of ours that they may show already.
+        let own = self.sources.tokens().own_writes();
+        let before = std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), stamps.clone());
+        if stamps != before {
+            self.look_at_changes(&stamps.gone_since(&before));
+        }
+        if stamps.were_changed_since(&before, &own) {
+            self.tell(Input::FilesChanged);
+        }
+    }
+
+    /// Sessions that have come or gone, profiles that were rewritten or signed out of.
+    fn look_at_changes(self: &Arc<Self>, gone: &BTreeSet<PathBuf>) {
         match Config::load(&self.sources.setup().locations) {
             Ok(config) => {
                 self.look_at_sessions(&config);
-                self.look_at_profiles(&config);
+                self.look_at_profiles(&config, gone);
             }
             Err(fault) => warn!(reason = %fault.chain(), "the AWS files cannot be read; what is held is kept"),
         }
-        self.tell(Input::FilesChanged);
     }
 
     fn look_at_sessions(self: &Arc<Self>, config: &Config) {
@@ -383,17 +414,23 @@ impl Keeper {
         }
     }
 
-    fn look_at_profiles(self: &Arc<Self>, config: &Config) {
+    fn look_at_profiles(self: &Arc<Self>, config: &Config, gone: &BTreeSet<PathBuf>) {
         let slots: Vec<(Name, Arc<Slot>)> =
             self.slots().iter().map(|(name, slot)| (name.clone(), Arc::clone(slot))).collect();
         for (name, slot) in slots {
             let Name::Profile(profile) = &name else { continue };
             let Ok(resolved) = self.sources.resolve_in(config, profile) else { continue };
             let held = slot.snapshot().id;
-            if held.is_some_and(|held| held != self.sources.lease_id(&resolved)) {
+            let token = resolved.login().map(|login| self.sources.tokens().cache().token_path(&login.key));
+            if token.is_some_and(|path| gone.contains(&path)) {
+                info!(%name, "was signed out of; its credentials are forgotten");
+                slot.empty();
+                // Only a job needs to be told that a login is missing.
+                let job = self.machine().is_standing(&name);
+                self.tell(if job { Input::Replaced(name) } else { Input::Forget(name) });
+            } else if held.is_some_and(|held| held != self.sources.lease_id(&resolved)) {
                 info!(%name, "was rewritten; its credentials are fetched anew");
-                slot.0
-                    .send_modify(|snapshot| *snapshot = Snapshot { settled: snapshot.settled, ..Snapshot::default() });
+                slot.empty();
                 self.tell(Input::Replaced(name));
             }
         }

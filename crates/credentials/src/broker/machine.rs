@@ -155,6 +155,12 @@ impl Machine {
         self.entries.get(name).map_or(Health::New, |entry| entry.health)
     }
 
+    /// Whether it is kept fresh although nobody asks.
+    #[must_use]
+    pub fn is_standing(&self, name: &Name) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.standing)
+    }
+
     /// Whether a fetch of it is on its way.
     #[must_use]
     pub fn is_fetching(&self, name: &Name) -> bool {

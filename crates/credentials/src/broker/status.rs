@@ -38,6 +38,8 @@ pub struct Status {
     pub name: String,
     /// How it stands.
     pub state: State,
+    /// Whether it is kept fresh although nobody asks; what somebody merely asked for cannot make the daemon unready.
+    pub standing: bool,
     /// Whether a fetch is on its way.
     pub fetching: bool,
     /// Where it comes from, in a few words.
@@ -52,6 +54,8 @@ pub struct Status {
     pub command: Option<String>,
 }
 
+const SESSION: &str = "session";
+
 impl Status {
     /// The same as a line of `/readyz`.
     #[must_use]
@@ -60,6 +64,7 @@ impl Status {
             State::New | State::Fresh | State::Ended => Verdict::Ok,
             // A restart would not help, and what is cached is served: docs/decisions/0002-readiness.md.
             State::Stale | State::LoginNeeded => Verdict::Degraded,
+            State::Failing if !self.standing || self.kind == SESSION => Verdict::Degraded,
             State::Failing => Verdict::Failed,
         };
         let until = self.expires.as_ref().map(|end| format!("good until {end}"));
@@ -68,14 +73,18 @@ impl Status {
     }
 }
 
-pub(super) fn of(
-    name: &Name,
-    held: &Snapshot,
-    health: Health,
-    fetching: bool,
-    wake: Option<Duration>,
-    now: Now,
-) -> Status {
+/// What the machine says about a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) health: Health,
+    pub(super) standing: bool,
+    pub(super) fetching: bool,
+    /// Boot time of the next renewal or try.
+    pub(super) wake: Option<Duration>,
+}
+
+pub(super) fn of(name: &Name, held: &Snapshot, standing: Standing, now: Now) -> Status {
+    let Standing { health, standing, fetching, wake } = standing;
     let lease = held.lease.as_ref();
     let usable = lease.is_some_and(|lease| lease.usable_at(now.wall));
     let state = match health {
@@ -88,12 +97,13 @@ pub(super) fn of(
     };
     let (kind, name) = match name {
         Name::Profile(name) => ("profile", name.clone()),
-        Name::Session(name) => ("session", name.clone()),
+        Name::Session(name) => (SESSION, name.clone()),
     };
     Status {
         kind,
         name,
         state,
+        standing,
         fetching,
         source: held.source.clone(),
         expires: lease.filter(|_| usable).and_then(|lease| lease.expires_at).map(utc),
@@ -113,6 +123,10 @@ mod tests {
     use crate::renewal::Lease;
 
     fn status(health: Health, left: i64) -> Status {
+        status_of(&Name::Profile("p".to_owned()), health, left, true)
+    }
+
+    fn status_of(name: &Name, health: Health, left: i64, standing: bool) -> Status {
         let now = Now { boot: Duration::from_secs(50), wall: Timestamp::from_second(1_800_000_000).unwrap() };
         let end = Timestamp::from_second(1_800_000_000 + left).unwrap();
         let lease = Lease { key: KeyId::new("k"), obtained_at: now.wall, expires_at: Some(end) };
@@ -120,7 +134,16 @@ mod tests {
         let fault = matches!(health, Health::Failing(_)).then(|| Arc::new(fault));
         let mut held = Snapshot::default();
         (held.lease, held.fault) = (Some(lease), fault);
-        of(&Name::Profile("p".to_owned()), &held, health, false, Some(Duration::from_secs(60)), now)
+        of(name, &held, Standing { health, standing, fetching: false, wake: Some(Duration::from_secs(60)) }, now)
+    }
+
+    #[test]
+    fn only_a_profile_that_is_kept_fresh_can_make_the_daemon_unready() {
+        let (profile, session) = (Name::Profile("p".to_owned()), Name::Session("s".to_owned()));
+        let verdict = |name, standing| status_of(name, Health::Failing(Kind::Config), -1, standing).check().verdict;
+        assert_eq!(verdict(&profile, true), Verdict::Failed);
+        assert_eq!(verdict(&profile, false), Verdict::Degraded, "somebody merely asked");
+        assert_eq!(verdict(&session, true), Verdict::Degraded, "its profiles say what it costs");
     }
 
     #[test]

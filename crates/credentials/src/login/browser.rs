@@ -12,7 +12,7 @@ use http_body_util::Full;
 use tokio::sync::mpsc;
 
 use super::{
-    Attempt, LoginEvent,
+    Attempt, LoginEvent, Trouble,
     callback::{self, Verdict, judge},
     pkce::Proof,
 };
@@ -27,10 +27,9 @@ pub(super) async fn sign_in(
     attempt: &Attempt<'_>,
     tasks: &Tasks,
     tell: &mut (dyn FnMut(LoginEvent) + Send),
-) -> Result<(Registration, Token), Fault> {
+) -> Result<(Registration, Token), Trouble> {
     let knows_us = |kept: &Registration| kept.grant_types.iter().any(|known| known == GRANT_TYPES[0]);
-    let registration =
-        attempt.registration(knows_us, &GRANT_TYPES, &[REDIRECT]).await.map_err(|f| attempt.explain(f))?;
+    let registration = attempt.registration(knows_us, &GRANT_TYPES, &[REDIRECT]).await?;
     let proof = Proof::new()?;
     let listener = Listener::bind(&Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())).await?;
     let port = listener.local_addr().map_or(0, |address| address.port());
@@ -55,7 +54,7 @@ pub(super) async fn sign_in(
     let grant = Grant::AuthorizationCode { code, redirect_uri, code_verifier: proof.verifier };
     let client = Attempt::client(&registration);
     let token = sso_oidc::create_token(&attempt.aws, &attempt.region, &client, &grant).await;
-    token.map(|token| (registration, token)).map_err(|error| attempt.explain(error.into()))
+    token.map(|token| (registration, token)).map_err(|error| attempt.explain(error))
 }
 
 fn code(verdict: Option<Verdict>) -> Result<Secret, Fault> {

@@ -7,7 +7,7 @@ use bowline_awsfiles::Registration;
 use bowline_base::{Fault, Kind};
 
 use super::{
-    Attempt, LoginEvent,
+    Attempt, LoginEvent, Trouble,
     polling::{Heard, Polling},
 };
 
@@ -16,14 +16,13 @@ const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 pub(super) async fn sign_in(
     attempt: &Attempt<'_>,
     tell: &mut (dyn FnMut(LoginEvent) + Send),
-) -> Result<(Registration, Token), Fault> {
+) -> Result<(Registration, Token), Trouble> {
     let fits = |kept: &Registration| kept.may_grant(GRANT_TYPE) && !kept.scopes.is_empty();
-    let registration =
-        attempt.registration(fits, &[GRANT_TYPE, "refresh_token"], &[]).await.map_err(|f| attempt.explain(f))?;
+    let registration = attempt.registration(fits, &[GRANT_TYPE, "refresh_token"], &[]).await?;
     let client = Attempt::client(&registration);
     let start_url = &attempt.login.start_url;
     let asked = sso_oidc::start_device_authorization(&attempt.aws, &attempt.region, &client, start_url).await;
-    let device = asked.map_err(|error| attempt.explain(error.into()))?;
+    let device = asked.map_err(|error| attempt.explain(error))?;
     tell(LoginEvent::Device {
         user_code: device.user_code.clone(),
         url: device.verification_uri.clone(),
@@ -37,7 +36,7 @@ async fn wait(
     attempt: &Attempt<'_>,
     client: &sso_oidc::Registration,
     device: &DeviceAuthorization,
-) -> Result<Token, Fault> {
+) -> Result<Token, Trouble> {
     let wire = attempt.sources.wire();
     let (interval, expires_in) = (Duration::from_secs(device.interval), Duration::from_secs(device.expires_in));
     let mut polling = Polling::new(wire.now().boot, interval, expires_in);
@@ -52,14 +51,16 @@ async fn wait(
             Some(Refusal::AuthorizationPending) => Heard::Pending,
             Some(Refusal::SlowDown) => Heard::SlowDown,
             Some(Refusal::AccessDenied) => {
-                return Err(Fault::new(Kind::Refused, "sso-oidc", "the sign-in was refused on the page").cause(error));
+                let fault = Fault::new(Kind::Refused, "sso-oidc", "the sign-in was refused on the page");
+                return Err(fault.cause(error).into());
             }
             Some(Refusal::ExpiredToken) => {
                 return Err(Fault::new(Kind::Interrupted, "sso-oidc", "nobody approved the code before it ended")
-                    .hint("run the same command again"));
+                    .hint("run the same command again")
+                    .into());
             }
             _ if error.kind() == Kind::Unreachable => Heard::Trouble,
-            _ => return Err(attempt.explain(error.into())),
+            _ => return Err(attempt.explain(error)),
         };
         polling.heard(wire.now().boot, heard);
     }

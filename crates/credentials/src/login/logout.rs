@@ -33,7 +33,7 @@ pub async fn logout(sources: &Sources, name: &str) -> Result<SignedOut, Fault> {
         Some(token) => sso::logout(&aws, &region(Some(&login.region))?, &token.access_token).await.err(),
         None => None,
     };
-    sources.tokens().forget(&login).await?;
+    // Leases first: a daemon that sees the token go looks for credentials at once, and must find none.
     let mut leases = 0;
     for profile in config.profiles() {
         let Ok(resolved) = sources.resolve_in(&config, profile.name()) else { continue };
@@ -41,6 +41,7 @@ pub async fn logout(sources: &Sources, name: &str) -> Result<SignedOut, Fault> {
             leases += sources.forget(&resolved)?;
         }
     }
+    sources.tokens().forget(&login).await?;
     Ok(SignedOut {
         session: session_name(&login).to_owned(),
         had_token: token.is_some(),

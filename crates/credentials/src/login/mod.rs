@@ -10,8 +10,8 @@ mod pkce;
 mod polling;
 
 use bowline_aws::{
-    Aws, Region,
-    sso_oidc::{self, Token},
+    Aws, Error, Region,
+    sso_oidc::{self, Refusal, Token},
 };
 use bowline_awsfiles::{Config, Registration, SsoKey, SsoLogin, SsoToken};
 use bowline_base::{Fault, Kind, Timestamp};
@@ -75,13 +75,37 @@ pub async fn login(
     how: How,
     tell: &mut (dyn FnMut(LoginEvent) + Send),
 ) -> Result<SignedIn, Fault> {
-    let attempt = Attempt::new(sources, name)?;
-    // A person who stays with the old kind of profile gets the old kind of login: it cannot be renewed.
-    let (registration, token) = match how {
-        How::Browser => browser::sign_in(&attempt, tasks, tell).await?,
-        How::Device => device::sign_in(&attempt, tell).await?,
+    let mut attempt = Attempt::new(sources, name)?;
+    let (registration, token) = match attempt.sign_in(tasks, how, tell).await {
+        Err(Trouble::UnknownClient(_)) => {
+            tracing::info!("the service no longer knows this program's registration; it is made anew");
+            attempt.anew = true;
+            attempt.sign_in(tasks, how, tell).await.map_err(Trouble::fault)?
+        }
+        ended => ended.map_err(Trouble::fault)?,
     };
     attempt.finish(registration, token).await
+}
+
+/// Why a sign-in came to nothing.
+enum Trouble {
+    /// The service does not take the client registration.
+    UnknownClient(Fault),
+    /// Everything else.
+    Other(Fault),
+}
+
+impl Trouble {
+    fn fault(self) -> Fault {
+        let (Self::UnknownClient(fault) | Self::Other(fault)) = self;
+        fault
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Other(fault)
+    }
 }
 
 /// The session behind `name`, and where its calls go.
@@ -102,13 +126,28 @@ struct Attempt<'a> {
     aws: Aws,
     region: Region,
     login: SsoLogin,
+    /// No registration of an earlier sign-in will do.
+    anew: bool,
 }
 
 impl<'a> Attempt<'a> {
     fn new(sources: &'a Sources, name: &str) -> Result<Self, Fault> {
         let (_, login, aws) = session_of(sources, name)?;
         let region = region(Some(&login.region))?;
-        Ok(Self { sources, aws, region, login })
+        Ok(Self { sources, aws, region, login, anew: false })
+    }
+
+    /// A person who stays with the old kind of profile gets the old kind of login: it cannot be renewed.
+    async fn sign_in(
+        &self,
+        tasks: &Tasks,
+        how: How,
+        tell: &mut (dyn FnMut(LoginEvent) + Send),
+    ) -> Result<(Registration, Token), Trouble> {
+        match how {
+            How::Browser => browser::sign_in(self, tasks, tell).await,
+            How::Device => device::sign_in(self, tell).await,
+        }
     }
 
     /// Without a scope there is no refresh token; an old profile without a session has no use for one.
@@ -125,10 +164,10 @@ impl<'a> Attempt<'a> {
         fits: impl Fn(&Registration) -> bool,
         grant_types: &[&str],
         redirect_uris: &[&str],
-    ) -> Result<Registration, Fault> {
+    ) -> Result<Registration, Trouble> {
         let now = self.aws.now().wall;
         let cache = self.sources.tokens().cache();
-        if let Some(kept) = cache.registrations(&self.login, now).into_iter().find(fits) {
+        if let Some(kept) = cache.registrations(&self.login, now).into_iter().find(fits).filter(|_| !self.anew) {
             return Ok(kept);
         }
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
@@ -139,7 +178,8 @@ impl<'a> Attempt<'a> {
             redirect_uris: texts(redirect_uris),
             issuer_url: (!redirect_uris.is_empty()).then(|| self.login.start_url.clone()),
         };
-        let answer = sso_oidc::register_client(&self.aws, &self.region, &request).await?;
+        let answer = sso_oidc::register_client(&self.aws, &self.region, &request).await;
+        let answer = answer.map_err(|error| self.explain(error))?;
         let registration = Registration {
             client_id: answer.client_id,
             client_secret: answer.client_secret,
@@ -181,11 +221,13 @@ impl<'a> Attempt<'a> {
     }
 
     /// What a refusal at the start of a sign-in usually means.
-    fn explain(&self, fault: Fault) -> Fault {
-        if fault.kind != Kind::Refused || fault.hint.is_some() {
-            return fault;
+    fn explain(&self, error: Error) -> Trouble {
+        let unknown_client = Refusal::of(&error) == Some(Refusal::InvalidClient);
+        let mut fault = Fault::from(error);
+        if fault.kind == Kind::Refused && fault.hint.is_none() {
+            let (url, region) = (&self.login.start_url, &self.login.region);
+            fault = fault.hint(format!("see that `sso_start_url` ({url}) and `sso_region` ({region}) belong together"));
         }
-        let (url, region) = (&self.login.start_url, &self.login.region);
-        fault.hint(format!("see that `sso_start_url` ({url}) and `sso_region` ({region}) belong together"))
+        if unknown_client { Trouble::UnknownClient(fault) } else { Trouble::Other(fault) }
     }
 }

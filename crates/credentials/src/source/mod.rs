@@ -153,19 +153,10 @@ impl Sources {
     /// `Config` when an entry cannot be removed.
     pub fn forget(&self, resolved: &Resolved) -> Result<usize, Fault> {
         let mut forgotten = 0;
-        let mut next = Some(&resolved.source);
-        while let Some(source) = next {
+        for source in links(resolved) {
             let id = self.lease_id_of(resolved, source);
             forgotten += usize::from(self.0.store.read(&id).credentials.is_some());
             self.0.store.forget(&id)?;
-            next = match source {
-                Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => Some(source),
-                Source::AssumeRole(_)
-                | Source::Static(_)
-                | Source::Process(_)
-                | Source::Sso(_)
-                | Source::WebIdentity(_) => None,
-            };
         }
         Ok(forgotten)
     }
@@ -190,10 +181,8 @@ impl Sources {
             if let Source::Static(keys) = source {
                 return Ok(fixed::credentials(keys, self.0.wire.now().wall));
             }
-            if let Source::Process(command) = source {
-                process::refuse_recursion(command, &self.0.setup.environment)?;
-            }
             let id = self.lease_id_of(resolved, source);
+            process::refuse_recursion(&resolved.profile, &id, &self.0.setup.environment)?;
             if let Some(fresh) = self.0.store.read(&id).fresh(self.0.wire.now(), not) {
                 return Ok(fresh.clone());
             }
@@ -240,7 +229,10 @@ impl Sources {
     async fn call(&self, resolved: &Resolved, source: &Source) -> Result<Credentials, Fault> {
         match source {
             Source::Static(keys) => Ok(fixed::credentials(keys, self.0.wire.now().wall)),
-            Source::Process(command) => process::credentials(command, &self.0.setup.environment, &*self.0.wire).await,
+            Source::Process(command) => {
+                let waiting: Vec<_> = links(resolved).map(|link| self.lease_id_of(resolved, link)).collect();
+                process::credentials(command, &waiting, &self.0.setup.environment, &*self.0.wire).await
+            }
             Source::Sso(role) => sso::credentials(self, resolved, role).await,
             Source::AssumeRole(role) => assume_role::credentials(self, resolved, role).await,
             Source::WebIdentity(role) => Err(unsupported(&role.profile, "web_identity_token_file")),
@@ -252,10 +244,7 @@ impl Sources {
         if credentials.usable_at(self.0.wire.now().wall) {
             return Ok(credentials);
         }
-        let message = format!("credentials from {} had already ended when they came", describe(source));
-        Err(Fault::new(Kind::Config, "clock", message)
-            .retry(Retry::After(10 * renewal::SHORTEST_GAP))
-            .hint("compare this machine's clock with the right time: `timedatectl status`"))
+        Err(ended_on_arrival(&format!("credentials from {}", describe(source))))
     }
 
     fn lease_id_of(&self, resolved: &Resolved, source: &Source) -> LeaseId {
@@ -269,6 +258,23 @@ impl Sources {
         });
         LeaseId::of(&description.to_string())
     }
+}
+
+/// A fault for credentials, named by `what`, that had ended before they came: clocks disagree.
+pub(crate) fn ended_on_arrival(what: &str) -> Fault {
+    Fault::new(Kind::Config, "clock", format!("{what} had already ended when they came"))
+        .retry(Retry::After(10 * renewal::SHORTEST_GAP))
+        .hint("compare this machine's clock with the right time: `timedatectl status`")
+}
+
+/// The chain behind `resolved`, from what it is to what it begins with.
+fn links(resolved: &Resolved) -> impl Iterator<Item = &Source> {
+    std::iter::successors(Some(&resolved.source), |source| match source {
+        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => Some(&**source),
+        Source::AssumeRole(_) | Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) => {
+            None
+        }
+    })
 }
 
 /// A fault for what the files ask for and this program does not do.

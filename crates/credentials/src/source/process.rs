@@ -1,5 +1,5 @@
 //! `credential_process`: a command that prints credentials. No shell, a time limit, an output limit, no inherited
-//! secrets, and no way back into this program.
+//! secrets, and no way back to what waits for it.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -7,8 +7,14 @@ use bowline_awsfiles::Process;
 use bowline_base::{Credentials, Fault, KeyId, Kind, Secret, Timestamp, parse_timestamp, wire::Wire};
 use serde_json::Value;
 
-/// Set for the command, with how deep we are: `bowline creds` refuses to answer where it is set.
+use crate::lease_store::LeaseId;
+
+/// Set for the command: the leases that wait for it, by id, a part for each command. A `bowline creds` below it goes
+/// without the daemon, and refuses what leads back to one of these, or a ninth command below the first.
 pub const RECURSION_MARK: &str = "BOWLINE_CREDENTIAL_PROCESS";
+
+/// Commands that may wait for each other.
+const DEEPEST: usize = 8;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MOST_OUTPUT: u64 = 64 * 1024;
@@ -24,23 +30,39 @@ const SECRETS: [&str; 7] = [
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
 ];
 
-/// Looked at before anything is waited for: the process that asked us holds the lock of this entry.
-pub(super) fn refuse_recursion(command: &Process, environment: &BTreeMap<String, String>) -> Result<(), Fault> {
-    if !environment.contains_key(RECURSION_MARK) {
+/// Looked at before anything is waited for: a process above us holds the locks of the leases that wait.
+pub(super) fn refuse_recursion(
+    profile: &str,
+    lease: &LeaseId,
+    environment: &BTreeMap<String, String>,
+) -> Result<(), Fault> {
+    let mark = environment.get(RECURSION_MARK).map_or("", String::as_str);
+    let message = if mark.split([',', '/']).any(|waiting| waiting == lease.as_str()) {
+        format!("profile `{profile}`: its `credential_process` asks Bowline for what waits for it")
+    } else if depth(mark) >= DEEPEST {
+        format!("profile `{profile}`: more than {DEEPEST} `credential_process` commands call each other")
+    } else {
         return Ok(());
-    }
-    let message = format!("`credential_process` at {} asks Bowline, which was asked by it", command.origin);
-    Err(Fault::new(Kind::Config, command.origin.to_string(), message)
+    };
+    Err(Fault::new(Kind::Config, format!("profile `{profile}`"), message)
         .hint("point `credential_process` at a profile that does not lead back to itself"))
 }
 
+/// Each command adds one part to the mark.
+fn depth(mark: &str) -> usize {
+    mark.split('/').filter(|part| !part.is_empty()).count()
+}
+
+/// `waiting` are the leases that wait for the command, its own among them.
 pub(super) async fn credentials(
     command: &Process,
+    waiting: &[LeaseId],
     environment: &BTreeMap<String, String>,
     wire: &dyn Wire,
 ) -> Result<Credentials, Fault> {
     let program = command.argv.first().map_or("", String::as_str);
-    let finished = bowline_host::process::run(&command.argv, &for_child(environment), LIMIT, MOST_OUTPUT).await?;
+    let finished =
+        bowline_host::process::run(&command.argv, &for_child(environment, waiting), LIMIT, MOST_OUTPUT).await?;
     if !finished.success {
         let how = finished.code.map_or_else(|| "was killed".to_owned(), |code| format!("exited with {code}"));
         let said: String = finished.stderr.chars().take(500).collect();
@@ -56,12 +78,15 @@ pub(super) async fn credentials(
     Ok(credentials)
 }
 
-fn for_child(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn for_child(environment: &BTreeMap<String, String>, waiting: &[LeaseId]) -> BTreeMap<String, String> {
     let mut child = environment.clone();
     for name in SECRETS {
         child.remove(name);
     }
-    child.insert(RECURSION_MARK.to_owned(), "1".to_owned());
+    let waiting = waiting.iter().map(LeaseId::as_str).collect::<Vec<_>>().join(",");
+    let above = environment.get(RECURSION_MARK).filter(|mark| !mark.is_empty());
+    let mark = above.map_or_else(|| waiting.clone(), |above| format!("{above}/{waiting}"));
+    child.insert(RECURSION_MARK.to_owned(), mark);
     child
 }
 
@@ -124,7 +149,21 @@ mod tests {
         let mut environment: BTreeMap<String, String> =
             SECRETS.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
         environment.insert("PATH".to_owned(), "/bin".to_owned());
-        let child = for_child(&environment);
+        let child = for_child(&environment, &[LeaseId::of("x")]);
         assert_eq!(child.keys().collect::<Vec<_>>(), [RECURSION_MARK, "PATH"]);
+    }
+
+    #[test]
+    fn commands_may_call_each_other_but_not_in_a_circle_nor_without_end() {
+        let leases: Vec<LeaseId> = (0..20).map(|n| LeaseId::of(&n.to_string())).collect();
+        let mut environment = BTreeMap::new();
+        for (depth, pair) in leases.chunks(2).enumerate() {
+            let refused = refuse_recursion("p", &pair[0], &environment);
+            assert_eq!(refused.is_ok(), depth < DEEPEST, "{depth}");
+            environment = for_child(&environment, pair);
+            for waiting in pair {
+                assert!(refuse_recursion("p", waiting, &environment).is_err(), "{depth}");
+            }
+        }
     }
 }

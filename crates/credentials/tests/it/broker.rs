@@ -8,7 +8,7 @@ use bowline_credentials::{
     broker::State,
     client::{self, Answer, GoAlone},
 };
-use bowline_fakeaws::Settings as Cloud;
+use bowline_fakeaws::{Effect, Fault as Strike, Settings as Cloud};
 use bowline_host::{Ctx, Listeners, metrics::Metrics, notice::LoginNotice};
 
 use crate::world::{CONFIG, World, minutes};
@@ -225,4 +225,50 @@ async fn metrics_and_checks_tell_how_it_stands() {
     assert_eq!(check.verdict, bowline_host::Verdict::Ok);
     let status = bowline_host::Job::status(&broker).to_string();
     assert!(world.cloud.secrets_in_play().iter().all(|secret| !status.contains(secret.expose())));
+}
+
+#[tokio::test]
+async fn a_refresh_of_our_own_forgives_nothing_and_somebody_s_change_does() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let no = Effect::Error { status: 403, code: "ForbiddenException".to_owned() };
+    world.cloud.fault(Strike::new("sso.GetRoleCredentials", no));
+    let broker = start(&world, &["build"]).await;
+    until("a refusal", || broker.status().iter().any(|status| status.name == "build" && status.failure.is_some()))
+        .await;
+    world.advance(minutes(41));
+    until("a refresh", || world.token().obtained_at.is_some()).await;
+    std::fs::write(world.token_path().with_extension("lock"), "").unwrap();
+    std::fs::write(world.home.path().join(".aws/history"), "").unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(world.calls("sso.GetRoleCredentials"), 1);
+    world.write_config(&format!("{CONFIG}\n"));
+    until("another try", || world.calls("sso.GetRoleCredentials") == 2).await;
+}
+
+#[tokio::test]
+async fn after_a_logout_the_daemon_serves_none_of_its_profiles() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let broker = start(&world, &["build"]).await;
+    let identity = broker.identity("build");
+    broker.ask("deploy").await.unwrap();
+    until("a first set", || identity.current().is_ok()).await;
+    bowline_credentials::login::logout(&world.sources(), "corp").await.unwrap();
+    until("the job is told", || identity.current().is_err_and(|why| why.0.kind == Kind::LoginRequired)).await;
+    assert_eq!(broker.ask("deploy").await.unwrap_err().0.kind, Kind::LoginRequired);
+    world.sign_in();
+    until("credentials after a login", || identity.current().is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_token_that_had_ended_when_it_came_is_told_so() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let broker = start(&world, &[]).await;
+    until("the session is known", || broker.status().iter().any(|status| status.expires.is_some())).await;
+    world.cloud.set(|settings| settings.access_token_lifetime = Duration::ZERO);
+    world.advance(minutes(41));
+    let said = |text: &str| broker.status()[0].failure.as_ref().is_some_and(|why| why.contains(text));
+    until("the reason", || said("already ended")).await;
 }

@@ -126,3 +126,33 @@ async fn signing_out_leaves_neither_token_nor_lease() {
     world.cache().store_token(&crate::world::corp(), &token).unwrap();
     assert_eq!(world.creds("build").await.unwrap_err().kind, Kind::LoginRequired, "the portal still takes it");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_registration_that_the_service_no_longer_knows_is_made_anew() {
+    let world = World::new(Settings::default());
+    let corp = bowline_awsfiles::Config::load(&world.locations()).unwrap().login("corp").unwrap().unwrap();
+    let unknown = bowline_awsfiles::Registration {
+        client_id: "forgotten".to_owned(),
+        client_secret: bowline_base::Secret::new("secret"),
+        expires_at: world.wire.now().wall + minutes(60 * 24 * 60),
+        scopes: vec!["sso:account:access".to_owned()],
+        grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"].map(str::to_owned).to_vec(),
+    };
+    world.cache().store_registration(&corp, &unknown).unwrap();
+    sign_in(&world, How::Device, |_| ()).await.unwrap();
+    assert_eq!(world.calls("sso-oidc.RegisterClient"), 1);
+    sign_in(&world, How::Device, |_| ()).await.unwrap();
+    assert_eq!(world.calls("sso-oidc.RegisterClient"), 1, "the new one is kept");
+}
+
+#[tokio::test]
+async fn signing_out_leaves_no_copy_of_a_broken_token() {
+    let world = World::new(Settings::default());
+    world.sign_in();
+    std::fs::write(world.token_path(), "{").unwrap();
+    world.creds("build").await.unwrap_err();
+    let copy = world.token_path().with_extension("json.bad");
+    assert!(copy.exists());
+    logout(&world.sources(), "corp").await.unwrap();
+    assert!(!copy.exists() && !world.token_path().exists());
+}

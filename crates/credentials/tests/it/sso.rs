@@ -191,6 +191,7 @@ async fn a_broken_cache_file_asks_for_a_login_and_is_kept_for_a_person_to_look_a
         fs::write(world.token_path(), text).unwrap();
         let fault = world.creds("build").await.unwrap_err();
         assert_eq!(fault.kind, Kind::LoginRequired, "{text}: {}", fault.chain());
+        assert!(fault.message.contains("is no SSO token"), "{fault}");
         assert_eq!(fs::read_to_string(world.token_path().with_extension("json.bad")).unwrap(), text);
         world.sign_in();
         world.creds("build").await.unwrap();
@@ -312,4 +313,76 @@ async fn a_refresh_that_was_begun_ends_although_nobody_waits_any_more() {
     tokio::time::timeout(std::time::Duration::from_millis(3), asked).await.unwrap_err();
     assert!(world.tasks.shut_down(std::time::Duration::from_secs(2)).await);
     assert_ne!(world.token().refresh_token, old.refresh_token, "the rotated token was dropped");
+}
+
+#[tokio::test]
+async fn only_the_token_service_itself_can_end_a_session() {
+    for (status, code) in [
+        (403, "ForbiddenException"),
+        (403, "AccessDeniedException"),
+        (400, "SlowDownException"),
+        (400, "InvalidRequestException"),
+        (407, "ProxyAuthenticationRequired"),
+        (408, "RequestTimeout"),
+    ] {
+        let world = World::new(Settings::default());
+        world.sign_in();
+        world.advance(minutes(61));
+        let no = Effect::Error { status, code: code.to_owned() };
+        world.cloud.fault(Strike::new("sso-oidc.CreateToken*", no).times(1));
+        let fault = world.creds("build").await.unwrap_err();
+        assert_ne!(fault.kind, Kind::LoginRequired, "{code}: {}", fault.chain());
+        assert!(fault.hint.is_some(), "{code}");
+        world.advance(minutes(1));
+        world.creds("build").await.unwrap();
+        assert_eq!(world.calls(CREATE), 2, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_refreshes_beside_a_stopped_process_that_holds_the_lock() {
+    for (age, kept) in [(45, true), (61, false)] {
+        let world = Arc::new(World::new(Settings::default()));
+        world.sign_in();
+        world.advance(minutes(age));
+        let _held = world.cache().try_lock(&crate::world::corp()).unwrap().unwrap();
+        let asking = {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.creds("build").await })
+        };
+        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+        world.advance(minutes(2));
+        let answer = asking.await.unwrap();
+        assert_eq!(answer.is_ok(), kept);
+        if let Err(fault) = answer {
+            assert_eq!(fault.kind, Kind::Unreachable, "{}", fault.chain());
+            assert!(fault.hint.unwrap().contains("another bowline"));
+        }
+        assert_eq!(world.calls(CREATE), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_portal_that_refuses_every_token_costs_one_refresh_however_many_ask() {
+    let roles: String = (0..8)
+        .map(|n| format!("[profile p{n}]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = r{n}\n"))
+        .collect();
+    let world = Arc::new(World::with_config(Settings::default(), &format!("{CONFIG}{roles}")));
+    world.sign_in();
+    let no = Effect::Error { status: 401, code: "UnauthorizedException".to_owned() };
+    world.cloud.fault(Strike::new("sso.GetRoleCredentials", no));
+    for _ in 0..2 {
+        let mut running = tokio::task::JoinSet::new();
+        for n in 0..8 {
+            let world = Arc::clone(&world);
+            running.spawn(async move { world.creds(&format!("p{n}")).await.unwrap_err().kind });
+        }
+        assert!(running.join_all().await.iter().all(|kind| *kind == Kind::LoginRequired));
+        assert_eq!(world.calls(CREATE), 1, "{:?}", world.cloud.counts().calls);
+    }
+    world.cloud.clear_faults();
+    assert_eq!(world.creds("build").await.unwrap_err().kind, Kind::LoginRequired);
+    world.advance(minutes(6));
+    world.creds("build").await.unwrap();
+    assert_eq!(world.calls(CREATE), 2, "after a while it is tried once more");
 }
