@@ -10,19 +10,20 @@ mod environment;
 mod logging;
 mod output;
 mod report;
+mod terminal;
 mod world;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use bowline_base::Fault;
 use bowline_credentials::{
-    RECURSION_MARK,
+    ENVIRONMENT, RECURSION_MARK,
     client::{self, Answer},
 };
 use clap::Parser as _;
 
 use crate::{
-    cli::{Artifacts, Cli, Command},
+    cli::{Artifacts, Cli, Command, Profiles},
     environment::Environment,
     world::World,
 };
@@ -47,7 +48,8 @@ fn warm_creds(environment: &Environment) -> Option<ExitCode> {
     if environment.var(RECURSION_MARK).is_some() {
         return None;
     }
-    let profile = profile.to_str().filter(|profile| command == "creds" && !profile.starts_with('-'))?;
+    let asked = |profile: &&str| command == "creds" && !profile.starts_with('-') && *profile != ENVIRONMENT;
+    let profile = profile.to_str().filter(asked)?;
     let setup = world::setup(environment).ok()?;
     match client::credentials(&environment.socket(), &setup.context(), profile) {
         Ok(Answer::Good(document)) => output::secret(&document).is_ok().then_some(ExitCode::SUCCESS),
@@ -66,7 +68,10 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
         Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
-        Command::Creds(arguments) => commands::creds::run(&World::new(environment)?, &arguments.profile)?,
+        Command::Creds(arguments) => commands::creds::run(&World::new(environment)?, &arguments)?,
+        Command::Profiles(Profiles::Sync(arguments)) => {
+            commands::profiles::sync(&World::new(environment)?, &arguments)?;
+        }
         Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
         Command::Exec(arguments) => match commands::exec::run(&World::new(environment)?, &arguments)? {},
     }

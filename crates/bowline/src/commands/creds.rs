@@ -3,8 +3,8 @@
 use bowline_base::Fault;
 
 use super::obtain;
-use crate::{output, world::World};
+use crate::{cli::Creds, output, world::World};
 
-pub(crate) fn run(world: &World, profile: &str) -> Result<(), Fault> {
-    output::secret(&obtain::document(world, profile)?)
+pub(crate) fn run(world: &World, arguments: &Creds) -> Result<(), Fault> {
+    output::secret(&obtain::document(world, &arguments.profile, &arguments.mfa)?)
 }

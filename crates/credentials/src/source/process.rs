@@ -56,7 +56,8 @@ pub(super) async fn credentials(
     Ok(credentials)
 }
 
-fn for_child(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// The environment without secrets, marked.
+pub(crate) fn for_child(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut child = environment.clone();
     for name in SECRETS {
         child.remove(name);
