@@ -16,5 +16,6 @@ mod maven;
 mod oracle;
 mod peers;
 mod reload;
+mod sources;
 mod surroundings;
 mod upstream;

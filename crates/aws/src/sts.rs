@@ -30,6 +30,12 @@ pub struct AssumeRole {
     pub token_code: Option<Secret>,
     /// Shows in CloudTrail across role chains.
     pub source_identity: Option<String>,
+    /// ARNs of managed policies that narrow the session.
+    pub policy_arns: Vec<String>,
+    /// Session tags, key and value.
+    pub tags: Vec<(String, String)>,
+    /// Keys of tags that a role assumed from this one keeps.
+    pub transitive_tags: Vec<String>,
 }
 
 impl AssumeRole {
@@ -45,8 +51,34 @@ impl AssumeRole {
             serial_number: None,
             token_code: None,
             source_identity: None,
+            policy_arns: Vec::new(),
+            tags: Vec::new(),
+            transitive_tags: Vec::new(),
         }
     }
+
+    /// The query protocol counts lists from 1: `Tags.member.1.Key`.
+    fn lists(&self) -> Vec<(String, &str)> {
+        let policies =
+            (1..).zip(&self.policy_arns).map(|(n, arn)| (format!("PolicyArns.member.{n}.arn"), arn.as_str()));
+        let tags = (1..).zip(&self.tags).flat_map(|(n, (key, value))| {
+            [(format!("Tags.member.{n}.Key"), key.as_str()), (format!("Tags.member.{n}.Value"), value.as_str())]
+        });
+        let kept =
+            (1..).zip(&self.transitive_tags).map(|(n, key)| (format!("TransitiveTagKeys.member.{n}"), key.as_str()));
+        policies.chain(tags).chain(kept).collect()
+    }
+}
+
+/// What to ask of `GetSessionToken`.
+#[derive(Clone, Debug, Default)]
+pub struct GetSessionToken {
+    /// Length of the session, 15 min to 36 h; AWS takes 12 h when absent.
+    pub duration: Option<Duration>,
+    /// Serial number or ARN of the MFA device, with `token_code`.
+    pub serial_number: Option<String>,
+    /// The six digits that the MFA device shows now.
+    pub token_code: Option<Secret>,
 }
 
 /// What to ask of `AssumeRoleWithWebIdentity`.
@@ -93,7 +125,8 @@ pub async fn assume_role(
     request: &AssumeRole,
 ) -> Result<AssumedRole, Error> {
     let seconds = request.duration.map(|time| time.as_secs().to_string());
-    let form = [
+    let lists = request.lists();
+    let mut form = vec![
         ("RoleArn", Some(request.role_arn.as_str())),
         ("RoleSessionName", Some(&request.session_name)),
         ("DurationSeconds", seconds.as_deref()),
@@ -103,6 +136,7 @@ pub async fn assume_role(
         ("TokenCode", request.token_code.as_ref().map(Secret::expose)),
         ("SourceIdentity", request.source_identity.as_deref()),
     ];
+    form.extend(lists.iter().map(|(name, value)| (name.as_str(), Some(*value))));
     let result = query(aws, region, Some(identity), "AssumeRole", &form).await?;
     session(aws, "AssumeRole", &result)
 }
@@ -125,6 +159,26 @@ pub async fn assume_role_with_web_identity(
     ];
     let result = query(aws, region, None, "AssumeRoleWithWebIdentity", &form).await?;
     session(aws, "AssumeRoleWithWebIdentity", &result)
+}
+
+/// Trades the long-lived keys of `identity` for a session, with the proof of an MFA device if there is one.
+///
+/// # Errors
+/// [`Error`], refused or unreachable.
+pub async fn session_token(
+    aws: &Aws,
+    region: &Region,
+    identity: &dyn Identity,
+    request: &GetSessionToken,
+) -> Result<Credentials, Error> {
+    let seconds = request.duration.map(|time| time.as_secs().to_string());
+    let form = [
+        ("DurationSeconds", seconds.as_deref()),
+        ("SerialNumber", request.serial_number.as_deref()),
+        ("TokenCode", request.token_code.as_ref().map(Secret::expose)),
+    ];
+    let result = query(aws, region, Some(identity), "GetSessionToken", &form).await?;
+    credentials(aws, "GetSessionToken", &result, None)
 }
 
 /// Asks AWS who `identity` is; needs no permission.
@@ -159,16 +213,26 @@ async fn query(
 fn session(aws: &Aws, operation: &'static str, result: &Element) -> Result<AssumedRole, Error> {
     let text = |path: &[&str]| result.text_at(path).map(str::to_owned).ok_or_else(|| nonsense(operation));
     let arn = text(&["AssumedRoleUser", "Arn"])?;
+    let credentials = credentials(aws, operation, result, account_of(&arn))?;
+    Ok(AssumedRole { credentials, arn })
+}
+
+fn credentials(
+    aws: &Aws,
+    operation: &'static str,
+    result: &Element,
+    account_id: Option<String>,
+) -> Result<Credentials, Error> {
+    let text = |path: &[&str]| result.text_at(path).map(str::to_owned).ok_or_else(|| nonsense(operation));
     let end = text(&["Credentials", "Expiration"])?;
-    let credentials = Credentials {
+    Ok(Credentials {
         key_id: KeyId::new(text(&["Credentials", "AccessKeyId"])?),
         secret_key: Secret::new(text(&["Credentials", "SecretAccessKey"])?),
         session_token: Some(Secret::new(text(&["Credentials", "SessionToken"])?)),
         expires_at: Some(parse_timestamp(&end).map_err(|_| nonsense(operation))?),
         obtained_at: aws.wall(),
-        account_id: account_of(&arn),
-    };
-    Ok(AssumedRole { credentials, arn })
+        account_id,
+    })
 }
 
 fn nonsense(operation: &'static str) -> Error {
@@ -213,6 +277,34 @@ mod tests {
             "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fdeploy\
              &RoleSessionName=a%20b&DurationSeconds=900"
         );
+    }
+
+    #[tokio::test]
+    async fn lists_are_counted_from_one() {
+        let wire = Scripted::new(vec![answer(200, SESSION)]);
+        let mut request = AssumeRole::new("r", "s");
+        request.tags = vec![("team".to_owned(), "a b".to_owned()), ("stage".to_owned(), String::new())];
+        request.transitive_tags = vec!["team".to_owned()];
+        request.policy_arns = vec!["arn:p".to_owned()];
+        assume_role(&wire.aws(), &region(), &identity(), &request).await.unwrap();
+        let body = String::from_utf8(wire.sent.lock().unwrap()[0].body().to_vec()).unwrap();
+        let lists = "&PolicyArns.member.1.arn=arn%3Ap&Tags.member.1.Key=team&Tags.member.1.Value=a%20b\
+                     &Tags.member.2.Key=stage&Tags.member.2.Value=&TransitiveTagKeys.member.1=team";
+        assert!(body.ends_with(lists), "{body}");
+    }
+
+    #[tokio::test]
+    async fn a_session_token_goes_with_the_proof_of_the_device() {
+        let wire = Scripted::new(vec![answer(200, &SESSION.replace("AssumeRoleRes", "GetSessionTokenRes"))]);
+        let request = GetSessionToken {
+            serial_number: Some("arn:m".to_owned()),
+            token_code: Some(Secret::new("123456")),
+            ..GetSessionToken::default()
+        };
+        let session = session_token(&wire.aws(), &region(), &identity(), &request).await.unwrap();
+        assert_eq!((session.key_id.as_str(), session.account_id), ("ASIANEW", None));
+        let body = wire.sent.lock().unwrap()[0].body().clone();
+        assert!(body.ends_with(b"&SerialNumber=arn%3Am&TokenCode=123456"), "{body:?}");
     }
 
     #[tokio::test]

@@ -123,9 +123,15 @@ pub enum ConfigError {
     /// A whole number was wanted.
     #[error("{origin}: `{key}` of profile `{profile}` is not a whole number of seconds: `{value}`")]
     BadSeconds { profile: String, key: &'static str, value: String, origin: Origin },
-    /// `credential_process` cannot be split into words, or has none.
-    #[error("{origin}: the credential_process of profile `{profile}` is empty or has an open quote")]
-    BadCommand { profile: String, origin: Origin },
+    /// A command cannot be split into words, or has none.
+    #[error("{origin}: the {key} of profile `{profile}` is empty or has an open quote")]
+    BadCommand { profile: String, key: &'static str, origin: Origin },
+    /// A list of session tags cannot be read.
+    #[error("{origin}: `{key}` of profile `{profile}` has `{part}`, {why}")]
+    BadTags { profile: String, key: &'static str, part: String, why: &'static str, origin: Origin },
+    /// A session policy is no JSON object.
+    #[error("{origin}: the session_policy of profile `{profile}` is not one JSON object")]
+    BadPolicy { profile: String, origin: Origin },
     /// `aws login` sessions are the AWS CLI's alone.
     #[error("{origin}: profile `{profile}` uses `login_session`, which only the AWS CLI can renew")]
     LoginSession { profile: String, origin: Origin },
@@ -161,6 +167,8 @@ impl ConfigError {
             Self::Missing { missing, section, .. } => format!("add {} to {section}", missing.join(", ")),
             Self::Disagreement { key, .. } => format!("remove `{key}` from the profile"),
             Self::BadSeconds { key, .. } => format!("write a number, for example `{key} = 3600`"),
+            Self::BadTags { .. } => "write `session_tags = key=value,key=value`".to_owned(),
+            Self::BadPolicy { .. } => "write the policy document in one line, `{\"Version\": …}`".to_owned(),
             Self::BadCommand { .. } => "close every quote; no shell runs the line".to_owned(),
             Self::LoginSession { profile, .. } => format!(
                 "in another profile: `credential_process = aws configure export-credentials --profile {profile}`"
@@ -188,6 +196,8 @@ impl ConfigError {
             | Self::Disagreement { origin, .. }
             | Self::BadSeconds { origin, .. }
             | Self::BadCommand { origin, .. }
+            | Self::BadTags { origin, .. }
+            | Self::BadPolicy { origin, .. }
             | Self::LoginSession { origin, .. } => Some(origin),
         }
     }

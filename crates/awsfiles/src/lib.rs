@@ -4,6 +4,7 @@
 //! [`Config::resolve`] says what a profile's credentials are made of, [`rewrite()`] changes a file, [`SsoCache`] keeps
 //! SSO tokens. This crate makes no AWS call, reads no clock and no environment: both come in as arguments.
 
+mod block;
 mod config;
 mod document;
 mod edit;
@@ -17,8 +18,10 @@ mod sections;
 mod source;
 mod sso_cache;
 mod sso_token;
+mod terms;
 mod words;
 
+pub use block::BlockError;
 pub use config::{Config, Profile, SsoSession, Warning};
 pub use document::Document;
 pub use edit::{EditError, SectionName};
@@ -28,7 +31,8 @@ pub use lock::FileLock;
 pub use rewrite::{Outcome, RewriteError, Rule, rewrite};
 pub use sections::{Content, Origin, Section, Setting};
 pub use source::{
-    AssumeRole, CredentialSource, Process, RoleSource, Source, SsoLogin, SsoRole, StaticKeys, WebIdentity,
+    AssumeRole, CredentialSource, Mfa, Process, RoleSource, SessionToken, Source, SsoLogin, SsoRole, StaticKeys, Terms,
+    WebIdentity,
 };
 pub use sso_cache::{RegistrationKey, SsoCache, SsoKey, Unreadable, UnreadableReason};
 pub use sso_token::{Extra, Registration, SsoToken};

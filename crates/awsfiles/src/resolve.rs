@@ -9,8 +9,9 @@ use base::{KeyId, Secret};
 use bowline_base as base;
 
 use crate::{
-    AssumeRole, Config, ConfigError, CredentialSource, Origin, Process, Profile, RoleSource, Section, Setting, Source,
-    SsoKey, SsoLogin, SsoRole, StaticKeys, WebIdentity, error::nearest, words,
+    AssumeRole, Config, ConfigError, CredentialSource, Mfa, Origin, Process, Profile, RoleSource, Section,
+    SessionToken, Setting, Source, SsoKey, SsoLogin, SsoRole, StaticKeys, WebIdentity, error::nearest, terms::terms,
+    words,
 };
 
 const KEY_ID: &str = "aws_access_key_id";
@@ -27,8 +28,10 @@ impl Config {
         if assumes_role(top) {
             return walk.assume_role(top);
         }
-        walk.without_role(top)?
-            .ok_or_else(|| ConfigError::NoCredentials { profile: profile.to_owned(), origin: top.origin().clone() })
+        let source = walk
+            .without_role(top)?
+            .ok_or_else(|| ConfigError::NoCredentials { profile: profile.to_owned(), origin: top.origin().clone() })?;
+        walk.with_mfa(top, source)
     }
 
     /// What a sign-in for `name` needs: that of the profile itself, else of the root of its chain; else `name` is taken
@@ -79,7 +82,8 @@ impl<'a> Walk<'a> {
             session_name: owned(profile, "role_session_name"),
             external_id: owned(profile, "external_id"),
             duration: duration(profile)?,
-            mfa_serial: owned(profile, "mfa_serial"),
+            mfa: mfa(profile)?,
+            terms: terms(profile)?,
             region: self.region_for(profile),
         }))
     }
@@ -165,8 +169,26 @@ impl<'a> Walk<'a> {
             token_file: token_file.text().unwrap_or_default().into(),
             role_arn,
             session_name: owned(profile, "role_session_name"),
+            duration: duration(profile)?,
             region: self.region_for(profile),
         }))
+    }
+
+    /// Keys with an `mfa_serial` and no role mean a session that knows of the device. As somebody's `source_profile`
+    /// the keys are used as they are, as in botocore.
+    fn with_mfa(&self, profile: &Profile, source: Source) -> Result<Source, ConfigError> {
+        match (source, mfa(profile)?) {
+            (Source::Static(keys), Some(mfa)) if keys.session_token.is_none() => {
+                Ok(Source::SessionToken(SessionToken {
+                    profile: profile.name().to_owned(),
+                    keys,
+                    mfa,
+                    duration: duration(profile)?,
+                    region: self.region_for(profile),
+                }))
+            }
+            (source, _) => Ok(source),
+        }
     }
 
     fn sso(&self, profile: &Profile) -> Result<Source, ConfigError> {
@@ -235,7 +257,7 @@ fn process(profile: &Profile, setting: &Setting) -> Result<Source, ConfigError> 
     let origin = setting.origin.clone();
     match argv {
         Some(argv) => Ok(Source::Process(Process { argv, account_id: owned(profile, "aws_account_id"), origin })),
-        None => Err(ConfigError::BadCommand { profile: profile.name().to_owned(), origin }),
+        None => Err(ConfigError::BadCommand { profile: profile.name().to_owned(), key: "credential_process", origin }),
     }
 }
 
@@ -256,6 +278,19 @@ fn named_source(profile: &Profile, setting: &Setting) -> Result<CredentialSource
         other => Err(ConfigError::UnknownCredentialSource {
             profile: profile.name().to_owned(),
             value: other.to_owned(),
+            origin: setting.origin.clone(),
+        }),
+    }
+}
+
+fn mfa(profile: &Profile) -> Result<Option<Mfa>, ConfigError> {
+    let Some(serial) = non_empty(profile, "mfa_serial") else { return Ok(None) };
+    let Some(setting) = profile.setting("mfa_process") else { return Ok(Some(Mfa { serial, process: None })) };
+    match words(setting.text().unwrap_or_default()).ok().filter(|argv| !argv.is_empty()) {
+        Some(argv) => Ok(Some(Mfa { serial, process: Some(argv) })),
+        None => Err(ConfigError::BadCommand {
+            profile: profile.name().to_owned(),
+            key: "mfa_process",
             origin: setting.origin.clone(),
         }),
     }

@@ -20,6 +20,10 @@ pub enum Source {
     AssumeRole(AssumeRole),
     /// A role assumed with a token file.
     WebIdentity(WebIdentity),
+    /// Keys of a file, traded for a session with an MFA code.
+    SessionToken(SessionToken),
+    /// What the surroundings give: variables, the container, the instance.
+    Named(CredentialSource),
 }
 
 impl Source {
@@ -29,7 +33,26 @@ impl Source {
         match self {
             Self::Sso(role) => Some(&role.login),
             Self::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => source.sso_login(),
-            Self::AssumeRole(_) | Self::Static(_) | Self::Process(_) | Self::WebIdentity(_) => None,
+            Self::AssumeRole(_)
+            | Self::Static(_)
+            | Self::Process(_)
+            | Self::WebIdentity(_)
+            | Self::SessionToken(_)
+            | Self::Named(_) => None,
+        }
+    }
+
+    /// Whether somewhere in the chain is an MFA device whose code only a person can give.
+    #[must_use]
+    pub fn asks_a_person(&self) -> bool {
+        let typed = |mfa: &Mfa| mfa.process.is_none();
+        match self {
+            Self::AssumeRole(role) => {
+                let below = matches!(&role.from, RoleSource::Profile { source, .. } if source.asks_a_person());
+                below || role.mfa.as_ref().is_some_and(typed)
+            }
+            Self::SessionToken(session) => typed(&session.mfa),
+            Self::Static(_) | Self::Process(_) | Self::Sso(_) | Self::WebIdentity(_) | Self::Named(_) => false,
         }
     }
 }
@@ -100,7 +123,9 @@ pub struct AssumeRole {
     /// `duration_seconds`.
     pub duration: Option<Duration>,
     /// `mfa_serial`: a code must be asked for.
-    pub mfa_serial: Option<String>,
+    pub mfa: Option<Mfa>,
+    /// What the session is to carry besides its name.
+    pub terms: Terms,
     /// The region to call: that of the profile which was asked for, as botocore does, else this one's.
     pub region: Option<String>,
 }
@@ -141,6 +166,47 @@ pub struct WebIdentity {
     pub role_arn: String,
     /// `role_session_name`; the caller makes one up when absent.
     pub session_name: Option<String>,
+    /// `duration_seconds`.
+    pub duration: Option<Duration>,
     /// The region to call: that of the profile which was asked for, else this one's.
     pub region: Option<String>,
+}
+
+/// Keys of a file, traded for a session with an MFA code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionToken {
+    /// The profile that says so.
+    pub profile: String,
+    /// Whose session it is.
+    pub keys: StaticKeys,
+    /// The device whose code is asked for.
+    pub mfa: Mfa,
+    /// `duration_seconds`.
+    pub duration: Option<Duration>,
+    /// The region to call.
+    pub region: Option<String>,
+}
+
+/// An MFA device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mfa {
+    /// `mfa_serial`: an ARN, or the serial number of a device.
+    pub serial: String,
+    /// `mfa_process`: a command that prints the code, to be run without a shell.
+    pub process: Option<Vec<String>>,
+}
+
+/// What a role session carries besides its name, and what narrows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// `session_tags = team=build,stage=test`.
+    pub tags: Vec<(String, String)>,
+    /// `transitive_session_tags = team`: keys of tags that the next role of a chain keeps.
+    pub transitive_tags: Vec<String>,
+    /// `source_identity`.
+    pub source_identity: Option<String>,
+    /// `session_policy`: JSON in one line.
+    pub policy: Option<String>,
+    /// `session_policy_arns`, a comma list.
+    pub policy_arns: Vec<String>,
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use bowline_base::units;
+use bowline_base::{Secret, units};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Ties machines outside AWS to AWS with nothing permanent
@@ -35,7 +35,7 @@ pub(crate) enum Command {
     Check(Output),
     /// Show sessions, credentials and jobs, and the command to type where one is needed
     #[command(
-        after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json"
+        after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"
     )]
     Status(Status),
     /// Check the set-up, and print the exact fix for what is wrong
@@ -53,9 +53,9 @@ pub(crate) enum Command {
     Logout(Profile),
     /// Print credentials as `credential_process` JSON
     #[command(
-        after_help = "In ~/.aws/config:\n  [profile build-via-bowline]\n  credential_process = bowline creds build"
+        after_help = "In ~/.aws/config:\n  [profile build-via-bowline]\n  credential_process = bowline creds build\n\nExamples:\n  bowline creds build\n  bowline creds env\n  bowline creds admin --mfa-code 123456"
     )]
-    Creds(RequiredProfile),
+    Creds(Creds),
     /// Print credentials as environment variables
     #[command(
         after_help = "Examples:\n  eval \"$(bowline env build)\"\n  bowline env build --shell fish | source\n  eval \"$(bowline env --unset)\""
@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Run a command with credentials in its environment
     #[command(after_help = "Signals and the exit code pass through.\n\nExample:\n  bowline exec build -- aws s3 ls")]
     Exec(Exec),
+    /// Write profiles into ~/.aws/config
+    #[command(subcommand)]
+    Profiles(Profiles),
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),
@@ -85,6 +88,9 @@ pub(crate) struct Demo {
 pub(crate) struct Status {
     /// Only this profile
     pub(crate) profile: Option<String>,
+    /// Show where its credentials come from, and why not from elsewhere [profile default: env]
+    #[arg(long)]
+    pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -145,11 +151,47 @@ pub(crate) struct Profile {
     pub(crate) profile: Option<String>,
 }
 
-/// A profile that must be given.
+/// `creds`
 #[derive(Debug, Args)]
-pub(crate) struct RequiredProfile {
-    /// Profile from ~/.aws/config
+pub(crate) struct Creds {
+    /// Profile from ~/.aws/config, or `env`: what the environment gives
     pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) mfa: MfaCode,
+}
+
+/// For profiles with `mfa_serial`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct MfaCode {
+    /// Code of the profile's MFA device [default: from `mfa_process`, else asked for on the terminal]
+    #[arg(long, value_name = "CODE", value_parser = mfa_code)]
+    pub(crate) mfa_code: Option<Secret>,
+}
+
+/// `profiles …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Profiles {
+    /// Write a profile for every account and role of a sign-in, into a marked block of its own
+    #[command(
+        after_help = "The plan is printed first; nothing outside of the block is touched.\n\nExamples:\n  bowline profiles sync --dry-run\n  bowline profiles sync --session corp --template \"{account_name}.{role}\""
+    )]
+    Sync(ProfilesSync),
+}
+
+/// `profiles sync`
+#[derive(Debug, Args)]
+pub(crate) struct ProfilesSync {
+    /// The sso-session, or a profile with one [default: as for `login`]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+    /// How profiles are named: {account_name}, {account_id}, {account_email}, {role}
+    #[arg(long, value_name = "TEMPLATE", default_value = bowline_credentials::profiles::TEMPLATE)]
+    pub(crate) template: String,
+    /// Print the plan and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// `env`
@@ -164,6 +206,8 @@ pub(crate) struct Env {
     /// Print what removes the variables again
     #[arg(long)]
     pub(crate) unset: bool,
+    #[command(flatten)]
+    pub(crate) mfa: MfaCode,
 }
 
 /// The syntaxes of `env`.
@@ -184,6 +228,8 @@ pub(crate) enum ShellName {
 pub(crate) struct Exec {
     /// Profile from ~/.aws/config
     pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) mfa: MfaCode,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
@@ -243,6 +289,12 @@ fn session_length(text: &str) -> Result<Duration, String> {
         length if length >= Duration::from_secs(2) => Ok(length),
         _ => Err("sessions shorter than 2s end before they can be used".to_owned()),
     }
+}
+
+/// The message must not repeat what may be a code with a blank too many.
+fn mfa_code(text: &str) -> Result<Secret, &'static str> {
+    let six = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if six { Ok(Secret::new(text)) } else { Err("an MFA code is six digits") }
 }
 
 fn size(text: &str) -> Result<u64, units::UnitError> {

@@ -10,6 +10,7 @@ mod environment;
 mod logging;
 mod output;
 mod report;
+mod terminal;
 mod world;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -18,7 +19,7 @@ use bowline_base::Fault;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Artifacts, Cli, Command},
+    cli::{Artifacts, Cli, Command, Profiles},
     environment::Environment,
     world::World,
 };
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     bowline_host::process::protect_memory();
     let environment = Environment::of_this_process();
     let outcome = match creds_profile() {
-        Some(profile) => commands::creds::run(environment, &profile).map(|()| ExitCode::SUCCESS),
+        Some(profile) => commands::creds::run(environment, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS),
         None => dispatch(Cli::parse(), environment),
     };
     outcome.unwrap_or_else(|fault| {
@@ -40,8 +41,8 @@ fn main() -> ExitCode {
 fn creds_profile() -> Option<String> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).take(3).collect();
     let [command, profile] = arguments.as_slice() else { return None };
-    let named = profile.to_str().filter(|profile| command == "creds" && !profile.starts_with('-'));
-    named.map(ToOwned::to_owned)
+    let asked = |profile: &&str| command == "creds" && !profile.starts_with('-');
+    profile.to_str().filter(asked).map(ToOwned::to_owned)
 }
 
 fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
@@ -55,7 +56,10 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
         Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
-        Command::Creds(arguments) => commands::creds::run(environment, &arguments.profile)?,
+        Command::Creds(arguments) => commands::creds::run(environment, &arguments.profile, &arguments.mfa)?,
+        Command::Profiles(Profiles::Sync(arguments)) => {
+            commands::profiles::sync(&World::new(environment)?, &arguments)?;
+        }
         Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
         Command::Exec(arguments) => match commands::exec::run(&World::new(environment)?, &arguments)? {},
     }

@@ -15,10 +15,13 @@ use crate::{
     Bucket, Counts, Settings, SettingsError, admin,
     buckets::Buckets,
     call::Call,
+    container,
     counters::Counters,
     faults::{Effect, Fault, Faults, Strike},
+    instance,
     keys::{Keys, Principal, Term, later, whole_second},
     ledger::Ledger,
+    mfa,
     mint::Mint,
     oidc_state::{Oidc, User},
     operation::{Operation, Service},
@@ -54,6 +57,8 @@ pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) keys: Keys,
     pub(crate) oidc: Oidc,
+    pub(crate) instance: instance::Tokens,
+    pub(crate) spent_codes: mfa::Spent,
     pub(crate) buckets: Buckets,
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
@@ -72,6 +77,8 @@ impl Cloud {
             ledger,
             keys: Keys::default(),
             oidc: Oidc::default(),
+            instance: instance::Tokens::default(),
+            spent_codes: mfa::Spent::default(),
             buckets: Buckets::default(),
             faults: Faults::default(),
             counters: Counters::default(),
@@ -283,6 +290,8 @@ impl State {
             Service::Portal => sso_portal::answer(self, call, now),
             Service::Sts => sts::answer(self, call, now),
             Service::S3 => s3::answer(self, operation, call, now),
+            Service::Container => container::answer(self, call, now),
+            Service::Instance => instance::answer(self, call, now),
             Service::Operator => admin::answer(self, call, now),
         }
     }
@@ -302,6 +311,7 @@ fn instead(state: &mut State, operation: &Operation, call: &Call, effect: &Effec
 fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
     let (status, code) = match service {
         Service::Oidc | Service::Portal | Service::Operator => (429, "TooManyRequestsException"),
+        Service::Container | Service::Instance => (429, "TooManyRequests"),
         Service::Sts => (400, "Throttling"),
         Service::S3 => (503, "SlowDown"),
     };
@@ -315,6 +325,8 @@ fn service_error(state: &mut State, service: Service, call: &Call, status: u16, 
         Service::Sts => {
             sts::error(state, status, code, if code == "Throttling" { "Rate exceeded" } else { "Injected" })
         }
+        Service::Container => container::error(status, code, "Injected"),
+        Service::Instance => instance::error(status, code),
         Service::S3 => s3_error::S3Error::injected(status, code).answer(state, call),
     }
 }

@@ -11,6 +11,10 @@ pub(crate) enum Service {
     Portal,
     Sts,
     S3,
+    /// What a container asks for its task role's credentials.
+    Container,
+    /// What an instance asks: IMDS.
+    Instance,
     /// `/_fake/…` and the pages for people.
     Operator,
 }
@@ -40,8 +44,22 @@ impl Operation {
             ("POST", "/logout") => plain(Service::Portal, "sso.Logout"),
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
+            (_, path) if path.starts_with("/v2/credentials/") || path == "/v1/credentials" => {
+                plain(Service::Container, "container.Credentials")
+            }
+            (_, path) if path.starts_with("/latest/") => plain(Service::Instance, instance(&call.method, path)),
             _ => s3(call),
         }
+    }
+}
+
+fn instance(method: &Method, path: &str) -> &'static str {
+    let roles = path.strip_prefix("/latest/meta-data/iam/security-credentials");
+    match (method, roles.map(|role| role.trim_matches('/').is_empty())) {
+        (&Method::PUT, None) => "imds.Token",
+        (&Method::GET, Some(true)) => "imds.Role",
+        (&Method::GET, Some(false)) => "imds.Credentials",
+        _ => "imds.Other",
     }
 }
 

@@ -1,6 +1,6 @@
 //! What can be set: lifetimes, strictness and the shape of the world, from the program or as JSON.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bowline_base::{Secret, units};
 use jiff::SignedDuration;
@@ -61,6 +61,20 @@ pub struct Settings {
     pub web_identity_tokens: Vec<Secret>,
     /// Names of roles that may not be assumed.
     pub denied_roles: Vec<String>,
+    /// Names of roles that are assumed with an MFA device only.
+    pub mfa_roles: Vec<String>,
+    /// MFA devices by serial number, and the codes that each takes, every code once.
+    pub mfa_devices: BTreeMap<String, Vec<String>>,
+    /// What the container endpoint wants as `Authorization`; `None` wants nothing.
+    pub container_token: Option<Secret>,
+    /// The role of the container endpoint.
+    pub task_role: String,
+    /// The role of the instance; `None`: it has none.
+    pub instance_role: Option<String>,
+    /// The metadata service answers without a token too.
+    pub imds_v1: bool,
+    /// The metadata service gives no tokens (403).
+    pub imds_v1_only: bool,
     /// A file (0600) to which every secret is appended when it is issued, one a line. Read at the start only.
     pub secret_ledger: Option<PathBuf>,
     /// Start of the sequence that secrets are drawn from; `None` takes the time of the start. Read at the start only.
@@ -90,6 +104,13 @@ impl Default for Settings {
             signature_window: Duration::from_secs(300),
             web_identity_tokens: Vec::new(),
             denied_roles: Vec::new(),
+            mfa_roles: Vec::new(),
+            mfa_devices: BTreeMap::new(),
+            container_token: None,
+            task_role: "task".to_owned(),
+            instance_role: Some("instance".to_owned()),
+            imds_v1: false,
+            imds_v1_only: false,
             secret_ledger: None,
             seed: None,
         }
@@ -159,6 +180,15 @@ impl Settings {
                 assign(tokens, &mut self.web_identity_tokens)
             }
             "denied_roles" => assign(texts(value), &mut self.denied_roles),
+            "mfa_roles" => assign(texts(value), &mut self.mfa_roles),
+            "mfa_devices" => assign(devices(value), &mut self.mfa_devices),
+            "container_token" => {
+                assign(optional_text(value).map(|text| text.map(Secret::new)), &mut self.container_token)
+            }
+            "task_role" => assign(text(), &mut self.task_role),
+            "instance_role" => assign(optional_text(value), &mut self.instance_role),
+            "imds_v1" => assign(value.as_bool(), &mut self.imds_v1),
+            "imds_v1_only" => assign(value.as_bool(), &mut self.imds_v1_only),
             "secret_ledger" => assign(text().map(|path| Some(path.into())), &mut self.secret_ledger),
             "seed" => assign(value.as_u64().map(Some), &mut self.seed),
             _ => return None,
@@ -199,6 +229,10 @@ fn omit_refresh(value: &Value) -> Option<OmitRefresh> {
 
 pub(crate) fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+fn devices(value: &Value) -> Option<BTreeMap<String, Vec<String>>> {
+    value.as_object()?.iter().map(|(serial, codes)| Some((serial.clone(), texts(codes)?))).collect()
 }
 
 fn accounts(value: &Value) -> Option<Vec<Account>> {

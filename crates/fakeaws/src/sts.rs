@@ -9,6 +9,7 @@ use crate::{
     call::{Call, Form},
     cloud::State,
     keys::{Key, Principal, later, whole_second},
+    mfa,
     mint::hex,
     reply::Answer,
     sigv4::{Refusal, Signer, Verifier, stamp},
@@ -190,7 +191,10 @@ fn assume(state: &mut State, form: &Form, caller: &Key, now: Timestamp) -> Resul
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
         ));
     }
-    if state.settings.denied_roles.contains(&asked.role) {
+    let proven = mfa::proven(&mut state.spent_codes, &state.settings, form)
+        .map_err(|words| No(403, "AccessDenied", words.to_owned()))?;
+    let wants_proof = state.settings.mfa_roles.contains(&asked.role);
+    if state.settings.denied_roles.contains(&asked.role) || (wants_proof && !proven) {
         let words = format!(
             "User: {} is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::{}:role/{}",
             caller.principal.arn, asked.account, asked.role
@@ -231,6 +235,8 @@ fn session_token(state: &mut State, form: &Form, caller: &Key, now: Timestamp) -
         return Err(No(403, "AccessDenied", words));
     }
     let lifetime = duration(form, 12 * HOUR, 36 * HOUR)?;
+    mfa::proven(&mut state.spent_codes, &state.settings, form)
+        .map_err(|words| No(403, "AccessDenied", words.to_owned()))?;
     Ok(issue(state, caller.principal.clone(), lifetime, now))
 }
 

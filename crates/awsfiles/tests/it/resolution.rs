@@ -166,7 +166,7 @@ fn what_a_role_asks_for_is_passed_on() {
     let found = role(source(&text));
     assert_eq!(found.external_id.as_deref(), Some("e"));
     assert_eq!(found.session_name.as_deref(), Some("n"));
-    assert_eq!(found.mfa_serial.as_deref(), Some("m"));
+    assert_eq!(found.mfa.map(|mfa| mfa.serial).as_deref(), Some("m"));
     assert_eq!(found.duration, Some(Duration::from_secs(3600)));
 }
 
@@ -283,4 +283,24 @@ fn errors_never_show_a_secret() {
     assert!(
         !format!("{:?}", source(&format!("[profile a]\n{}", KEYS.replace("= S", "= hunter2")))).contains("hunter2")
     );
+}
+
+#[test]
+fn keys_with_a_device_and_no_role_mean_a_session_and_a_source_profile_uses_them_as_they_are() {
+    let mfa = "mfa_serial = arn:aws:iam::111122223333:mfa/me\nmfa_process = totp 'my key'\n";
+    let Source::SessionToken(found) = source(&format!("[profile a]\n{KEYS}{mfa}duration_seconds = 900\n")) else {
+        panic!()
+    };
+    assert_eq!(found.mfa.process.unwrap(), ["totp", "my key"]);
+    assert_eq!(found.duration, Some(Duration::from_secs(900)));
+    let text = format!("[profile a]\n{ROLE}source_profile = b\n[profile b]\n{KEYS}{mfa}");
+    assert!(matches!(below(role(source(&text))), Source::Static(_)));
+}
+
+#[test]
+fn only_a_device_without_a_command_needs_a_person() {
+    let role = format!("[profile a]\n{ROLE}source_profile = b\n[profile b]\n{KEYS}");
+    assert!(!source(&role).asks_a_person());
+    assert!(source(&role.replace("[profile b]", "mfa_serial = m\n[profile b]")).asks_a_person());
+    assert!(!source(&role.replace("[profile b]", "mfa_serial = m\nmfa_process = x\n[profile b]")).asks_a_person());
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bowline_base::{Fault, Kind};
+use bowline_credentials::ENVIRONMENT;
 use serde_json::json;
 
 use crate::{
@@ -39,6 +40,7 @@ fn profiles(world: &World, config: &Config) -> Result<(), Fault> {
         .keep_fresh
         .iter()
         .chain(of_artifacts)
+        .filter(|profile| *profile != ENVIRONMENT || files.profile(profile).is_ok())
         .filter_map(|profile| files.resolve(profile).err())
         .map(|error| error.to_string())
         .collect();

@@ -7,16 +7,17 @@ use bowline_credentials::delivery;
 
 use super::obtain;
 use crate::{
+    cli::MfaCode,
     environment::Environment,
     output,
     world::{World, setup},
 };
 
-pub(crate) fn run(environment: Environment, profile: &str) -> Result<(), Fault> {
-    if let Some(answer) = obtain::from_daemon(&environment, &setup(&environment)?, profile) {
+pub(crate) fn run(environment: Environment, profile: &str, mfa: &MfaCode) -> Result<(), Fault> {
+    if let Some(answer) = obtain::from_daemon(&environment, &setup(&environment)?, profile, mfa) {
         return output::secret(&answer?);
     }
     let world = World::new(environment)?;
-    let credentials = obtain::alone(&world, profile)?;
+    let credentials = obtain::alone(&world, profile, mfa)?;
     output::secret(&delivery::process_json(&credentials, world.wire.now().wall)?)
 }

@@ -15,7 +15,7 @@ pub(crate) fn run(world: &World, arguments: &Env) -> Result<(), Fault> {
     let Some(profile) = arguments.profile.as_deref().filter(|_| !arguments.unset) else {
         return output::secret(&Variables::removal().text(shell));
     };
-    let credentials = obtain::credentials(world, profile)?;
+    let credentials = obtain::credentials(world, profile, &arguments.mfa)?;
     let region = profile_region(world, profile);
     output::secret(&Variables::of(&credentials, region.as_deref(), world.wire.now().wall)?.text(shell))
 }

@@ -13,7 +13,7 @@ pub(crate) fn run(world: &World, arguments: &Exec) -> Result<Infallible, Fault> 
     let Some((program, rest)) = arguments.command.split_first() else {
         return Err(Fault::new(Kind::Config, "exec", "no command to run").hint("bowline exec PROFILE -- COMMAND"));
     };
-    let credentials = obtain::credentials(world, &arguments.profile)?;
+    let credentials = obtain::credentials(world, &arguments.profile, &arguments.mfa)?;
     let region = profile_region(world, &arguments.profile);
     let environment =
         child_environment(world.environment.for_child(), &credentials, region.as_deref(), world.wire.now().wall)?;

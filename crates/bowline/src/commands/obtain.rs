@@ -2,18 +2,23 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bowline_awsfiles::Config;
 use bowline_base::{Credentials, Fault, Kind, Secret};
 use bowline_credentials::{
-    RECURSION_MARK, Setup, Sources,
+    ENVIRONMENT, RECURSION_MARK, Setup, Sources,
     client::{self, Answer, GoAlone},
-    delivery, once,
+    delivery,
+    mfa::Codes,
+    once,
 };
 use bowline_host::Tasks;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    cli::MfaCode,
     environment::Environment,
     output,
+    terminal::Terminal,
     world::{World, small_runtime},
 };
 
@@ -21,20 +26,29 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The credentials of `profile`, for the other ways out.
-pub(crate) fn credentials(world: &World, profile: &str) -> Result<Credentials, Fault> {
-    let Some(answer) = from_daemon(&world.environment, &world.setup, profile) else { return alone(world, profile) };
+pub(crate) fn credentials(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
+    let Some(answer) = from_daemon(&world.environment, &world.setup, profile, mfa) else {
+        return alone(world, profile, mfa);
+    };
     let document = answer?;
     delivery::read_process_json(document.expose().as_bytes(), world.wire.now().wall)
         .map_err(|why| Fault::new(Kind::Bug, "daemon", format!("the daemon's answer {why}")))
 }
 
-/// `None`: go alone. So does a `credential_process` that the daemon itself may have started: it would wait for itself.
-pub(super) fn from_daemon(environment: &Environment, setup: &Setup, profile: &str) -> Option<Result<Secret, Fault>> {
-    if environment.var(RECURSION_MARK).is_some() {
+/// `None`: go alone. So does a `credential_process` that the daemon itself may have started, since it would wait for
+/// itself; who has an MFA code or can be asked for one; and who means this environment and not the daemon's.
+pub(super) fn from_daemon(
+    environment: &Environment,
+    setup: &Setup,
+    profile: &str,
+    mfa: &MfaCode,
+) -> Option<Result<Secret, Fault>> {
+    if environment.var(RECURSION_MARK).is_some() || mfa.mfa_code.is_some() || profile == ENVIRONMENT {
         return None;
     }
     match client::credentials(&environment.socket(), &setup.context(), profile) {
         Ok(Answer::Good(document)) => Some(Ok(document)),
+        Ok(Answer::Fault(fault)) if fault.kind == Kind::LoginRequired && asks_a_person(setup, profile) => None,
         Ok(Answer::Fault(fault)) => Some(Err(fault)),
         Err(GoAlone::NoDaemon(_)) => None,
         Err(reason) => {
@@ -44,11 +58,18 @@ pub(super) fn from_daemon(environment: &Environment, setup: &Setup, profile: &st
     }
 }
 
+fn asks_a_person(setup: &Setup, profile: &str) -> bool {
+    Config::load(&setup.locations).is_ok_and(|config| config.resolve(profile).is_ok_and(|source| source.asks_a_person()))
+}
+
 /// The same without asking the daemon.
-pub(super) fn alone(world: &World, profile: &str) -> Result<Credentials, Fault> {
+pub(super) fn alone(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
     with_sources(world, async |sources, _tasks| {
+        let codes = Codes { given: mfa.mfa_code.clone(), prompt: Some(Arc::new(Terminal)) };
+        let sources = sources.clone().with_codes(codes);
         let resolved = sources.resolve(profile)?;
-        once::credentials(sources, &resolved).await
+        resolved.notes().iter().for_each(|note| output::say(&format!("note: {note}")));
+        once::credentials(&sources, &resolved).await
     })
 }
 

@@ -24,6 +24,10 @@ use crate::{
 const LOGIN_NEEDED: &str = "login-needed";
 
 pub(crate) fn run(world: &World, arguments: &cli::Status) -> Result<ExitCode, Fault> {
+    if arguments.explain {
+        super::explain::run(world, arguments.profile.as_deref(), arguments.output.output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let daemon = from_daemon(world);
     let mut lines = daemon.clone().unwrap_or_default();
     for line in from_files(world, arguments.profile.as_deref())? {

@@ -1,13 +1,13 @@
 //! A role assumed with other credentials. The base comes through the lease store too, so a chain shares its base.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bowline_aws::sts;
 use bowline_awsfiles::{AssumeRole, CredentialSource, RoleSource, Source};
-use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Kind, Unavailable};
-use tracing::info;
+use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Kind, Timestamp, Unavailable};
 
-use super::{Resolved, Sources, fixed, region, unsupported};
+use super::{Resolved, Sources, region, session_name::session_name};
+use crate::mfa;
 
 /// AWS gives a session that was made with another session at most an hour.
 const LONGEST_CHAINED: Duration = Duration::from_secs(3600);
@@ -17,42 +17,70 @@ pub(super) async fn credentials(
     resolved: &Resolved,
     role: &AssumeRole,
 ) -> Result<Credentials, Fault> {
-    if role.mfa_serial.is_some() {
-        return Err(unsupported(&role.profile, "mfa_serial"));
-    }
     let base = Base::new(sources, resolved, role).await?;
-    let wall = sources.wire().now().wall;
-    let session_name = role.session_name.clone().unwrap_or_else(|| format!("bowline-{}", wall.as_second()));
-    let mut request = sts::AssumeRole::new(role.role_arn.clone(), session_name);
-    request.duration = clamped(role);
-    request.external_id.clone_from(&role.external_id);
+    let mut request = request(role, sources.wire().now().wall);
+    if let Some(mfa) = &role.mfa {
+        request.serial_number = Some(mfa.serial.clone());
+        request.token_code = Some(mfa::code(sources, mfa, &role.profile).await?);
+    }
     let region = region(role.region.as_deref().or(resolved.region.as_deref()))?;
     let answer = sts::assume_role(&sources.aws(&resolved.endpoints), &region, &base, &request).await;
     answer.map(|session| session.credentials).map_err(|error| explain(error.into(), role))
 }
 
-/// A longer session would be refused; which of the two is wrong is told when it is planned, not by a refusal.
-fn clamped(role: &AssumeRole) -> Option<Duration> {
-    let chained = match &role.from {
-        RoleSource::Profile { source, .. } => {
-            matches!(**source, Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_))
-        }
-        RoleSource::Named(_) => false,
-    };
-    let wanted = role.duration?;
-    if chained && wanted > LONGEST_CHAINED {
-        info!(
-            profile = role.profile,
-            "`duration_seconds` is cut to an hour: AWS gives no more to a role assumed by a role"
-        );
-        return Some(LONGEST_CHAINED);
+fn request(role: &AssumeRole, wall: Timestamp) -> sts::AssumeRole {
+    let name = session_name(role.session_name.as_deref(), wall);
+    let mut request = sts::AssumeRole::new(role.role_arn.clone(), name);
+    request.duration = duration(role);
+    request.external_id.clone_from(&role.external_id);
+    let terms = role.terms.clone();
+    request.policy = terms.policy;
+    request.policy_arns = terms.policy_arns;
+    request.tags = terms.tags;
+    request.transitive_tags = terms.transitive_tags;
+    request.source_identity = terms.source_identity;
+    request
+}
+
+/// What AWS would refuse, and what we ask for instead; told when it is planned, not by a refusal.
+pub(super) fn note(role: &AssumeRole) -> Option<String> {
+    let wanted = role.duration.filter(|wanted| *wanted > LONGEST_CHAINED && is_chained(role))?;
+    Some(format!(
+        "profile `{}`: `duration_seconds = {}` is cut to 3600, because AWS gives a role that is assumed by a role no more \
+         than an hour",
+        role.profile,
+        wanted.as_secs()
+    ))
+}
+
+fn duration(role: &AssumeRole) -> Option<Duration> {
+    if note(role).is_some() { Some(LONGEST_CHAINED) } else { role.duration }
+}
+
+/// Whether the keys that sign are a role's session themselves.
+fn is_chained(role: &AssumeRole) -> bool {
+    let by_a_role = |named: &CredentialSource| *named != CredentialSource::Environment;
+    match &role.from {
+        RoleSource::Named(named) => by_a_role(named),
+        RoleSource::Profile { source, .. } => match &**source {
+            Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_) => true,
+            Source::Named(named) => by_a_role(named),
+            // Nobody knows what a command or the environment gives; a session of `GetSessionToken` is the user's own.
+            Source::Static(_) | Source::Process(_) | Source::SessionToken(_) => false,
+        },
     }
-    Some(wanted)
 }
 
 fn explain(fault: Fault, role: &AssumeRole) -> Fault {
+    let fault = match &role.mfa {
+        Some(mfa) => mfa::explain(fault, mfa, &role.profile),
+        None => fault,
+    };
     if fault.hint.is_some() || fault.kind != Kind::Refused {
         return fault;
+    }
+    if fault.chain().contains("1 hour session limit") {
+        return fault.hint("set `duration_seconds = 3600`: the keys below are a role's session themselves");
     }
     fault.hint(format!("see that `{}` trusts the identity behind profile `{}`", role.role_arn, role.profile))
 }
@@ -61,32 +89,19 @@ fn explain(fault: Fault, role: &AssumeRole) -> Fault {
 struct Base<'a> {
     sources: &'a Sources,
     resolved: &'a Resolved,
-    source: Option<&'a Source>,
+    source: Cow<'a, Source>,
     first: Arc<Credentials>,
 }
 
 impl<'a> Base<'a> {
     async fn new(sources: &'a Sources, resolved: &'a Resolved, role: &'a AssumeRole) -> Result<Self, Fault> {
-        let (source, first) = match &role.from {
-            RoleSource::Profile { source, .. } => (Some(&**source), sources.leased(resolved, source, None).await?),
-            RoleSource::Named(CredentialSource::Environment) => (None, of_environment(sources, role)?),
-            RoleSource::Named(CredentialSource::EcsContainer) => {
-                return Err(unsupported(&role.profile, "credential_source = EcsContainer"));
-            }
-            RoleSource::Named(CredentialSource::Ec2InstanceMetadata) => {
-                return Err(unsupported(&role.profile, "credential_source = Ec2InstanceMetadata"));
-            }
+        let source = match &role.from {
+            RoleSource::Profile { source, .. } => Cow::Borrowed(&**source),
+            RoleSource::Named(named) => Cow::Owned(Source::Named(*named)),
         };
-        Ok(Self { sources, resolved, source, first: Arc::new(first) })
+        let first = Arc::new(sources.leased(resolved, &source, None).await?);
+        Ok(Self { sources, resolved, source, first })
     }
-}
-
-fn of_environment(sources: &Sources, role: &AssumeRole) -> Result<Credentials, Fault> {
-    let wall = sources.wire().now().wall;
-    fixed::from_environment(&sources.setup().environment, wall).ok_or_else(|| {
-        let message = format!("profile `{}`: there are no keys in the environment", role.profile);
-        Fault::new(Kind::Config, "environment", message).hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    })
 }
 
 impl Identity for Base<'_> {
@@ -96,8 +111,7 @@ impl Identity for Base<'_> {
 
     fn renew<'b>(&'b self, rejected: &'b KeyId) -> BoxFuture<'b, Result<Arc<Credentials>, Unavailable>> {
         Box::pin(async move {
-            let Some(source) = self.source else { return Ok(Arc::clone(&self.first)) };
-            let another = self.sources.leased(self.resolved, source, Some(rejected)).await?;
+            let another = self.sources.leased(self.resolved, &self.source, Some(rejected)).await?;
             Ok(Arc::new(another))
         })
     }
@@ -124,9 +138,11 @@ mod tests {
     #[test]
     fn a_chained_session_is_cut_to_an_hour_and_a_first_one_is_not() {
         let keys = "[profile base]\naws_access_key_id = AKIA1\naws_secret_access_key = s\n";
-        assert_eq!(clamped(&role(&format!("{TOP}{keys}"))), Some(Duration::from_secs(7200)));
+        assert_eq!(duration(&role(&format!("{TOP}{keys}"))), Some(Duration::from_secs(7200)));
         let chain = "[profile base]\nrole_arn = arn:aws:iam::111122223333:role/y\nsource_profile = keys\n\
                      [profile keys]\naws_access_key_id = AKIA1\naws_secret_access_key = s\n";
-        assert_eq!(clamped(&role(&format!("{TOP}{chain}"))), Some(Duration::from_secs(3600)));
+        let role = role(&format!("{TOP}{chain}"));
+        assert_eq!(duration(&role), Some(Duration::from_secs(3600)));
+        assert!(note(&role).unwrap().contains("`duration_seconds = 7200` is cut to 3600"));
     }
 }

@@ -4,31 +4,45 @@
 //! write, unlock. When to do that is the broker's business.
 
 mod assume_role;
+mod chain;
+mod container;
+mod describe;
 mod fixed;
-mod process;
+mod instance;
+mod metadata;
+mod own;
+pub(crate) mod process;
+mod session_name;
+mod session_token;
 mod sso;
+mod web_identity;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bowline_aws::{Aws, Endpoints, Region, Service};
-use bowline_awsfiles::{AssumeRole, Config, CredentialSource, RoleSource, Source, SsoLogin};
-use bowline_base::{BoxFuture, Credentials, Fault, KeyId, Kind, Retry, wire::Wire};
+use bowline_awsfiles::{Config, CredentialSource, Source, SsoLogin};
+use bowline_base::{BoxFuture, Credentials, Fault, KeyId, Kind, Now, Retry, wire::Wire};
 use bowline_host::Tasks;
 use serde_json::json;
 use tracing::{debug, warn};
 
+use self::describe::{below, describe, identify, surroundings};
+
+pub use chain::{ENVIRONMENT, Step};
 pub use process::{RECURSION_MARK, parse as read_process_json};
 
 use crate::{
-    lease_store::{LeaseId, LeaseStore},
+    lease_store::{Entry, LeaseId, LeaseStore},
+    mfa::Codes,
     renewal,
     setup::{Setup, redirections},
     sso_token::SsoTokens,
 };
-
-/// What is supported, for hints about what is not.
-pub(crate) const SUPPORTED: &str = "supported are keys in the AWS files, `credential_process`, IAM Identity Center, and \
-                                    `role_arn` with `source_profile` or `credential_source = Environment`";
 
 /// A profile as the files describe it at one moment.
 #[derive(Clone, Debug)]
@@ -41,6 +55,17 @@ pub struct Resolved {
     pub region: Option<String>,
     /// The environment's redirections over the profile's.
     pub endpoints: Endpoints,
+    /// What to say and to type when the last resort is not there.
+    otherwise: Option<(String, String)>,
+}
+
+/// A profile, and every place that was looked at for its credentials.
+#[derive(Debug)]
+pub struct Explained {
+    /// In the order in which they were looked at.
+    pub steps: Vec<Step>,
+    /// What came of it.
+    pub outcome: Result<Resolved, Fault>,
 }
 
 impl Resolved {
@@ -55,6 +80,35 @@ impl Resolved {
     pub fn describe(&self) -> String {
         describe(&self.source)
     }
+
+    /// What a person should know before it is fetched: where it will be otherwise than the files ask for.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let mut next = Some(&self.source);
+        while let Some(source) = next {
+            next = below(source);
+            if let Source::AssumeRole(role) = source {
+                notes.extend(assume_role::note(role));
+            }
+        }
+        notes
+    }
+}
+
+impl Resolved {
+    /// Nobody asked for the last resort by name: where it is not there, what is missing is a source.
+    fn told(&self, fault: Fault) -> Fault {
+        match &self.otherwise {
+            Some((message, hint)) if fault.origin == instance::ABSENT => {
+                Fault::new(Kind::Config, "credentials", message.clone())
+                    .hint(hint.clone())
+                    .retry(Retry::After(Duration::from_secs(60)))
+                    .cause(fault)
+            }
+            _ => fault,
+        }
+    }
 }
 
 /// Gets credentials, through the lease store. Clones share everything.
@@ -67,6 +121,8 @@ struct Shared {
     setup: Setup,
     store: LeaseStore,
     tokens: SsoTokens,
+    own: own::Own,
+    codes: OnceLock<Codes>,
 }
 
 impl std::fmt::Debug for Sources {
@@ -83,7 +139,24 @@ impl Sources {
         let store = LeaseStore::new(&setup.lease_directory);
         let tokens = SsoTokens::new(Arc::clone(&wire), tasks, &setup);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
-        Self(Arc::new(Shared { wire, aws, setup, store, tokens }))
+        let (own, codes) = (own::Own::default(), OnceLock::new());
+        Self(Arc::new(Shared { wire, aws, setup, store, tokens, own, codes }))
+    }
+
+    /// Where MFA codes come from, said once and before the first is needed; without it nobody is asked.
+    #[must_use]
+    pub fn with_codes(self, codes: Codes) -> Self {
+        self.0.codes.set(codes).ok();
+        self
+    }
+
+    /// Credentials are handed out at `address` by this program: no source may lead there.
+    pub fn never_ask(&self, address: SocketAddr) {
+        self.0.own.add(address);
+    }
+
+    pub(crate) fn codes(&self) -> Codes {
+        self.0.codes.get().cloned().unwrap_or_default()
     }
 
     /// What they were told about the world.
@@ -127,10 +200,35 @@ impl Sources {
     /// # Errors
     /// As [`Sources::resolve`].
     pub fn resolve_in(&self, config: &Config, profile: &str) -> Result<Resolved, Fault> {
-        let source = config.resolve(profile)?;
-        let region = config.profile(profile)?.region().map(str::to_owned);
-        let endpoints = self.0.setup.endpoints.clone().or(&configured_endpoints(config, profile)?);
-        Ok(Resolved { profile: profile.to_owned(), source, region, endpoints })
+        self.explain_in(config, profile).outcome
+    }
+
+    /// Where the credentials of `profile` come from, and why not from elsewhere.
+    ///
+    /// # Errors
+    /// `Config` when a file cannot be read.
+    pub fn explain(&self, profile: &str) -> Result<Explained, Fault> {
+        Ok(self.explain_in(&Config::load(&self.0.setup.locations)?, profile))
+    }
+
+    fn explain_in(&self, config: &Config, profile: &str) -> Explained {
+        let mut walk = chain::Walk::new(config, &self.0.setup.environment);
+        let found = walk.find(profile);
+        let steps = walk.steps;
+        Explained { steps, outcome: found.and_then(|found| self.resolved(config, profile, found)) }
+    }
+
+    fn resolved(&self, config: &Config, profile: &str, found: chain::Found) -> Result<Resolved, Fault> {
+        let environment = &self.0.setup.environment;
+        let variable = |name: &str| environment.get(name).filter(|text| !text.is_empty()).cloned();
+        let mut region = variable("AWS_REGION").or_else(|| variable("AWS_DEFAULT_REGION"));
+        let mut endpoints = self.0.setup.endpoints.clone();
+        if let Some(name) = &found.profile {
+            region = config.profile(name)?.region().map(str::to_owned).or(region);
+            endpoints = endpoints.or(&configured_endpoints(config, name)?);
+        }
+        let (source, otherwise) = (found.source, found.otherwise);
+        Ok(Resolved { profile: profile.to_owned(), source, region, endpoints, otherwise })
     }
 
     /// Where calls for `login` go: as the first profile with that sign-in says, else as the environment says.
@@ -181,16 +279,19 @@ impl Sources {
             if let Source::Static(keys) = source {
                 return Ok(fixed::credentials(keys, self.0.wire.now().wall));
             }
+            if let Source::Named(CredentialSource::Environment) = source {
+                return fixed::from_environment(&self.0.setup.environment, self.0.wire.now().wall);
+            }
             let id = self.lease_id_of(resolved, source);
             process::refuse_recursion(&resolved.profile, &id, &self.0.setup.environment)?;
-            if let Some(fresh) = self.0.store.read(&id).fresh(self.0.wire.now(), not) {
+            if let Some(fresh) = good(&self.0.store.read(&id), source, self.0.wire.now(), not) {
                 return Ok(fresh.clone());
             }
             let lock = self.0.store.lock(&id, &*self.0.wire).await;
             if let Err(fault) = &lock {
                 warn!(reason = %fault.chain(), "leases are not shared with other processes");
             }
-            self.fetch(resolved, source, &id, not).await
+            self.fetch(resolved, source, &id, not).await.map_err(|fault| resolved.told(fault))
         })
     }
 
@@ -204,7 +305,7 @@ impl Sources {
     ) -> Result<Credentials, Fault> {
         let mut entry = self.0.store.read(id);
         let now = self.0.wire.now();
-        if let Some(fresh) = entry.fresh(now, not) {
+        if let Some(fresh) = good(&entry, source, now, not) {
             return Ok(fresh.clone());
         }
         if let Some(fault) = entry.remembered(now) {
@@ -235,7 +336,18 @@ impl Sources {
             }
             Source::Sso(role) => sso::credentials(self, resolved, role).await,
             Source::AssumeRole(role) => assume_role::credentials(self, resolved, role).await,
-            Source::WebIdentity(role) => Err(unsupported(&role.profile, "web_identity_token_file")),
+            Source::WebIdentity(role) => web_identity::credentials(self, resolved, role).await,
+            Source::SessionToken(session) => session_token::credentials(self, resolved, session).await,
+            Source::Named(named) => self.surrounding(*named).await,
+        }
+    }
+
+    async fn surrounding(&self, named: CredentialSource) -> Result<Credentials, Fault> {
+        let (environment, wire) = (&self.0.setup.environment, &*self.0.wire);
+        match named {
+            CredentialSource::Environment => fixed::from_environment(environment, wire.now().wall),
+            CredentialSource::EcsContainer => container::credentials(environment, &self.0.own, wire).await,
+            CredentialSource::Ec2InstanceMetadata => instance::credentials(environment, &self.0.own, wire).await,
         }
     }
 
@@ -249,10 +361,9 @@ impl Sources {
 
     fn lease_id_of(&self, resolved: &Resolved, source: &Source) -> LeaseId {
         let locations = &self.0.setup.locations;
-        let environment = needs_environment(source).then(|| self.0.setup.environment.get("AWS_ACCESS_KEY_ID"));
         let description = json!({
             "source": identify(source),
-            "environment": environment,
+            "environment": surroundings(source, &self.0.setup.environment),
             "endpoints": redirections(&resolved.endpoints),
             "files": [&locations.config, &locations.credentials, &locations.sso_cache],
         });
@@ -269,18 +380,20 @@ pub(crate) fn ended_on_arrival(what: &str) -> Fault {
 
 /// The chain behind `resolved`, from what it is to what it begins with.
 fn links(resolved: &Resolved) -> impl Iterator<Item = &Source> {
-    std::iter::successors(Some(&resolved.source), |source| match source {
-        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => Some(&**source),
-        Source::AssumeRole(_) | Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) => {
-            None
-        }
-    })
+    std::iter::successors(Some(&resolved.source), |source| below(source))
 }
 
-/// A fault for what the files ask for and this program does not do.
-pub(crate) fn unsupported(profile: &str, what: &str) -> Fault {
-    Fault::new(Kind::Config, format!("profile `{profile}`"), format!("profile `{profile}`: `{what}` is not supported"))
-        .hint(SUPPORTED)
+/// The set of `entry` that needs no fetch. What costs a person a code is used until a minute before its end.
+fn good<'e>(entry: &'e Entry, source: &Source, now: Now, not: Option<&KeyId>) -> Option<&'e Credentials> {
+    let typed = match source {
+        Source::AssumeRole(role) => role.mfa.as_ref().is_some_and(|mfa| mfa.process.is_none()),
+        Source::SessionToken(session) => session.mfa.process.is_none(),
+        _ => false,
+    };
+    entry.fresh(now, not).or_else(|| {
+        let lasting = entry.usable(now.after(Duration::from_secs(60))).filter(|_| typed)?;
+        Some(lasting).filter(|credentials| Some(&credentials.key_id) != not)
+    })
 }
 
 /// The region to call; STS without one is called in us-east-1, where the global endpoint was.
@@ -302,52 +415,4 @@ fn configured_endpoints(config: &Config, profile: &str) -> Result<Endpoints, Fau
         found.extend(settings.text(key).map(|text| (variable, text.to_owned())));
     }
     Endpoints::from_lookup(|name| found.get(name).cloned())
-}
-
-fn describe(source: &Source) -> String {
-    match source {
-        Source::Static(keys) => format!("keys in {}", keys.origin),
-        Source::Process(command) => format!("command `{}`", command.argv.first().map_or("", String::as_str)),
-        Source::Sso(role) => format!("sso {}/{}", role.account_id, role.role_name),
-        Source::AssumeRole(role) => format!("role `{}`", role.role_arn),
-        Source::WebIdentity(role) => format!("role `{}` by token file", role.role_arn),
-    }
-}
-
-/// Whether the chain begins with the keys of the environment, which differ from shell to shell.
-fn needs_environment(source: &Source) -> bool {
-    match source {
-        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => needs_environment(source),
-        Source::AssumeRole(AssumeRole { from: RoleSource::Named(named), .. }) => {
-            *named == CredentialSource::Environment
-        }
-        Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) => false,
-    }
-}
-
-/// Everything that decides what a source gives, and no secret.
-fn identify(source: &Source) -> serde_json::Value {
-    match source {
-        Source::Static(keys) => json!({ "key": keys.key_id.as_str() }),
-        Source::Process(command) => json!({ "argv": command.argv, "account": command.account_id }),
-        Source::Sso(role) => json!({
-            "session": role.login.key.hash(),
-            "start_url": role.login.start_url,
-            "region": role.login.region,
-            "account": role.account_id,
-            "role": role.role_name,
-        }),
-        Source::AssumeRole(role) => json!({
-            "role": role.role_arn,
-            "session_name": role.session_name,
-            "external_id": role.external_id,
-            "duration": role.duration.map(|time| time.as_secs()),
-            "region": role.region,
-            "from": match &role.from {
-                RoleSource::Profile { source, .. } => identify(source),
-                RoleSource::Named(named) => json!(format!("{named:?}")),
-            },
-        }),
-        Source::WebIdentity(role) => json!({ "role": role.role_arn, "token_file": role.token_file }),
-    }
 }

@@ -78,7 +78,8 @@ pub(super) async fn credentials(
     Ok(credentials)
 }
 
-fn for_child(environment: &BTreeMap<String, String>, waiting: &[LeaseId]) -> BTreeMap<String, String> {
+/// The environment without secrets, marked with the leases that wait for the command.
+pub(crate) fn for_child(environment: &BTreeMap<String, String>, waiting: &[LeaseId]) -> BTreeMap<String, String> {
     let mut child = environment.clone();
     for name in SECRETS {
         child.remove(name);

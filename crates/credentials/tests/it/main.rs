@@ -8,4 +8,5 @@ mod login;
 mod process;
 mod sso;
 mod store;
+mod surroundings;
 mod world;

@@ -14,6 +14,7 @@ use bowline_host::Check;
 use super::{failed, from_fault, ok};
 use crate::{
     cli::ArtifactsServe,
+    cli::MfaCode,
     commands::{artifacts_settings, obtain},
     config::{ArtifactsSection, Origin},
     config_place,
@@ -86,7 +87,7 @@ fn first_key(
     prefix: &str,
     profile: &str,
 ) -> Result<Option<String>, Fault> {
-    let identity = FixedIdentity::new(obtain::credentials(world, profile)?);
+    let identity = FixedIdentity::new(obtain::credentials(world, profile, &MfaCode::default())?);
     let region = world.region(section.region.as_deref(), profile)?;
     let request = s3::ListObjects {
         bucket: bucket.to_owned(),

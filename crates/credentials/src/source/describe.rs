@@ -1,0 +1,98 @@
+//! What a source is, in words for people and in a form that names its lease. No secret is in either.
+
+use std::collections::BTreeMap;
+
+use bowline_awsfiles::{AssumeRole, CredentialSource, RoleSource, Source};
+use serde_json::json;
+
+use super::{container, instance};
+use crate::lease_store::fingerprint;
+
+/// The next link of a chain.
+pub(super) fn below(source: &Source) -> Option<&Source> {
+    match source {
+        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => Some(source),
+        Source::AssumeRole(_)
+        | Source::Static(_)
+        | Source::Process(_)
+        | Source::Sso(_)
+        | Source::WebIdentity(_)
+        | Source::SessionToken(_)
+        | Source::Named(_) => None,
+    }
+}
+
+/// The source in a few words, for people.
+pub(super) fn describe(source: &Source) -> String {
+    match source {
+        Source::Static(keys) => format!("keys in {}", keys.origin),
+        Source::Process(command) => format!("command `{}`", command.argv.first().map_or("", String::as_str)),
+        Source::Sso(role) => format!("sso {}/{}", role.account_id, role.role_name),
+        Source::AssumeRole(role) => format!("role `{}`", role.role_arn),
+        Source::WebIdentity(role) => format!("role `{}` by token file", role.role_arn),
+        Source::SessionToken(session) => format!("keys in {} with MFA", session.keys.origin),
+        Source::Named(CredentialSource::Environment) => "keys in the environment".to_owned(),
+        Source::Named(CredentialSource::EcsContainer) => "the container's endpoint".to_owned(),
+        Source::Named(CredentialSource::Ec2InstanceMetadata) => "the instance metadata service".to_owned(),
+    }
+}
+
+/// What of the environment decides what the chain begins with; tokens as hashes only.
+pub(super) fn surroundings(source: &Source, environment: &BTreeMap<String, String>) -> serde_json::Value {
+    match source {
+        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => {
+            surroundings(source, environment)
+        }
+        Source::AssumeRole(AssumeRole { from: RoleSource::Named(named), .. }) | Source::Named(named) => match named {
+            CredentialSource::Environment => json!(environment.get("AWS_ACCESS_KEY_ID")),
+            CredentialSource::EcsContainer => {
+                let token = container::token(environment).map(|token| fingerprint(token.expose()));
+                json!({ "place": container::place(environment), "token": token })
+            }
+            CredentialSource::Ec2InstanceMetadata => json!(instance::place(environment)),
+        },
+        Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) | Source::SessionToken(_) => {
+            serde_json::Value::Null
+        }
+    }
+}
+
+/// Everything that decides what a source gives, and no secret.
+pub(super) fn identify(source: &Source) -> serde_json::Value {
+    match source {
+        Source::Static(keys) => json!({ "key": keys.key_id.as_str() }),
+        Source::Process(command) => json!({ "argv": command.argv, "account": command.account_id }),
+        Source::Sso(role) => json!({
+            "session": role.login.key.hash(),
+            "start_url": role.login.start_url,
+            "region": role.login.region,
+            "account": role.account_id,
+            "role": role.role_name,
+        }),
+        Source::AssumeRole(role) => json!({
+            "role": role.role_arn,
+            "session_name": role.session_name,
+            "external_id": role.external_id,
+            "duration": role.duration.map(|time| time.as_secs()),
+            "region": role.region,
+            "mfa": role.mfa.as_ref().map(|mfa| &mfa.serial),
+            "terms": format!("{:?}", role.terms),
+            "from": match &role.from {
+                RoleSource::Profile { source, .. } => identify(source),
+                RoleSource::Named(named) => json!(format!("{named:?}")),
+            },
+        }),
+        Source::WebIdentity(role) => json!({
+            "role": role.role_arn,
+            "token_file": role.token_file,
+            "session_name": role.session_name,
+            "duration": role.duration.map(|time| time.as_secs()),
+        }),
+        Source::SessionToken(session) => json!({
+            "key": session.keys.key_id.as_str(),
+            "mfa": session.mfa.serial,
+            "duration": session.duration.map(|time| time.as_secs()),
+        }),
+        Source::Named(named) => json!(format!("{named:?}")),
+    }
+}
