@@ -18,9 +18,11 @@ pub mod socket;
 mod source;
 mod sso_note;
 mod sso_token;
+mod witness;
 
 pub use broker::{Broker, Settings};
 pub use lease_store::LeaseStore;
 pub use setup::Setup;
 pub use source::{RECURSION_MARK, Resolved, Sources};
 pub use sso_token::{SsoTokens, session_name};
+pub use witness::{OnFailure, Witness, client_of};

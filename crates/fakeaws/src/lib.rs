@@ -1,4 +1,4 @@
-//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS and S3 on one loopback port.
+//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, S3 and CloudWatch Logs on one loopback port.
 //!
 //! [`Cloud`] is the whole of it, decided without a socket or a clock: [`Cloud::handle`] takes the time and a request
 //! and gives a [`Reply`]. [`FakeAws`] puts a listener in front. Credentials that it issues really expire and are
@@ -19,6 +19,7 @@ mod faults;
 mod json;
 mod keys;
 mod ledger;
+mod logs;
 mod mint;
 mod oidc_state;
 mod operation;

@@ -11,6 +11,7 @@ pub(crate) enum Service {
     Portal,
     Sts,
     S3,
+    Logs,
     /// `/_fake/…` and the pages for people.
     Operator,
 }
@@ -38,6 +39,9 @@ impl Operation {
             ("GET", "/assignment/accounts") => plain(Service::Portal, "sso.ListAccounts"),
             ("GET", "/assignment/roles") => plain(Service::Portal, "sso.ListAccountRoles"),
             ("POST", "/logout") => plain(Service::Portal, "sso.Logout"),
+            ("POST", "/") if call.header("x-amz-target").is_some_and(|target| target.starts_with("Logs_")) => {
+                plain(Service::Logs, &format!("logs.{}", target(call)))
+            }
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
             _ => s3(call),
@@ -50,6 +54,11 @@ fn grant(call: &Call) -> String {
     let grant = body.as_ref().and_then(|body| crate::json::text(body, "grantType")).unwrap_or("none");
     let short = grant.rsplit(':').next().unwrap_or(grant);
     word(short)
+}
+
+/// The operation of a JSON 1.1 call: what stands behind the dot.
+fn target(call: &Call) -> String {
+    word(call.header("x-amz-target").and_then(|target| target.rsplit('.').next()).unwrap_or("none"))
 }
 
 fn action(call: &Call) -> String {

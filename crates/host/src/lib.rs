@@ -10,6 +10,7 @@ pub mod listen;
 pub mod metrics;
 pub mod notice;
 pub mod process;
+pub mod program;
 pub mod server;
 pub mod tasks;
 pub mod tls;

@@ -4,14 +4,16 @@
 //! reload never loses credentials; sockets whose address stays are never closed.
 
 mod artifacts;
+mod audit;
 mod board;
 mod reload;
 mod status_page;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use bowline_audit::{AuditLog, Event, Record};
 use bowline_base::{Fault, Kind};
-use bowline_credentials::{Broker, Settings};
+use bowline_credentials::{Broker, Settings, Witness};
 use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -69,10 +71,15 @@ impl Daemon {
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
         let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), Board::default());
         let ctx = ctx(&world, &tasks, &listeners);
-        let broker = Broker::start(&ctx, settings(&world, &config, &start)).await?;
+        let witness = matches!(start, Start::Daemon { .. }).then(|| audit::witness(&world, &config.audit));
+        let broker = Broker::start(&ctx, settings(&world, &config, &start, witness.clone())).await?;
         board.add(Arc::new(broker.clone()), ctx.metrics);
         let mut daemon =
             Self { world, config, start, tasks, listeners, board, broker, artifacts: None, status_page: None };
+        if let Some(witness) = witness {
+            witness.note(daemon.world.wire.now(), Record::new(Event::DaemonStarted));
+            daemon.start_audit(witness.log).await?;
+        }
         if matches!(daemon.start, Start::Daemon { .. }) {
             daemon.serve_status_page().await?;
         }
@@ -101,6 +108,9 @@ impl Daemon {
     /// Ends every job; answers under way may finish for as long as SIGTERM's promise allows.
     pub(crate) async fn stop(self) {
         info!("ending");
+        if let Some(witness) = self.broker.witness() {
+            witness.note(self.world.wire.now(), Record::new(Event::DaemonStopped));
+        }
         let parts = [self.status_page, self.artifacts, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().collect();
         groups.iter().for_each(Tasks::begin_shutdown);
@@ -180,6 +190,14 @@ impl Daemon {
         Ok(())
     }
 
+    async fn start_audit(&self, log: AuditLog) -> Result<(), Fault> {
+        let job = Arc::new(audit::job(&self.world, &self.broker, log, &self.config.audit)?);
+        let ctx = ctx(&self.world, &self.tasks, &self.listeners);
+        job.start(&ctx).await?;
+        self.board.add(job, ctx.metrics);
+        Ok(())
+    }
+
     async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {
         let job = Arc::new(artifacts::job(&self.world, &self.broker, section)?);
         let tasks = Tasks::new();
@@ -223,7 +241,7 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
     }
 }
 
-fn settings(world: &World, config: &Config, start: &Start) -> Settings {
+fn settings(world: &World, config: &Config, start: &Start, witness: Option<Witness>) -> Settings {
     let socket = match start {
         Start::Daemon { .. } => Some(config.daemon.socket.clone().unwrap_or_else(|| world.environment.socket())),
         Start::ArtifactsAlone => None,
@@ -233,5 +251,6 @@ fn settings(world: &World, config: &Config, start: &Start) -> Settings {
         profiles: config.daemon.keep_fresh.clone(),
         notice: Some(LoginNotice::new(world.environment.login_notice())),
         socket,
+        witness,
     }
 }

@@ -26,6 +26,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     if old.daemon.socket != new.daemon.socket {
         steps.push(Step::NeedsRestart("daemon.socket"));
     }
+    if old.audit != new.audit {
+        steps.push(Step::NeedsRestart("audit"));
+    }
     if old.daemon.keep_fresh != new.daemon.keep_fresh {
         steps.push(Step::KeepFresh);
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_audit::{Event, Record};
 use bowline_awsfiles::{Config, SsoLogin};
 use bowline_base::{Credentials, Fault, KeyId, Kind, Now, Retry, Unavailable};
 use bowline_host::{
@@ -27,6 +28,7 @@ use crate::{
     renewal::Lease,
     source::{Resolved, Sources},
     sso_token::{lease_of, session_name},
+    witness::Witness,
 };
 
 /// What is in memory for one name. Readers take the whole snapshot, so nobody sees half of two sets.
@@ -82,6 +84,7 @@ pub(super) struct Keeper {
     sources: Sources,
     tasks: Tasks,
     notice: Option<LoginNotice>,
+    witness: Option<Witness>,
     machine: Mutex<Machine>,
     slots: Mutex<BTreeMap<Name, Arc<Slot>>>,
     changed: Notify,
@@ -104,13 +107,14 @@ struct Brought {
 }
 
 impl Keeper {
-    pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>) -> Arc<Self> {
+    pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>, witness: Option<Witness>) -> Arc<Self> {
         let machine = Mutex::new(Machine::new(sources.setup().token_window));
         let keeper = Self {
             machine,
             sources,
             tasks: ctx.tasks.clone(),
             notice,
+            witness,
             slots: Mutex::default(),
             changed: Notify::new(),
             fetches: Family::default(),
@@ -119,6 +123,10 @@ impl Keeper {
         ctx.metrics.register("credential_fetches", "Fetches by kind and outcome", keeper.fetches.clone());
         ctx.metrics.register("credential_ends_seconds", "Unix time at which the held set ends", keeper.ends.clone());
         Arc::new(keeper)
+    }
+
+    pub(super) fn witness(&self) -> Option<&Witness> {
+        self.witness.as_ref()
     }
 
     pub(super) fn sources(&self) -> &Sources {
@@ -209,6 +217,24 @@ impl Keeper {
         }
     }
 
+    /// What a fetch came to is written down.
+    fn note(&self, name: &Name, brought: &Result<Brought, (Fault, Option<String>)>) {
+        let Some(witness) = &self.witness else { return };
+        let (Name::Profile(about) | Name::Session(about)) = name;
+        witness.note(
+            self.now(),
+            match brought {
+                Ok(brought) => Record {
+                    key_id: brought.credentials.as_ref().map(|credentials| credentials.key_id.clone()),
+                    source: Some(brought.source.clone()),
+                    expires: brought.lease.expires_at,
+                    ..Record::about(Event::Refreshed, about)
+                },
+                Err((fault, _)) => Record { reason: Some(fault.chain()), ..Record::about(Event::RefreshFailed, about) },
+            },
+        );
+    }
+
     fn fetch(self: &Arc<Self>, name: Name, not: Option<KeyId>) {
         let mut pending = Pending { keeper: Arc::clone(self), name: Some(name.clone()) };
         self.tasks.spawn("fetch", async move {
@@ -268,6 +294,7 @@ impl Keeper {
     }
 
     fn settle(self: &Arc<Self>, name: &Name, brought: Result<Brought, (Fault, Option<String>)>) {
+        self.note(name, &brought);
         let slot = self.slot(name);
         let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
         self.count(name, outcome);
