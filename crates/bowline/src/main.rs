@@ -65,8 +65,10 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::new(environment)?, &arguments),
         Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
-        Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
-        Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
+        Command::Login(arguments) => commands::login::run(&World::new(environment)?, file, &arguments)?,
+        Command::Logout(arguments) => {
+            commands::login::out(&World::new(environment)?, file, arguments.profile.as_deref())?;
+        }
         Command::Creds(arguments) => commands::creds::run(&World::new(environment)?, &arguments.profile)?,
         Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
         Command::Exec(arguments) => match commands::exec::run(&World::new(environment)?, &arguments)? {},

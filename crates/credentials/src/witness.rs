@@ -79,3 +79,42 @@ pub fn client_of(peer: &Peer, user_agent: Option<&str>) -> Client {
         Peer::Tcp(address) => Client::Socket { address: *address, user_agent: user_agent.map(str::to_owned) },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bowline_audit::Places;
+    use bowline_base::{KeyId, Secret, Timestamp, atomic};
+
+    use super::*;
+
+    fn issue(log: AuditLog, on_failure: OnFailure) -> Result<(), Fault> {
+        let credentials = Credentials {
+            key_id: KeyId::new("ASIA1"),
+            secret_key: Secret::new("s"),
+            session_token: None,
+            expires_at: None,
+            obtained_at: Timestamp::UNIX_EPOCH,
+            account_id: None,
+        };
+        let now = Now { boot: Duration::from_secs(1), wall: Timestamp::UNIX_EPOCH };
+        let client = client_of(&Peer::Tcp(([127, 0, 0, 1], 5000).into()), Some("aws-sdk"));
+        Witness { log, on_failure }.issued(now, client, "build", &credentials, "keys")
+    }
+
+    #[test]
+    fn nothing_leaves_unwritten_where_that_is_asked_for() {
+        let home = tempfile::tempdir().unwrap();
+        let log = || AuditLog::new(Places::below(home.path()), Vec::new());
+        let in_the_way = log().places().directory.clone();
+        atomic::write_private(&in_the_way, b"a file").unwrap();
+        assert!(issue(log(), OnFailure::Warn).is_ok());
+        let refused = issue(log(), OnFailure::Deny).unwrap_err();
+        assert_eq!((refused.kind, refused.hint.is_some()), (Kind::Unreachable, true));
+        std::fs::remove_file(&in_the_way).unwrap();
+        assert!(issue(log(), OnFailure::Deny).is_ok());
+        let text = std::fs::read_to_string(in_the_way.join("audit-000000000001.jsonl")).unwrap();
+        assert!(text.contains(r#""client":{"address":"127.0.0.1:5000","user_agent":"aws-sdk"}"#), "{text}");
+    }
+}

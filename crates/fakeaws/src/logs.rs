@@ -144,3 +144,34 @@ fn events(stream: &[(i64, String)], body: &Value) -> Value {
         stream.iter().skip(skipped).take(limit).map(|(at, text)| json!({ "timestamp": at, "message": text })).collect();
     json!({ "events": shown, "nextForwardToken": "f/1", "nextBackwardToken": "b/1" })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put_at(groups: &mut Groups, times: &[i64]) -> Result<Value, &'static str> {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let event = |at: &i64| json!({ "timestamp": now.as_millisecond() + at, "message": at.to_string() });
+        let body = json!({ "logEvents": times.iter().map(event).collect::<Vec<_>>() });
+        let stream = stream(groups, "g", "s").map_err(|no| no.1)?;
+        put(stream, &body, now).map_err(|no| no.1)
+    }
+
+    #[test]
+    fn events_stay_in_order_and_the_limits_are_those_of_aws() {
+        let mut groups = Groups::new();
+        assert_eq!(put_at(&mut groups, &[0]), Err("ResourceNotFoundException"));
+        assert_eq!(create_stream(&mut groups, "g", "s").map_err(|no| no.1), Err("ResourceNotFoundException"));
+        assert!(create_group(&mut groups, "g").is_ok() && create_stream(&mut groups, "g", "s").is_ok());
+        assert_eq!(create_stream(&mut groups, "g", "s").map_err(|no| no.1), Err("ResourceAlreadyExistsException"));
+        assert!(put_at(&mut groups, &[0, 0, 5]).is_ok());
+        for bad in [&[5, 4][..], &[0, DAY + 1], &[], &vec![0; MOST_EVENTS + 1]] {
+            assert_eq!(put_at(&mut groups, bad), Err("InvalidParameterException"), "{} events", bad.len());
+        }
+        let info = |answer: Result<Value, _>| answer.unwrap()["rejectedLogEventsInfo"].clone();
+        assert_eq!(info(put_at(&mut groups, &[-15 * DAY])), json!({ "tooOldLogEventEndIndex": 1 }));
+        assert_eq!(info(put_at(&mut groups, &[DAY / 8])), json!({ "tooNewLogEventStartIndex": 0 }));
+        let last = events(&groups["g"]["s"], &json!({ "limit": 1 }));
+        assert_eq!((last["events"][0]["message"].as_str(), groups["g"]["s"].len()), (Some("5"), 3));
+    }
+}

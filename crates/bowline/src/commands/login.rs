@@ -1,11 +1,13 @@
 //! `bowline login` and `logout`: shows the person what to do; the flows themselves are in `credentials`.
 
 use std::{
+    path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
+use bowline_audit::{Event, Record};
 use bowline_awsfiles::Config;
 use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::{
@@ -14,6 +16,7 @@ use bowline_credentials::{
 };
 use bowline_host::Tasks;
 
+use super::audit;
 use crate::{
     cli, output,
     world::{World, small_runtime},
@@ -22,21 +25,24 @@ use crate::{
 /// What the predecessor called its only session.
 const LAST_RESORT: &str = "bazel-cache";
 
-pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
+pub(crate) fn run(world: &World, file: Option<PathBuf>, arguments: &cli::Login) -> Result<(), Fault> {
     let name = which(world, &world.aws_config()?, arguments.profile.as_deref());
     let how = if arguments.device || !has_display(world) && !arguments.no_browser { How::Device } else { How::Browser };
     in_sources(world, async |sources, tasks| {
         let mut tell = |event| show(world, &event, arguments.no_browser);
         let signed_in = login(sources, tasks, &name, how, &mut tell).await?;
+        let record = Record { expires: Some(signed_in.token_until), ..Record::about(Event::Login, &signed_in.session) };
+        audit::note(world, file, &record);
         output::say(&told(&signed_in));
         Ok(())
     })
 }
 
-pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
+pub(crate) fn out(world: &World, file: Option<PathBuf>, profile: Option<&str>) -> Result<(), Fault> {
     let name = which(world, &world.aws_config()?, profile);
     in_sources(world, async |sources, _tasks| {
         let signed_out = logout(sources, &name).await?;
+        audit::note(world, file, &Record::about(Event::Logout, &signed_out.session));
         output::say(&format!("Signed out of {}.", signed_out.session));
         if let Some(fault) = &signed_out.portal {
             output::fault(fault);
