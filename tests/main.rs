@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic with its place is the best message")]
 
+mod audit;
 mod clients;
 mod commands;
 mod crashes;

@@ -112,7 +112,11 @@ impl Call {
         now: Now,
         total: Duration,
     ) -> Self {
-        let retries_left = if request.repeat == Repeat::Once { 1 } else { RETRIES };
+        let retries_left = match request.repeat {
+            Repeat::Freely => RETRIES,
+            Repeat::Once => 1,
+            Repeat::Never => 0,
+        };
         Self {
             request,
             credentials,

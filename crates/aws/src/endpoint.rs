@@ -10,6 +10,8 @@ use crate::{Error, Partition, Region};
 /// A service that this crate speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
+    /// CloudWatch Logs.
+    Logs,
     /// Simple Storage Service.
     S3,
     /// IAM Identity Center's portal.
@@ -22,12 +24,13 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 4] = [Self::S3, Self::Sso, Self::SsoOidc, Self::Sts];
+    pub const ALL: [Self; 5] = [Self::Logs, Self::S3, Self::Sso, Self::SsoOidc, Self::Sts];
 
     /// Its key in a `[services NAME]` section of the AWS configuration: `s3`, `sso_oidc`.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
+            Self::Logs => "cloudwatch_logs",
             Self::S3 => "s3",
             Self::Sso => "sso",
             Self::SsoOidc => "sso_oidc",
@@ -39,6 +42,7 @@ impl Service {
     #[must_use]
     pub fn variable(self) -> &'static str {
         match self {
+            Self::Logs => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
             Self::Sso => "AWS_ENDPOINT_URL_SSO",
             Self::SsoOidc => "AWS_ENDPOINT_URL_SSO_OIDC",
@@ -50,6 +54,7 @@ impl Service {
     #[must_use]
     pub fn origin(self) -> &'static str {
         match self {
+            Self::Logs => "logs",
             Self::S3 => "s3",
             Self::Sso => "sso",
             Self::SsoOidc => "sso-oidc",
@@ -140,6 +145,7 @@ impl Endpoints {
         // In GovCloud the plain single-stack hosts are the FIPS ones.
         let fips = self.fips && (partition != Partition::Gov || self.dual_stack);
         let label = match service {
+            Service::Logs => "logs",
             Service::Sso => "portal.sso",
             Service::SsoOidc => "oidc",
             Service::S3 | Service::Sts => "sts",

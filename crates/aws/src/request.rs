@@ -20,6 +20,7 @@ pub(crate) enum Auth {
 impl Auth {
     pub(crate) fn signed(region: &Region, service: Service) -> Self {
         let name = match service {
+            Service::Logs => "logs",
             Service::S3 => "s3",
             Service::Sso => "awsssoportal",
             Service::SsoOidc => "sso-oauth",
@@ -36,6 +37,8 @@ pub(crate) enum Repeat {
     Freely,
     /// What was sent may be spent: one quick repetition, then the caller has to know.
     Once,
+    /// It would be done twice: the caller finds out what arrived.
+    Never,
 }
 
 /// What to do with a good answer's body.

@@ -28,7 +28,9 @@ fn main() -> ExitCode {
     bowline_host::process::protect_memory();
     let environment = Environment::of_this_process();
     let outcome = match creds_profile() {
-        Some(profile) => commands::creds::run(environment, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS),
+        Some(profile) => {
+            commands::creds::run(environment, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS)
+        }
         None => dispatch(Cli::parse(), environment),
     };
     outcome.unwrap_or_else(|fault| {
@@ -51,11 +53,14 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Run => commands::run::run(environment, file)?,
         Command::Artifacts(Artifacts::Serve(arguments)) => commands::artifacts::serve(environment, file, &arguments)?,
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
+        Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::new(environment)?, &arguments),
         Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
-        Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
-        Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
+        Command::Login(arguments) => commands::login::run(&World::new(environment)?, file, &arguments)?,
+        Command::Logout(arguments) => {
+            commands::login::out(&World::new(environment)?, file, arguments.profile.as_deref())?;
+        }
         Command::Creds(arguments) => commands::creds::run(environment, &arguments.profile, &arguments.mfa)?,
         Command::Profiles(Profiles::Sync(arguments)) => {
             commands::profiles::sync(&World::new(environment)?, &arguments)?;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::{Broker, client, delivery::process_json, lease_file::kind_name};
+use crate::{Broker, client, delivery::process_json, lease_file::kind_name, witness::client_of};
 
 /// Carries the client's [`crate::Setup::context`].
 pub const CONTEXT_HEADER: &str = "x-bowline-context";
@@ -33,7 +33,7 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
         async move {
             let (head, _body) = request.into_parts();
             match refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
-                None => answer(&broker, head.uri.path()).await,
+                None => answer(&broker, &peer, head.uri.path()).await,
                 Some(refusal) => refusal,
             }
         }
@@ -61,7 +61,7 @@ fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, contex
     None
 }
 
-async fn answer(broker: &Broker, path: &str) -> Reply {
+async fn answer(broker: &Broker, peer: &Peer, path: &str) -> Reply {
     // Of a client that waits for something else: a stopped daemon does not answer even this.
     if path == client::PING {
         return reply(StatusCode::OK, "{}".to_owned());
@@ -74,11 +74,22 @@ async fn answer(broker: &Broker, path: &str) -> Reply {
         // Without our error object: a client takes that for another version and goes alone.
         return reply(StatusCode::NOT_FOUND, "{}".to_owned());
     };
-    let credentials = match broker.ask(&profile).await {
+    let asked = broker.ask(&profile).await;
+    let now = broker.sources().wire().now();
+    let witness = broker.witness().map(|witness| (witness, client_of(peer, None)));
+    let credentials = match asked {
         Ok(credentials) => credentials,
-        Err(unavailable) => return refuse(&unavailable.0),
+        Err(unavailable) => {
+            if let Some((witness, client)) = witness {
+                witness.refused(now, client, &profile, &unavailable.0);
+            }
+            return refuse(&unavailable.0);
+        }
     };
-    match process_json(&credentials, broker.sources().wire().now().wall) {
+    let written = witness.map_or(Ok(()), |(witness, client)| {
+        witness.issued(now, client, &profile, &credentials, &broker.source_of(&profile))
+    });
+    match written.and_then(|()| process_json(&credentials, now.wall)) {
         Ok(document) => reply(StatusCode::OK, document.expose().to_owned()),
         Err(fault) => refuse(&fault),
     }

@@ -21,7 +21,7 @@ use crate::{
     instance,
     keys::{Keys, Principal, Term, later, whole_second},
     ledger::Ledger,
-    mfa,
+    logs, mfa,
     mint::Mint,
     oidc_state::{Oidc, User},
     operation::{Operation, Service},
@@ -62,6 +62,7 @@ pub(crate) struct State {
     pub(crate) buckets: Buckets,
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
+    pub(crate) logs: logs::Groups,
 }
 
 impl Cloud {
@@ -82,6 +83,7 @@ impl Cloud {
             buckets: Buckets::default(),
             faults: Faults::default(),
             counters: Counters::default(),
+            logs: logs::Groups::default(),
         }))
     }
 
@@ -221,6 +223,19 @@ impl Cloud {
         state.keys.expire_sessions(wall);
     }
 
+    /// Makes a log group, as `CreateLogGroup` does.
+    pub fn add_log_group(&self, name: &str) {
+        self.state().logs.entry(name.to_owned()).or_default();
+    }
+
+    /// The texts in a log stream, in the order of their arrival; empty when there is no such stream.
+    #[must_use]
+    pub fn log_lines(&self, group: &str, stream: &str) -> Vec<String> {
+        let state = self.state();
+        let events = state.logs.get(group).and_then(|streams| streams.get(stream));
+        events.into_iter().flatten().map(|(_, text)| text.clone()).collect()
+    }
+
     /// Calls so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -292,6 +307,7 @@ impl State {
             Service::S3 => s3::answer(self, operation, call, now),
             Service::Container => container::answer(self, call, now),
             Service::Instance => instance::answer(self, call, now),
+            Service::Logs => logs::answer(self, call, now),
             Service::Operator => admin::answer(self, call, now),
         }
     }
@@ -314,6 +330,7 @@ fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
         Service::Container | Service::Instance => (429, "TooManyRequests"),
         Service::Sts => (400, "Throttling"),
         Service::S3 => (503, "SlowDown"),
+        Service::Logs => (400, "ThrottlingException"),
     };
     service_error(state, service, call, status, code)
 }
@@ -327,6 +344,7 @@ fn service_error(state: &mut State, service: Service, call: &Call, status: u16, 
         }
         Service::Container => container::error(status, code, "Injected"),
         Service::Instance => instance::error(status, code),
+        Service::Logs => logs::error(state, status, code, "Injected"),
         Service::S3 => s3_error::S3Error::injected(status, code).answer(state, call),
     }
 }

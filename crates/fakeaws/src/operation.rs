@@ -15,6 +15,7 @@ pub(crate) enum Service {
     Container,
     /// What an instance asks: IMDS.
     Instance,
+    Logs,
     /// `/_fake/…` and the pages for people.
     Operator,
 }
@@ -42,6 +43,9 @@ impl Operation {
             ("GET", "/assignment/accounts") => plain(Service::Portal, "sso.ListAccounts"),
             ("GET", "/assignment/roles") => plain(Service::Portal, "sso.ListAccountRoles"),
             ("POST", "/logout") => plain(Service::Portal, "sso.Logout"),
+            ("POST", "/") if call.header("x-amz-target").is_some_and(|target| target.starts_with("Logs_")) => {
+                plain(Service::Logs, &format!("logs.{}", target(call)))
+            }
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
             (_, path) if path.starts_with("/v2/credentials/") || path == "/v1/credentials" => {
@@ -68,6 +72,11 @@ fn grant(call: &Call) -> String {
     let grant = body.as_ref().and_then(|body| crate::json::text(body, "grantType")).unwrap_or("none");
     let short = grant.rsplit(':').next().unwrap_or(grant);
     word(short)
+}
+
+/// The operation of a JSON 1.1 call: what stands behind the dot.
+fn target(call: &Call) -> String {
+    word(call.header("x-amz-target").and_then(|target| target.rsplit('.').next()).unwrap_or("none"))
 }
 
 fn action(call: &Call) -> String {

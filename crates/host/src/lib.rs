@@ -11,6 +11,7 @@ pub mod metrics;
 pub mod notice;
 mod patience;
 pub mod process;
+pub mod program;
 pub mod server;
 mod sys;
 pub mod tasks;

@@ -2,6 +2,7 @@
 
 pub(crate) mod artifacts;
 mod artifacts_settings;
+pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod creds;
 pub(crate) mod doctor;

@@ -59,7 +59,8 @@ pub(super) fn from_daemon(
 }
 
 fn asks_a_person(setup: &Setup, profile: &str) -> bool {
-    Config::load(&setup.locations).is_ok_and(|config| config.resolve(profile).is_ok_and(|source| source.asks_a_person()))
+    Config::load(&setup.locations)
+        .is_ok_and(|config| config.resolve(profile).is_ok_and(|source| source.asks_a_person()))
 }
 
 /// The same without asking the daemon.

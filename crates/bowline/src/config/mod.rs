@@ -25,6 +25,7 @@ pub(crate) use table::address;
 pub(crate) struct Config {
     pub(crate) daemon: DaemonSection,
     pub(crate) artifacts: Option<ArtifactsSection>,
+    pub(crate) audit: AuditSection,
 }
 
 /// `[daemon]`
@@ -40,6 +41,42 @@ impl Default for DaemonSection {
     fn default() -> Self {
         Self { listen: ([127, 0, 0, 1], 9910).into(), keep_fresh: Vec::new() }
     }
+}
+
+/// `[audit]`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AuditSection {
+    /// The directory, where it is not the default one.
+    pub(crate) path: Option<PathBuf>,
+    /// Bytes after which the next file begins.
+    pub(crate) max_file_size: u64,
+    /// Where records go; always to the file.
+    pub(crate) sinks: Vec<AuditSink>,
+    /// Nothing is given out while no sink works.
+    pub(crate) deny: bool,
+    pub(crate) cloudwatch: Option<CloudWatchSection>,
+}
+
+impl Default for AuditSection {
+    fn default() -> Self {
+        Self { path: None, max_file_size: 16 << 20, sinks: vec![AuditSink::File], deny: false, cloudwatch: None }
+    }
+}
+
+/// Where records go at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AuditSink {
+    File,
+    Stdout,
+}
+
+/// `cloudwatch = { group = …, stream = … }`
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct CloudWatchSection {
+    pub(crate) group: String,
+    pub(crate) stream: String,
+    pub(crate) region: Option<String>,
+    pub(crate) identity: Option<String>,
 }
 
 /// `[artifacts]`
@@ -229,6 +266,26 @@ mod tests {
         assert!(
             found.len() == 2 && found[0].starts_with("2:10: string") && found[1].contains("did you mean `keep-fresh`?"),
             "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_audit_section_is_read_and_its_mistakes_are_told_at_once() {
+        let text = "[audit]\npath = \"/var/log/bowline\"\nmax-file-size = \"1 MiB\"\nsinks = [\"file\", \"stdout\"]\non-failure = \"deny\"\ncloudwatch = { group = \"g\", stream = \"host-1\", identity = \"log\" }\n";
+        let audit = parse(text).unwrap().audit;
+        assert_eq!((audit.path, audit.max_file_size), (Some("/var/log/bowline".into()), 1 << 20));
+        assert_eq!((audit.sinks, audit.deny), (vec![AuditSink::File, AuditSink::Stdout], true));
+        assert_eq!(audit.cloudwatch.unwrap().stream, "host-1");
+        let wrong = "[audit]\npath = \"log\"\nsinks = [\"syslog\"]\non-failure = \"stop\"\nsink = 1\ncloudwatch = { region = \"x\" }\n";
+        assert_eq!(
+            mistakes(wrong),
+            [
+                "2:8: `log` is not an absolute path",
+                "3:10: `syslog` is neither `file` nor `stdout`; CloudWatch Logs is `cloudwatch = { … }`",
+                "4:14: `stop` is neither `warn` nor `deny`",
+                "5:1: unknown key `audit.sink`; did you mean `sinks`?",
+                "6:1: `audit.cloudwatch` needs `group` and `stream`, which names this machine",
+            ]
         );
     }
 

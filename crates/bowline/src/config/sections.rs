@@ -5,7 +5,8 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::{
-    ArtifactsSection, CacheSection, Config, DaemonSection, Mistake, Origin, RepositorySection,
+    ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
+    RepositorySection,
     table::{Table, address, some_time},
 };
 
@@ -27,6 +28,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
         }
         config.artifacts = Some(artifacts);
     }
+    if let Some((section, _)) = file.table("audit", mistakes) {
+        config.audit = audit(text, section, mistakes);
+    }
     file.finish(mistakes);
     config
 }
@@ -39,6 +43,55 @@ fn daemon(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> DaemonSection 
     daemon.keep_fresh = section.values("keep-fresh", mistakes, name).unwrap_or_default();
     section.finish(mistakes);
     daemon
+}
+
+fn audit(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> AuditSection {
+    let standard = AuditSection::default();
+    let audit = AuditSection {
+        path: section.path("path", mistakes),
+        max_file_size: section.size("max-file-size", mistakes).unwrap_or(standard.max_file_size),
+        sinks: section.values("sinks", mistakes, sink).unwrap_or(standard.sinks),
+        deny: section.value("on-failure", mistakes, on_failure).unwrap_or(standard.deny),
+        cloudwatch: section
+            .table("cloudwatch", mistakes)
+            .and_then(|(table, span)| cloudwatch(text, table, &span, mistakes)),
+    };
+    section.finish(mistakes);
+    audit
+}
+
+fn cloudwatch(
+    text: &str,
+    mut table: Table<'_>,
+    span: &Range<usize>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<CloudWatchSection> {
+    let (group, stream) = (table.value("group", mistakes, name), table.value("stream", mistakes, name));
+    let (region, identity) = (table.value("region", mistakes, name), table.value("identity", mistakes, name));
+    table.finish(mistakes);
+    let (Some(group), Some(stream)) = (group, stream) else {
+        let message = "`audit.cloudwatch` needs `group` and `stream`, which names this machine";
+        mistakes.push(Mistake::at(text, span, message));
+        return None;
+    };
+    Some(CloudWatchSection { group, stream, region, identity })
+}
+
+fn sink(text: &str) -> Result<AuditSink, String> {
+    match text {
+        "file" => Ok(AuditSink::File),
+        "stdout" => Ok(AuditSink::Stdout),
+        _ => Err(format!("`{text}` is neither `file` nor `stdout`; CloudWatch Logs is `cloudwatch = {{ … }}`")),
+    }
+}
+
+/// Whether nothing is given out while no sink works.
+fn on_failure(text: &str) -> Result<bool, String> {
+    match text {
+        "warn" => Ok(false),
+        "deny" => Ok(true),
+        _ => Err(format!("`{text}` is neither `warn` nor `deny`")),
+    }
 }
 
 fn artifacts(text: &str, mut section: Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> ArtifactsSection {

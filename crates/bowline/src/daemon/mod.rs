@@ -4,14 +4,16 @@
 //! reload never loses credentials; sockets whose address stays are never closed.
 
 mod artifacts;
+mod audit;
 mod board;
 mod reload;
 mod status_page;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use bowline_audit::{AuditLog, Event, Record};
 use bowline_base::{Fault, Kind};
-use bowline_credentials::{Broker, Settings};
+use bowline_credentials::{Broker, Settings, Witness};
 use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -106,7 +108,8 @@ impl Daemon {
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
         let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), Board::default());
         let ctx = ctx(&world, &tasks, &listeners);
-        let broker = Broker::start(&ctx, settings(&world, &config, &start)).await?;
+        let witness = matches!(start, Start::Daemon { .. }).then(|| audit::witness(&world, &config.audit));
+        let broker = Broker::start(&ctx, settings(&world, &config, &start, witness.clone())).await?;
         board.add(Arc::new(broker.clone()), ctx.metrics);
         let mut daemon = Self {
             world,
@@ -120,11 +123,16 @@ impl Daemon {
             status_page: None,
             leaving: Vec::new(),
         };
-        if matches!(daemon.start, Start::Daemon { .. }) {
-            daemon.serve_status_page().await?;
+        if let Some(witness) = witness {
+            witness.note(daemon.world.wire.now(), Record::new(Event::DaemonStarted));
+            daemon.start_audit(witness.log).await?;
         }
         if let Some(section) = daemon.config.artifacts.clone() {
             daemon.start_artifacts(&section).await?;
+        }
+        // Last: whoever asks it whether we are ready finds everything listening.
+        if matches!(daemon.start, Start::Daemon { .. }) {
+            daemon.serve_status_page().await?;
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(daemon)
@@ -140,6 +148,9 @@ impl Daemon {
     /// Ends every job; answers under way may finish for as long as SIGTERM's promise allows.
     pub(crate) async fn stop(self) {
         info!("ending");
+        if let Some(witness) = self.broker.witness() {
+            witness.note(self.world.wire.now(), Record::new(Event::DaemonStopped));
+        }
         let parts = [self.status_page, self.artifacts, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().chain(self.leaving).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
@@ -191,6 +202,10 @@ impl Daemon {
                 }
                 Ok(())
             }
+            Step::NeedsRestart(section) => {
+                warn!(section, "this section is read at the start only; restart to use the new values");
+                Ok(())
+            }
             Step::StopArtifacts => {
                 self.hand_over(None);
                 self.board.remove("artifacts");
@@ -212,6 +227,14 @@ impl Daemon {
         if let Some(old) = self.status_page.replace(tasks) {
             self.end_later(old);
         }
+        Ok(())
+    }
+
+    async fn start_audit(&self, log: AuditLog) -> Result<(), Fault> {
+        let job = Arc::new(audit::job(&self.world, &self.broker, log, &self.config.audit)?);
+        let ctx = ctx(&self.world, &self.tasks, &self.listeners);
+        job.start(&ctx).await?;
+        self.board.add(job, ctx.metrics);
         Ok(())
     }
 
@@ -257,12 +280,13 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
     }
 }
 
-fn settings(world: &World, config: &Config, start: &Start) -> Settings {
+fn settings(world: &World, config: &Config, start: &Start, witness: Option<Witness>) -> Settings {
     let socket = match start {
         Start::Daemon { .. } => Some(world.environment.socket()),
         Start::ArtifactsAlone => None,
     };
     let notice = LoginNotice::new(world.environment.login_notice());
     let notice = if socket.is_some() { notice.afresh() } else { notice };
-    Settings { setup: world.setup.clone(), profiles: config.daemon.keep_fresh.clone(), notice: Some(notice), socket }
+    let (setup, profiles) = (world.setup.clone(), config.daemon.keep_fresh.clone());
+    Settings { setup, profiles, notice: Some(notice), socket, witness }
 }

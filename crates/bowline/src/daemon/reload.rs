@@ -7,6 +7,8 @@ use crate::config::Config;
 pub(crate) enum Step {
     /// Serve the status page on the new address.
     MoveStatusPage,
+    /// Say that this section is read at the start only.
+    NeedsRestart(&'static str),
     /// Keep another set of profiles fresh.
     KeepFresh,
     /// End `artifacts`.
@@ -20,6 +22,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     let mut steps = Vec::new();
     if old.daemon.listen != new.daemon.listen {
         steps.push(Step::MoveStatusPage);
+    }
+    if old.audit != new.audit {
+        steps.push(Step::NeedsRestart("audit"));
     }
     if old.daemon.keep_fresh != new.daemon.keep_fresh {
         steps.push(Step::KeepFresh);

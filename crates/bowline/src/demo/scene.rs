@@ -17,7 +17,7 @@ use bowline_fakeaws::{FakeAws, Scenario, Settings};
 use bowline_host::Tasks;
 
 use crate::{
-    config::{ArtifactsSection, CacheSection, Config, DaemonSection, Origin, RepositorySection},
+    config::{ArtifactsSection, AuditSection, CacheSection, Config, DaemonSection, Origin, RepositorySection},
     environment::Environment,
     output,
     world::World,
@@ -168,7 +168,8 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
         ..ArtifactsSection::default()
     };
     let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()] };
-    Config { daemon, artifacts: Some(artifacts) }
+    let audit = AuditSection { path: Some(home.join("audit")), ..AuditSection::default() };
+    Config { daemon, artifacts: Some(artifacts), audit }
 }
 
 /// The usual port if it is free, else any.

@@ -7,19 +7,21 @@ use std::{
     time::Duration,
 };
 
+use bowline_audit::{Event, Record};
 use bowline_awsfiles::{Config, SsoLogin};
-use bowline_base::{Credentials, Fault, KeyId, Kind, Now, Retry, Unavailable};
+use bowline_base::{Credentials, Fault, KeyId, Kind, Now, Retry};
 use bowline_host::{
     Ctx, Tasks, clock,
     metrics::{Counter, Family, Gauge},
     notice::LoginNotice,
     watch,
 };
-use tokio::sync::{Notify, watch as snapshot};
+use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use super::{
     machine::{Health, Input, Machine, Name, Output},
+    slot::{Slot, Snapshot},
     status::{self, Standing, Status},
 };
 use crate::{
@@ -29,66 +31,15 @@ use crate::{
     source::{Resolved, Sources, ended_on_arrival},
     sso_token::{lease_of, session_name},
     stamps::Stamps,
+    witness::Witness,
 };
-
-/// What is in memory for one name. Readers take the whole snapshot, so nobody sees half of two sets.
-pub(super) struct Slot(snapshot::Sender<Snapshot>);
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Snapshot {
-    pub(super) credentials: Option<Arc<Credentials>>,
-    pub(super) lease: Option<Lease>,
-    pub(super) fault: Option<Arc<Fault>>,
-    pub(super) source: String,
-    /// The entry of the lease store: another one means that the profile was rewritten.
-    id: Option<LeaseId>,
-    /// Fetches that have ended, well or not.
-    settled: u64,
-}
-
-impl Slot {
-    fn new() -> Self {
-        Self(snapshot::Sender::new(Snapshot::default()))
-    }
-
-    /// Forgets everything but who waits.
-    fn empty(&self) {
-        self.0.send_modify(|snapshot| *snapshot = Snapshot { settled: snapshot.settled, ..Snapshot::default() });
-    }
-
-    pub(super) fn snapshot(&self) -> Snapshot {
-        self.0.borrow().clone()
-    }
-
-    /// The set in memory, if AWS would take it.
-    pub(super) fn current(&self, now: Now) -> Result<Arc<Credentials>, Unavailable> {
-        let held = self.0.borrow();
-        if let Some(credentials) = held.credentials.as_ref().filter(|credentials| credentials.usable_at(now.wall)) {
-            return Ok(Arc::clone(credentials));
-        }
-        Err(held.fault.as_ref().map_or_else(pending, |fault| Unavailable(Arc::clone(fault))))
-    }
-
-    /// As [`Slot::current`]; where the refused key could not be replaced, the reason.
-    pub(super) fn current_but(&self, rejected: &KeyId, now: Now) -> Result<Arc<Credentials>, Unavailable> {
-        let current = self.current(now)?;
-        let fault = self.0.borrow().fault.clone();
-        match fault {
-            Some(fault) if current.key_id == *rejected => Err(Unavailable(fault)),
-            _ => Ok(current),
-        }
-    }
-}
-
-fn pending() -> Unavailable {
-    Fault::new(Kind::Unreachable, "broker", "the credentials are still being fetched").into()
-}
 
 /// The machine and everything that it must not know.
 pub(super) struct Keeper {
     sources: Sources,
     tasks: Tasks,
     notice: Option<LoginNotice>,
+    witness: Option<Witness>,
     machine: Mutex<Machine>,
     /// The AWS files as they stood when they were last looked at.
     seen: Mutex<Stamps>,
@@ -113,7 +64,7 @@ struct Brought {
 }
 
 impl Keeper {
-    pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>) -> Arc<Self> {
+    pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>, witness: Option<Witness>) -> Arc<Self> {
         let machine = Mutex::new(Machine::new(sources.setup().token_window));
         let seen = Mutex::new(Stamps::take(&sources.setup().locations));
         let keeper = Self {
@@ -122,6 +73,7 @@ impl Keeper {
             sources,
             tasks: ctx.tasks.clone(),
             notice,
+            witness,
             slots: Mutex::default(),
             changed: Notify::new(),
             fetches: Family::default(),
@@ -130,6 +82,10 @@ impl Keeper {
         ctx.metrics.register("credential_fetches", "Fetches by kind and outcome", keeper.fetches.clone());
         ctx.metrics.register("credential_ends_seconds", "Unix time at which the held set ends", keeper.ends.clone());
         Arc::new(keeper)
+    }
+
+    pub(super) fn witness(&self) -> Option<&Witness> {
+        self.witness.as_ref()
     }
 
     pub(super) fn sources(&self) -> &Sources {
@@ -221,6 +177,24 @@ impl Keeper {
         }
     }
 
+    /// What a fetch came to is written down.
+    fn note(&self, name: &Name, brought: &Result<Brought, (Fault, Option<String>)>) {
+        let Some(witness) = &self.witness else { return };
+        let (Name::Profile(about) | Name::Session(about)) = name;
+        witness.note(
+            self.now(),
+            match brought {
+                Ok(brought) => Record {
+                    key_id: brought.credentials.as_ref().map(|credentials| credentials.key_id.clone()),
+                    source: Some(brought.source.clone()),
+                    expires: brought.lease.expires_at,
+                    ..Record::about(Event::Refreshed, about)
+                },
+                Err((fault, _)) => Record { reason: Some(fault.chain()), ..Record::about(Event::RefreshFailed, about) },
+            },
+        );
+    }
+
     fn fetch(self: &Arc<Self>, name: Name, not: Option<KeyId>) {
         let mut pending = Pending { keeper: Arc::clone(self), name: Some(name.clone()) };
         self.tasks.spawn("fetch", async move {
@@ -287,6 +261,7 @@ impl Keeper {
             }
             other => other,
         };
+        self.note(name, &brought);
         let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
         self.count(name, outcome);
         if let Err((fault, Some(session))) = &brought {

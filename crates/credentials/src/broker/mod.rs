@@ -4,6 +4,7 @@
 
 mod keeper;
 pub mod machine;
+mod slot;
 mod status;
 
 use std::{path::PathBuf, sync::Arc};
@@ -12,10 +13,11 @@ use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Unavailable};
 use bowline_host::{Address, Check, Ctx, Job, notice::LoginNotice};
 
 use self::{
-    keeper::{Keeper, Slot},
+    keeper::Keeper,
     machine::{Input, Name},
+    slot::Slot,
 };
-use crate::{Setup, Sources, socket};
+use crate::{Setup, Sources, Witness, socket};
 
 pub use status::{State, Status};
 
@@ -30,6 +32,8 @@ pub struct Settings {
     pub notice: Option<LoginNotice>,
     /// Where command lines ask; `None` answers nobody.
     pub socket: Option<PathBuf>,
+    /// Who writes down what leaves.
+    pub witness: Option<Witness>,
 }
 
 /// A handle to the broker; clones share it.
@@ -44,9 +48,9 @@ impl Broker {
     /// A broker that fetches in `ctx.tasks`. It answers from now on; it renews ahead and watches files once started.
     #[must_use]
     pub fn new(ctx: &Ctx, settings: Settings) -> Self {
-        let Settings { setup, profiles, notice, socket } = settings;
+        let Settings { setup, profiles, notice, socket, witness } = settings;
         let sources = Sources::new(Arc::clone(&ctx.wire), ctx.tasks.clone(), setup);
-        Self { keeper: Keeper::new(ctx, sources, notice), profiles: profiles.into(), socket }
+        Self { keeper: Keeper::new(ctx, sources, notice, witness), profiles: profiles.into(), socket }
     }
 
     /// [`Broker::new`] and its [`Job::start`] in one.
@@ -86,6 +90,18 @@ impl Broker {
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
         self.keeper.status()
+    }
+
+    /// Who writes down what leaves.
+    #[must_use]
+    pub fn witness(&self) -> Option<&Witness> {
+        self.keeper.witness()
+    }
+
+    /// Where the credentials of `profile` came from, in a few words; empty while nothing was fetched.
+    #[must_use]
+    pub fn source_of(&self, profile: &str) -> String {
+        self.keeper.slot(&Name::Profile(profile.to_owned())).snapshot().source
     }
 
     /// The sources behind the broker, for commands that run inside the daemon.

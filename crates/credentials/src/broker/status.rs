@@ -7,8 +7,8 @@ use bowline_host::{Check, Verdict};
 use serde::Serialize;
 
 use super::{
-    keeper::Snapshot,
     machine::{Health, Name},
+    slot::Snapshot,
 };
 
 /// In one word.

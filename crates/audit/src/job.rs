@@ -1,0 +1,134 @@
+//! The log inside the daemon: a checkpoint within a second of every record, and lines on their way to AWS.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bowline_base::{BoxFuture, Fault, Now, wire::Wire};
+use bowline_host::{Check, Ctx, Job, Tasks, Verdict};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use crate::{
+    log::AuditLog,
+    sink::cloudwatch::{Destination, Shipper},
+};
+
+/// Half of what is promised, so that a slow disk does not break the promise.
+const BETWEEN_CHECKPOINTS: Duration = Duration::from_millis(500);
+const BETWEEN_SHIPMENTS: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// What the last shipment may take when the daemon ends; the rest is sent after the next start.
+const LAST_SHIPMENT: Duration = Duration::from_secs(2);
+
+/// Signs and ships until shutdown.
+pub struct AuditJob {
+    log: AuditLog,
+    destination: Option<Destination>,
+    /// Why the last shipment failed.
+    trouble: Arc<Mutex<Option<Fault>>>,
+}
+
+impl AuditJob {
+    /// Looks after `log`, and sends it to `destination` where there is one.
+    #[must_use]
+    pub fn new(log: AuditLog, destination: Option<Destination>) -> Self {
+        Self { log, destination, trouble: Arc::default() }
+    }
+}
+
+impl Job for AuditJob {
+    fn name(&self) -> &'static str {
+        "audit"
+    }
+
+    fn start<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async move {
+            ctx.tasks.spawn("audit checkpoints", sign(self.log.clone(), Arc::clone(&ctx.wire), ctx.tasks.clone()));
+            if let Some(destination) = &self.destination {
+                let shipper = Shipper::new(self.log.places().clone(), destination.clone());
+                let (wire, trouble) = (Arc::clone(&ctx.wire), Arc::clone(&self.trouble));
+                ctx.tasks.spawn("audit shipments", ship(self.log.clone(), shipper, wire, trouble, ctx.tasks.clone()));
+            }
+            Ok(())
+        })
+    }
+
+    fn status(&self) -> Value {
+        let stream = self.destination.as_ref().map(|to| json!({ "group": to.stream.group, "stream": to.stream.name }));
+        json!({ "directory": self.log.places().directory, "failing": self.log.failing(), "cloudwatch": stream })
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let check = |id: &str, verdict, why: String, fix| Check { id: id.to_owned(), verdict, why, fix };
+        let failing = self.log.failing();
+        let mut checks: Vec<Check> = failing
+            .iter()
+            .map(|(sink, why)| check(&format!("audit.{sink}"), Verdict::Degraded, why.clone(), None))
+            .collect();
+        if checks.is_empty() {
+            let why = format!("written to {}", self.log.places().directory.display());
+            checks.push(check("audit.log", Verdict::Ok, why, None));
+        }
+        if let Some(fault) = &*self.trouble.lock().unwrap_or_else(PoisonError::into_inner) {
+            checks.push(check("audit.cloudwatch", Verdict::Degraded, fault.chain(), fault.hint.clone()));
+        }
+        checks
+    }
+}
+
+async fn sign(log: AuditLog, wire: Arc<dyn Wire>, tasks: Tasks) {
+    loop {
+        let ending = pause(&*wire, &tasks, BETWEEN_CHECKPOINTS).await;
+        sign_once(&log, wire.now()).await;
+        if ending {
+            return;
+        }
+    }
+}
+
+/// Waiting for the disk is not for the threads that answer clients.
+async fn sign_once(log: &AuditLog, now: Now) {
+    let log = log.clone();
+    if let Ok(Err(fault)) = tokio::task::spawn_blocking(move || log.sign(now)).await {
+        warn!(reason = %fault.chain(), "the audit log could not be signed");
+    }
+}
+
+async fn ship(
+    log: AuditLog,
+    mut shipper: Shipper,
+    wire: Arc<dyn Wire>,
+    trouble: Arc<Mutex<Option<Fault>>>,
+    tasks: Tasks,
+) {
+    let mut wait = BETWEEN_SHIPMENTS;
+    loop {
+        let ending = pause(&*wire, &tasks, wait).await;
+        if ending {
+            sign_once(&log, wire.now()).await;
+            tokio::time::timeout(LAST_SHIPMENT, shipper.ship()).await.ok();
+            return;
+        }
+        let failure = shipper.ship().await.err();
+        wait = if failure.is_some() { (wait * 2).min(LONGEST_PAUSE) } else { BETWEEN_SHIPMENTS };
+        let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &failure) {
+            (None, Some(fault)) => {
+                warn!(reason = %fault.chain(), hint = fault.hint.as_deref().unwrap_or_default(), "the audit log waits on disk");
+            }
+            (Some(_), None) => info!("the audit log is sent again"),
+            _ => {}
+        }
+        *known = failure;
+    }
+}
+
+/// Waits; whether shutdown has begun.
+async fn pause(wire: &dyn Wire, tasks: &Tasks, time: Duration) -> bool {
+    tokio::select! {
+        () = wire.sleep(time) => tasks.is_shutting_down(),
+        () = tasks.shutting_down() => true,
+    }
+}

@@ -1,0 +1,235 @@
+//! Says whether a log is as it was written, and which line is the first that is not. Pure, over bytes.
+//!
+//! What it cannot know from the log alone is whether lines were cut off its very end: a [`Checkpoint`] that was kept
+//! elsewhere shows that. Lines behind the last checkpoint hold together but are not signed yet; the verdict says so.
+
+use std::fmt;
+
+use crate::{
+    chain::{CHECKPOINT, Checkpoint, KIND, Parsed},
+    key::PublicKey,
+};
+
+/// What is known from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct Against {
+    /// The log must reach at least to here, unchanged.
+    pub checkpoint: Option<Checkpoint>,
+    /// The only key to believe; without it each file's own word is taken.
+    pub key: Option<PublicKey>,
+}
+
+/// What [`verify`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Good lines, up to the first bad one.
+    pub lines: u64,
+    /// The number of the first line; more than 1 when earlier files were not shown.
+    pub first: Option<u64>,
+    /// The number of the last good line.
+    pub last: Option<u64>,
+    /// The number of the last good checkpoint: everything before it is signed.
+    pub signed_to: Option<u64>,
+    /// The first thing that is wrong.
+    pub bad: Option<Bad>,
+    /// A last line that was never finished, as a killed process leaves it: file and bytes.
+    pub torn: Option<(String, usize)>,
+}
+
+/// Where it is wrong, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// The file, as it was named.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// How.
+    pub flaw: Flaw,
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It is not what its own hash says: changed, or no line of ours.
+    Altered,
+    /// The file does not begin as a file of this version does.
+    NoBeginning,
+    /// Lines are missing before it: the numbers of the first and the last.
+    Missing(u64, u64),
+    /// The line that belongs here comes later.
+    OutOfOrder(u64),
+    /// A line of this number was already there: inserted, or moved here.
+    Again(u64),
+    /// It has the right number and does not follow the line before: one of the two was exchanged.
+    NotFollowing,
+    /// It belongs to another log.
+    OtherLog,
+    /// It names another key than the one to believe.
+    OtherKey,
+    /// The signature is not the key's.
+    BadSignature,
+    /// The log ends before the checkpoint that was kept elsewhere: the number of that checkpoint's line.
+    TailCut(u64),
+    /// It is not the line that the checkpoint kept elsewhere was made over.
+    Rewritten,
+    /// The checkpoint kept elsewhere is not signed by the key that it names, or by the one to believe.
+    BadCheckpoint,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Altered => f.write_str("was changed: it is not what its own hash says"),
+            Self::NoBeginning => f.write_str("is not the beginning of a log file of this version"),
+            Self::Missing(from, to) if from == to => write!(f, "follows a cut: line {from} of the log is missing"),
+            Self::Missing(from, to) => write!(f, "follows a cut: lines {from} to {to} of the log are missing"),
+            Self::OutOfOrder(seq) => write!(f, "is out of order: line {seq} of the log belongs here"),
+            Self::Again(seq) => write!(f, "was inserted or moved here: line {seq} of the log was there before"),
+            Self::NotFollowing => f.write_str("does not follow the line before it: one of the two was exchanged"),
+            Self::OtherLog => f.write_str("belongs to another log"),
+            Self::OtherKey => f.write_str("names another key than the one to believe"),
+            Self::BadSignature => f.write_str("has a signature that is not the key's"),
+            Self::TailCut(seq) => write!(f, "is missing: the checkpoint was line {seq} of the log, which ends before"),
+            Self::Rewritten => f.write_str("is not the line that the checkpoint was made over"),
+            Self::BadCheckpoint => f.write_str("cannot be compared: the checkpoint itself is not signed as it says"),
+        }
+    }
+}
+
+/// Looks at `files` (name and content), oldest first.
+#[must_use]
+pub fn verify(files: &[(String, Vec<u8>)], against: &Against) -> Verdict {
+    let mut walk = Walk { files, against, verdict: Verdict::default(), before: None, log: None, key: None };
+    let outcome = walk.files().and_then(|()| walk.end());
+    Verdict { bad: outcome.err(), ..walk.verdict }
+}
+
+/// What was good so far.
+struct Walk<'a> {
+    files: &'a [(String, Vec<u8>)],
+    against: &'a Against,
+    verdict: Verdict,
+    /// Number and hash of the line before.
+    before: Option<(u64, String)>,
+    log: Option<String>,
+    key: Option<PublicKey>,
+}
+
+impl Walk<'_> {
+    fn files(&mut self) -> Result<(), Bad> {
+        for (index, (name, bytes)) in self.files.iter().enumerate() {
+            let (whole, rest) = bytes.split_at(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+            let lines: Vec<&[u8]> =
+                whole.split_inclusive(|byte| *byte == b'\n').map(|line| &line[..line.len() - 1]).collect();
+            for (number, line) in (1..).zip(&lines) {
+                self.line(line, number == 1).map_err(|flaw| Bad { file: name.clone(), line: number, flaw })?;
+            }
+            if rest.is_empty() {
+                continue;
+            }
+            if index + 1 < self.files.len() {
+                return Err(Bad { file: name.clone(), line: lines.len() + 1, flaw: Flaw::Altered });
+            }
+            self.verdict.torn = Some((name.clone(), rest.len()));
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, bytes: &[u8], first_in_file: bool) -> Result<(), Flaw> {
+        let Some(line) = Parsed::read(bytes) else { return Err(Flaw::Altered) };
+        if first_in_file && !line.begins_a_file() {
+            return Err(Flaw::NoBeginning);
+        }
+        self.place(&line)?;
+        if line.text("kind") == Some(KIND) {
+            self.signer(&line)?;
+        }
+        if line.event() == CHECKPOINT {
+            self.checkpoint(&line)?;
+        }
+        self.compare(&line)?;
+        self.verdict.first.get_or_insert(line.seq);
+        (self.verdict.last, self.before) = (Some(line.seq), Some((line.seq, line.hash)));
+        self.verdict.lines += 1;
+        Ok(())
+    }
+
+    /// Whether the line stands where it belongs.
+    fn place(&self, line: &Parsed) -> Result<(), Flaw> {
+        let Some((last, hash)) = &self.before else {
+            let begins_well = line.seq > 1 || line.prev.bytes().all(|byte| byte == b'0');
+            return if begins_well { Ok(()) } else { Err(Flaw::NotFollowing) };
+        };
+        let expected = last + 1;
+        match line.seq {
+            seq if seq < expected => Err(Flaw::Again(seq)),
+            seq if seq > expected && self.is_somewhere(expected) => Err(Flaw::OutOfOrder(expected)),
+            seq if seq > expected => Err(Flaw::Missing(expected, seq - 1)),
+            _ if line.prev != *hash => Err(Flaw::NotFollowing),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_somewhere(&self, seq: u64) -> bool {
+        let mut lines = self.files.iter().flat_map(|(_, bytes)| bytes.split(|byte| *byte == b'\n'));
+        lines.any(|line| Parsed::read(line).is_some_and(|line| line.seq == seq))
+    }
+
+    /// A file's first line names the log and the key of what follows.
+    fn signer(&mut self, line: &Parsed) -> Result<(), Flaw> {
+        let (Some(log), Some(key)) = (line.text("log"), line.text("key").and_then(PublicKey::parse)) else {
+            return Err(Flaw::NoBeginning);
+        };
+        if self.log.as_ref().is_some_and(|known| known != log) {
+            return Err(Flaw::OtherLog);
+        }
+        if self.against.key.as_ref().is_some_and(|trusted| *trusted != key) {
+            return Err(Flaw::OtherKey);
+        }
+        (self.log, self.key) = (Some(log.to_owned()), Some(key));
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, line: &Parsed) -> Result<(), Flaw> {
+        let checkpoint = Checkpoint::of(line).ok_or(Flaw::BadSignature)?;
+        if Some(&checkpoint.log) != self.log.as_ref() {
+            return Err(Flaw::OtherLog);
+        }
+        if Some(&checkpoint.key) != self.key.as_ref() {
+            return Err(Flaw::OtherKey);
+        }
+        if !checkpoint.is_signed() {
+            return Err(Flaw::BadSignature);
+        }
+        self.verdict.signed_to = Some(line.seq);
+        Ok(())
+    }
+
+    /// Whether the line is the one that the checkpoint kept elsewhere was made over.
+    fn compare(&self, line: &Parsed) -> Result<(), Flaw> {
+        match &self.against.checkpoint {
+            Some(kept) if kept.seq == line.seq + 1 && kept.prev != line.hash => Err(Flaw::Rewritten),
+            _ => Ok(()),
+        }
+    }
+
+    fn end(&self) -> Result<(), Bad> {
+        let Some(kept) = &self.against.checkpoint else { return Ok(()) };
+        let last = self.files.last();
+        let bad = |flaw| {
+            let lines = last.map_or(0, |(_, bytes)| bytes.iter().filter(|byte| **byte == b'\n').count());
+            Bad { file: last.map(|(name, _)| name.clone()).unwrap_or_default(), line: lines + 1, flaw }
+        };
+        if !kept.is_signed() || self.against.key.as_ref().is_some_and(|trusted| *trusted != kept.key) {
+            return Err(bad(Flaw::BadCheckpoint));
+        }
+        if self.log.as_ref().is_some_and(|log| *log != kept.log) {
+            return Err(bad(Flaw::OtherLog));
+        }
+        // The checkpoint's own line may be lost with what came after it only if somebody cut it off.
+        if self.verdict.last.unwrap_or(0) < kept.seq { Err(bad(Flaw::TailCut(kept.seq))) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The log on a real disk, and on its way to the fake AWS.
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
+mod disk;
+mod shipping;
+mod world;
