@@ -120,11 +120,12 @@ impl Daemon {
             status_page: None,
             leaving: Vec::new(),
         };
-        if matches!(daemon.start, Start::Daemon { .. }) {
-            daemon.serve_status_page().await?;
-        }
         if let Some(section) = daemon.config.artifacts.clone() {
             daemon.start_artifacts(&section).await?;
+        }
+        // Last: whoever asks it whether we are ready finds everything listening.
+        if matches!(daemon.start, Start::Daemon { .. }) {
+            daemon.serve_status_page().await?;
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(daemon)
