@@ -9,6 +9,7 @@ pub mod job;
 pub mod listen;
 pub mod metrics;
 pub mod notice;
+pub mod peers;
 pub mod process;
 pub mod server;
 pub mod tasks;

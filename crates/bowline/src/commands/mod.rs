@@ -3,6 +3,7 @@
 pub(crate) mod artifacts;
 mod artifacts_settings;
 pub(crate) mod check;
+mod container;
 pub(crate) mod creds;
 pub(crate) mod doctor;
 pub(crate) mod env;
@@ -10,4 +11,8 @@ pub(crate) mod exec;
 pub(crate) mod login;
 mod obtain;
 pub(crate) mod run;
+mod scope;
+pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod verify;
+pub(crate) mod write;

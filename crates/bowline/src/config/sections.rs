@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::{
-    ArtifactsSection, CacheSection, Config, DaemonSection, Mistake, Origin, RepositorySection,
+    ArtifactsSection, CacheSection, Config, DaemonSection, Mistake, Origin, RepositorySection, endpoint,
     table::{Table, address},
 };
 
@@ -19,6 +19,10 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     if let Some((section, span)) = file.table("artifacts", mistakes) {
         config.artifacts = Some(artifacts(text, section, &span, mistakes));
     }
+    if let Some((section, span)) = file.table("endpoint", mistakes) {
+        config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
+    }
+    config.grants = endpoint::grants(text, &mut file, mistakes);
     file.finish(mistakes);
     config
 }
@@ -83,7 +87,7 @@ fn repository(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &
     RepositorySection { path, from: from.unwrap_or_default() }
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() { Err("a name must not be blank".to_owned()) } else { Ok(name.to_owned()) }
 }

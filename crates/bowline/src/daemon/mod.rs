@@ -5,20 +5,21 @@
 
 mod artifacts;
 mod board;
+pub(crate) mod endpoint;
 mod reload;
 mod status_page;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bowline_base::{Fault, Kind};
-use bowline_credentials::{Broker, Settings};
+use bowline_credentials::{Broker, Settings, grant::Grants};
 use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use self::{board::Board, reload::Step};
 use crate::{
-    config::{self, ArtifactsSection, Config},
+    config::{self, ArtifactsSection, Config, EndpointSection},
     world::{World, daemon_runtime},
 };
 
@@ -36,6 +37,8 @@ pub(crate) enum Start {
     },
     /// The repository in the foreground: no socket, no status page.
     ArtifactsAlone,
+    /// The endpoint in the foreground, which prints on stdout what its clients set.
+    EndpointAlone,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -61,6 +64,8 @@ pub(crate) struct Daemon {
     board: Board,
     broker: Broker,
     artifacts: Option<Tasks>,
+    endpoint: Option<Tasks>,
+    grants: Grants,
     status_page: Option<Tasks>,
 }
 
@@ -69,15 +74,30 @@ impl Daemon {
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
         let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), Board::default());
         let ctx = ctx(&world, &tasks, &listeners);
-        let broker = Broker::start(&ctx, settings(&world, &config, &start)).await?;
+        let grants = Grants::new(endpoint::grants(&config.grants)?);
+        let broker = Broker::start(&ctx, settings(&world, &config, &start, &grants)).await?;
         board.add(Arc::new(broker.clone()), ctx.metrics);
-        let mut daemon =
-            Self { world, config, start, tasks, listeners, board, broker, artifacts: None, status_page: None };
+        let mut daemon = Self {
+            world,
+            config,
+            start,
+            tasks,
+            listeners,
+            board,
+            broker,
+            artifacts: None,
+            endpoint: None,
+            grants,
+            status_page: None,
+        };
         if matches!(daemon.start, Start::Daemon { .. }) {
             daemon.serve_status_page().await?;
         }
         if let Some(section) = daemon.config.artifacts.clone() {
             daemon.start_artifacts(&section).await?;
+        }
+        if let Some(section) = daemon.config.endpoint.clone() {
+            daemon.start_endpoint(&section).await?;
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(daemon)
@@ -101,7 +121,7 @@ impl Daemon {
     /// Ends every job; answers under way may finish for as long as SIGTERM's promise allows.
     pub(crate) async fn stop(self) {
         info!("ending");
-        let parts = [self.status_page, self.artifacts, Some(self.tasks)];
+        let parts = [self.status_page, self.artifacts, self.endpoint, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
@@ -157,13 +177,30 @@ impl Daemon {
                 Ok(())
             }
             Step::StopArtifacts => {
-                self.hand_over(None);
+                let old = self.artifacts.take();
+                self.hand_over(old);
                 self.board.remove("artifacts");
                 self.config.artifacts = None;
                 Ok(())
             }
             Step::StartArtifacts => match &new.artifacts {
                 Some(section) => self.start_artifacts(section).await,
+                None => Ok(()),
+            },
+            Step::Grants => {
+                self.grants.replace(endpoint::grants(&new.grants)?);
+                self.config.grants.clone_from(&new.grants);
+                self.broker.open_socket()
+            }
+            Step::StopEndpoint => {
+                let old = self.endpoint.take();
+                self.hand_over(old);
+                self.board.remove("endpoint");
+                self.config.endpoint = None;
+                Ok(())
+            }
+            Step::StartEndpoint => match &new.endpoint {
+                Some(section) => self.start_endpoint(section).await,
                 None => Ok(()),
             },
         }
@@ -185,15 +222,31 @@ impl Daemon {
         let tasks = Tasks::new();
         let ctx = ctx(&self.world, &tasks, &self.listeners);
         job.start(&ctx).await?;
-        self.hand_over(Some(tasks));
+        let old = self.artifacts.replace(tasks);
+        self.hand_over(old);
         self.board.add(job, ctx.metrics);
         self.config.artifacts = Some(section.clone());
         Ok(())
     }
 
-    /// Puts `new` in the place of the running repository, which finishes its answers in the background.
-    fn hand_over(&mut self, new: Option<Tasks>) {
-        if let Some(old) = std::mem::replace(&mut self.artifacts, new) {
+    async fn start_endpoint(&mut self, section: &EndpointSection) -> Result<(), Fault> {
+        let job = endpoint::job(&self.world, &self.broker, section, &self.grants)?;
+        let tasks = Tasks::new();
+        let ctx = ctx(&self.world, &tasks, &self.listeners);
+        job.start(&ctx).await?;
+        if matches!(self.start, Start::EndpointAlone) {
+            endpoint::announce(&job, section)?;
+        }
+        let old = self.endpoint.replace(tasks);
+        self.hand_over(old);
+        self.board.add(Arc::new(job), ctx.metrics);
+        self.config.endpoint = Some(section.clone());
+        Ok(())
+    }
+
+    /// What `old` was is served by its successor, if any; it finishes its answers in the background.
+    fn hand_over(&self, old: Option<Tasks>) {
+        if let Some(old) = old {
             self.end_later(old);
         }
     }
@@ -210,7 +263,8 @@ impl Daemon {
         let artifacts =
             self.config.artifacts.iter().flat_map(|section| section.listen.iter().copied().map(Address::Tcp));
         let socket = self.config.daemon.socket.clone().unwrap_or_else(|| self.world.environment.socket());
-        artifacts.chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
+        let endpoint = self.config.endpoint.iter().flat_map(EndpointSection::addresses);
+        artifacts.chain(endpoint).chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
     }
 }
 
@@ -223,15 +277,16 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
     }
 }
 
-fn settings(world: &World, config: &Config, start: &Start) -> Settings {
+fn settings(world: &World, config: &Config, start: &Start, grants: &Grants) -> Settings {
     let socket = match start {
         Start::Daemon { .. } => Some(config.daemon.socket.clone().unwrap_or_else(|| world.environment.socket())),
-        Start::ArtifactsAlone => None,
+        Start::ArtifactsAlone | Start::EndpointAlone => None,
     };
     Settings {
         setup: world.setup.clone(),
         profiles: config.daemon.keep_fresh.clone(),
         notice: Some(LoginNotice::new(world.environment.login_notice())),
         socket,
+        grants: grants.clone(),
     }
 }

@@ -15,7 +15,7 @@ use self::{
     keeper::{Keeper, Slot},
     machine::{Input, Name},
 };
-use crate::{Setup, Sources, socket};
+use crate::{Setup, Sources, grant::Grants, socket};
 
 pub use status::{State, Status};
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub notice: Option<LoginNotice>,
     /// Where command lines ask; `None` answers nobody.
     pub socket: Option<PathBuf>,
+    /// Who else may ask there.
+    pub grants: Grants,
 }
 
 /// A handle to the broker; clones share it.
@@ -38,15 +40,16 @@ pub struct Broker {
     keeper: Arc<Keeper>,
     profiles: Arc<[String]>,
     socket: Option<PathBuf>,
+    grants: Grants,
 }
 
 impl Broker {
     /// A broker that fetches in `ctx.tasks`. It answers from now on; it renews ahead and watches files once started.
     #[must_use]
     pub fn new(ctx: &Ctx, settings: Settings) -> Self {
-        let Settings { setup, profiles, notice, socket } = settings;
+        let Settings { setup, profiles, notice, socket, grants } = settings;
         let sources = Sources::new(Arc::clone(&ctx.wire), ctx.tasks.clone(), setup);
-        Self { keeper: Keeper::new(ctx, sources, notice), profiles: profiles.into(), socket }
+        Self { keeper: Keeper::new(ctx, sources, notice), profiles: profiles.into(), socket, grants }
     }
 
     /// [`Broker::new`] and its [`Job::start`] in one.
@@ -82,6 +85,17 @@ impl Broker {
         slot.current(self.keeper.now())
     }
 
+    /// Lets processes of other users reach the socket, where a grant is for them.
+    ///
+    /// # Errors
+    /// `Config` when the modes of the socket cannot be set.
+    pub fn open_socket(&self) -> Result<(), Fault> {
+        match self.socket.as_deref().filter(|_| self.grants.admit_other_users()) {
+            Some(path) => socket::open_to_others(path),
+            None => Ok(()),
+        }
+    }
+
     /// How everything stands, profiles first, by name.
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
@@ -104,7 +118,8 @@ impl Job for Broker {
         Box::pin(async move {
             if let Some(path) = &self.socket {
                 let listener = ctx.listeners.listen(&Address::Unix(path.clone())).await?;
-                socket::serve(&ctx.tasks, listener, self.clone());
+                self.open_socket()?;
+                socket::serve(&ctx.tasks, listener, self.clone(), self.grants.clone());
             }
             for profile in &*self.profiles {
                 self.keeper.tell(Input::Want(Name::Profile(profile.clone())));

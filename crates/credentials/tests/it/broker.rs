@@ -29,6 +29,7 @@ async fn start(world: &World, profiles: &[&str]) -> Broker {
         profiles: profiles.iter().map(|name| (*name).to_owned()).collect(),
         notice: Some(LoginNotice::new(run.join("login_required.txt"))),
         socket: Some(run.join("sock")),
+        grants: Default::default(),
     };
     Broker::start(&ctx(world), settings).await.unwrap()
 }
@@ -215,7 +216,13 @@ async fn metrics_and_checks_tell_how_it_stands() {
     let world = World::new(Cloud::default());
     world.sign_in();
     let ctx = ctx(&world);
-    let settings = Settings { setup: world.setup(), profiles: vec!["build".to_owned()], notice: None, socket: None };
+    let settings = Settings {
+        setup: world.setup(),
+        profiles: vec!["build".to_owned()],
+        notice: None,
+        socket: None,
+        grants: Default::default(),
+    };
     let broker = Broker::start(&ctx, settings).await.unwrap();
     broker.ask("build").await.unwrap();
     let text = ctx.metrics.text();
