@@ -33,7 +33,7 @@ fn exec_hands_over_credentials_signals_and_the_exit_code() {
     let world = World::new("exec", |_| {});
     world.sign_in();
     let script = "test -n \"$AWS_ACCESS_KEY_ID\" && test -n \"$AWS_SESSION_TOKEN\" && exit 7";
-    let exec = world.run(&["exec", "build", "--", "sh", "-c", script]);
+    let exec = world.run(&["exec", "build", "--env", "--", "sh", "-c", script]);
     assert_eq!(exec.code, Some(7), "{}", exec.stderr);
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod commands;
 mod crashes;
 mod demo;
+mod endpoint;
 mod exposure;
 mod harness;
 mod load;

@@ -61,12 +61,27 @@ pub(crate) enum Command {
         after_help = "Examples:\n  eval \"$(bowline env build)\"\n  bowline env build --shell fish | source\n  eval \"$(bowline env --unset)\""
     )]
     Env(Env),
-    /// Run a command with credentials in its environment
-    #[command(after_help = "Signals and the exit code pass through.\n\nExample:\n  bowline exec build -- aws s3 ls")]
+    /// Run a command with credentials from an endpoint of its own, renewed for as long as it runs
+    #[command(
+        after_help = "Signals and the exit code pass through.\n\nExamples:\n  bowline exec build -- aws s3 ls\n  bowline exec build --env -- ./old-tool\n  bowline exec build --container amazon/aws-cli -- sts get-caller-identity"
+    )]
     Exec(Exec),
     /// Write profiles into ~/.aws/config
     #[command(subcommand)]
     Profiles(Profiles),
+    /// Hand credentials to anything that speaks AWS, over an ECS-style endpoint and, if asked, IMDSv2
+    #[command(
+        after_help = "Prints what a client sets. Stops with Ctrl+C.\n\nExamples:\n  bowline serve build\n  bowline serve build site --listen 127.0.0.1:9911 --imds 127.0.0.1:9912"
+    )]
+    Serve(Serve),
+    /// Write credentials into a file, for tools that know nothing else
+    #[command(
+        after_help = "Without --file: a section of ~/.aws/credentials; everything else in it stays as it is.\n\nExamples:\n  bowline write build\n  bowline write build --as legacy --watch\n  bowline write build --file /run/secrets/aws-credentials --watch"
+    )]
+    Write(Write),
+    /// Ask AWS who the credentials are, with what is handed out
+    #[command(after_help = "Examples:\n  bowline verify build\n  bowline verify build --rotate")]
+    Verify(Verify),
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),
@@ -233,9 +248,67 @@ pub(crate) struct Exec {
     pub(crate) profile: String,
     #[command(flatten)]
     pub(crate) mfa: MfaCode,
+    /// Plain variables in the environment instead; they are not renewed
+    #[arg(long, conflicts_with_all = ["container", "endpoint"])]
+    pub(crate) env: bool,
+    /// An endpoint of its own, which is the default
+    #[arg(long)]
+    pub(crate) endpoint: bool,
+    /// Run the command in a container of this image; without an engine, print the arguments for one
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) container: Option<String>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "container", value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+/// `serve`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Serve {
+    /// Profiles to hand out [default: those of [endpoint], then $AWS_PROFILE]
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profiles: Vec<String>,
+    /// Address of the ECS-style endpoint [default: 127.0.0.1:9911]
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::config::chosen)]
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Address of IMDSv2, which is off without it
+    #[arg(long, value_name = "ADDRESS", value_parser = crate::config::local)]
+    pub(crate) imds: Option<SocketAddr>,
+    /// File of the clients' token, made if missing [default: $XDG_RUNTIME_DIR/bowline/endpoint/token]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// `write`
+#[derive(Debug, Args)]
+pub(crate) struct Write {
+    /// Profile from ~/.aws/config
+    pub(crate) profile: String,
+    /// Name of the section [default: PROFILE; with --file, default]
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// A file of its own, replaced whole, instead of ~/.aws/credentials
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Stay, and write again whenever the credentials are renewed
+    #[arg(long)]
+    pub(crate) watch: bool,
+    #[command(flatten)]
+    pub(crate) mfa: MfaCode,
+}
+
+/// `verify`
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// Profile from ~/.aws/config
+    pub(crate) profile: String,
+    /// Force a renewal and verify once more
+    #[arg(long)]
+    pub(crate) rotate: bool,
+    #[command(flatten)]
+    pub(crate) mfa: MfaCode,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// `artifacts …`

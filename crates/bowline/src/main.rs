@@ -66,7 +66,10 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
             commands::profiles::sync(&World::new(environment)?, &arguments)?;
         }
         Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
-        Command::Exec(arguments) => match commands::exec::run(&World::new(environment)?, &arguments)? {},
+        Command::Exec(arguments) => return commands::exec::run(&World::new(environment)?, &arguments),
+        Command::Serve(arguments) => commands::serve::run(environment, file, &arguments)?,
+        Command::Write(arguments) => commands::write::run(&World::new(environment)?, &arguments)?,
+        Command::Verify(arguments) => commands::verify::run(&World::new(environment)?, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

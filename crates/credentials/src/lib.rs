@@ -8,6 +8,8 @@
 pub mod broker;
 pub mod client;
 pub mod delivery;
+pub mod endpoint;
+pub mod grant;
 mod lease_file;
 pub mod lease_store;
 pub mod login;

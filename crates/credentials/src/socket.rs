@@ -1,18 +1,24 @@
 //! The daemon's Unix socket, `/v1/…`: command lines ask here before they go to work themselves.
 //!
-//! Only processes of the daemon's own user are answered. A client with other AWS files or endpoints is told so (409),
+//! Processes of the daemon's own user are answered; others as the grants say, for the profiles that they name. A client with other AWS files or endpoints is told so (409),
 //! because the answer for its profile of the same name would be a wrong one.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use bowline_base::{Fault, Kind};
-use bowline_host::{Listener, Peer, ServerLimits, Tasks, server};
+use bowline_host::{Listener, Peer, ServerLimits, Tasks, peers, server};
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
-use crate::{Broker, client, delivery::process_json, lease_file::kind_name, witness::client_of};
+use crate::{
+    Broker, client,
+    delivery::process_json,
+    grant::{Asker, Grants},
+    lease_file::kind_name,
+    witness::client_of,
+};
 
 /// Carries the client's [`crate::Setup::context`].
 pub const CONTEXT_HEADER: &str = "x-bowline-context";
@@ -26,12 +32,15 @@ const LIMITS: ServerLimits = ServerLimits {
 };
 
 /// Answers on `listener` until shutdown.
-pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
+pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker, grants: Grants) {
     let owner = rustix::process::geteuid().as_raw();
     server::serve(tasks, "socket", listener, LIMITS, move |peer, request: Request<_>| {
-        let broker = broker.clone();
+        let (broker, grants) = (broker.clone(), grants.clone());
         async move {
             let (head, _body) = request.into_parts();
+            if is_granted(&peer, &head, &grants, broker.sources().wire().now()) {
+                return answer(&broker, &peer, head.uri.path()).await;
+            }
             match refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
                 None => answer(&broker, &peer, head.uri.path()).await,
                 Some(refusal) => refusal,
@@ -40,13 +49,42 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker) {
     });
 }
 
+/// Lets processes of other users connect, whom the kernel names; who is answered stays with the grants.
+///
+/// # Errors
+/// `Config` when the modes cannot be set.
+pub fn open_to_others(path: &Path) -> Result<(), Fault> {
+    let mode = |path: &Path, add: u32| {
+        let mode = fs::metadata(path)?.permissions().mode() & 0o777;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode | add))
+    };
+    let opened = path.parent().map_or(Ok(()), |directory| mode(directory, 0o011)).and_then(|()| mode(path, 0o066));
+    opened.map_err(|cause| {
+        Fault::new(Kind::Config, "daemon", format!("cannot open `{}` to the users of a grant", path.display()))
+            .cause(cause)
+    })
+}
+
+/// Whether a grant gives what is asked for to this process, whose files and endpoints then do not matter.
+fn is_granted(peer: &Peer, head: &http::request::Parts, grants: &Grants, now: bowline_base::Now) -> bool {
+    let Peer::Unix { uid, pid } = peer else { return false };
+    let Some(profile) = profile(head.uri.path()).filter(|_| head.method == Method::GET) else { return false };
+    let token = head.headers.get(http::header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
+    let asker = Asker { owner: peers::Owner::Uid(*uid), cgroup: pid.and_then(peers::cgroup), token };
+    *uid != rustix::process::geteuid().as_raw() && grants.gives(&asker, &profile, now).is_some()
+}
+
+fn profile(path: &str) -> Option<String> {
+    path.strip_prefix("/v1/credentials/").and_then(decode)
+}
+
 type Reply = Response<Full<Bytes>>;
 
 /// Why this peer is not answered; `None` when it is.
 fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &str) -> Option<Reply> {
     let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
     if !ours {
-        let fault = Fault::new(Kind::Refused, "daemon", "this daemon answers its own user only");
+        let fault = Fault::new(Kind::Refused, "daemon", "this daemon answers its own user, and others by `[[grant]]`");
         return Some(fault_reply(StatusCode::FORBIDDEN, &fault));
     }
     if method != Method::GET {
@@ -70,7 +108,7 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str) -> Reply {
         let status = json!({ "version": env!("CARGO_PKG_VERSION"), "credentials": broker.status() });
         return reply(StatusCode::OK, status.to_string());
     }
-    let Some(profile) = path.strip_prefix("/v1/credentials/").and_then(decode) else {
+    let Some(profile) = profile(path) else {
         // Without our error object: a client takes that for another version and goes alone.
         return reply(StatusCode::NOT_FOUND, "{}".to_owned());
     };
@@ -120,7 +158,7 @@ fn reply(status: StatusCode, body: String) -> Reply {
 }
 
 /// One path segment with `%XX` undone; `None` for an empty one, a second segment or no UTF-8.
-fn decode(segment: &str) -> Option<String> {
+pub(crate) fn decode(segment: &str) -> Option<String> {
     if segment.is_empty() || segment.contains('/') {
         return None;
     }

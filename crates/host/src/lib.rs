@@ -10,6 +10,7 @@ pub mod listen;
 pub mod metrics;
 pub mod notice;
 mod patience;
+pub mod peers;
 pub mod process;
 pub mod program;
 pub mod server;

@@ -40,6 +40,8 @@ fn profiles(world: &World, config: &Config) -> Result<(), Fault> {
         .keep_fresh
         .iter()
         .chain(of_artifacts)
+        .chain(config.endpoint.iter().flat_map(|endpoint| &endpoint.serve))
+        .chain(config.grants.iter().flat_map(|grant| &grant.profiles))
         .filter(|profile| *profile != ENVIRONMENT || files.profile(profile).is_ok())
         .filter_map(|profile| files.resolve(profile).err())
         .map(|error| error.to_string())

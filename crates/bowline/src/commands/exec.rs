@@ -1,22 +1,50 @@
-//! `bowline exec PROFILE -- COMMAND`: the child gets exactly one source of credentials and takes this process's place,
-//! so that signals and the exit code pass through by themselves.
+//! `bowline exec PROFILE -- COMMAND`: the child gets exactly one source of credentials.
+//!
+//! By default that is an endpoint which ends with the child: this process stays as its server, passes signals on, and
+//! ends with the child's exit code. With `--env` the child takes this process's place and gets plain variables, which
+//! do not renew themselves.
 
-use std::{convert::Infallible, os::unix::process::CommandExt as _, process::Command};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    ffi::OsString,
+    os::unix::process::CommandExt as _,
+    process::{Command, ExitCode},
+};
 
 use bowline_base::{Fault, Kind};
-use bowline_credentials::delivery::child_environment;
+use bowline_credentials::delivery::{child_environment, env::endpoint_environment};
 
-use super::{env::profile_region, obtain};
+use super::{container, env::profile_region, obtain, scope};
 use crate::{cli::Exec, world::World};
 
-pub(crate) fn run(world: &World, arguments: &Exec) -> Result<Infallible, Fault> {
+pub(crate) fn run(world: &World, arguments: &Exec) -> Result<ExitCode, Fault> {
+    if arguments.env {
+        match in_its_place(world, arguments)? {}
+    }
+    let region = profile_region(world, &arguments.profile);
+    let scope = scope::Scope::open(world, &arguments.profile, &arguments.mfa)?;
+    if let Some(image) = &arguments.container {
+        return container::run(world, scope, image, region.as_deref(), &arguments.command);
+    }
+    let mut exports = scope.exports();
+    exports.extend(scope.shields(world, region.as_deref())?);
+    let environment = endpoint_environment(parent(world), &exports, region.as_deref());
+    scope.run(&arguments.command, &environment)
+}
+
+/// This process's own environment.
+pub(super) fn parent(world: &World) -> BTreeMap<OsString, OsString> {
+    world.environment.for_child().collect()
+}
+
+fn in_its_place(world: &World, arguments: &Exec) -> Result<Infallible, Fault> {
     let Some((program, rest)) = arguments.command.split_first() else {
-        return Err(Fault::new(Kind::Config, "exec", "no command to run").hint("bowline exec PROFILE -- COMMAND"));
+        return Err(Fault::new(Kind::Config, "exec", "no command to run").hint("bowline exec PROFILE --env -- COMMAND"));
     };
     let credentials = obtain::credentials(world, &arguments.profile, &arguments.mfa)?;
     let region = profile_region(world, &arguments.profile);
-    let environment =
-        child_environment(world.environment.for_child(), &credentials, region.as_deref(), world.wire.now().wall)?;
+    let environment = child_environment(parent(world), &credentials, region.as_deref(), world.wire.now().wall)?;
     let cause = Command::new(program).args(rest).env_clear().envs(environment).exec();
     Err(Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`")).cause(cause))
 }

@@ -66,12 +66,16 @@ fn asks_a_person(setup: &Setup, profile: &str) -> bool {
 /// The same without asking the daemon.
 pub(super) fn alone(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
     with_sources(world, async |sources, _tasks| {
-        let codes = Codes { given: mfa.mfa_code.clone(), prompt: Some(Arc::new(Terminal)) };
-        let sources = sources.clone().with_codes(codes);
+        let sources = sources.clone().with_codes(codes(mfa));
         let resolved = sources.resolve(profile)?;
         resolved.notes().iter().for_each(|note| output::say(&format!("note: {note}")));
         once::credentials(&sources, &resolved).await
     })
+}
+
+/// The code that was given, else whoever sits at the terminal is asked.
+pub(super) fn codes(mfa: &MfaCode) -> Codes {
+    Codes { given: mfa.mfa_code.clone(), prompt: Some(Arc::new(Terminal)) }
 }
 
 /// Runs `work`; whatever ends it, also Ctrl-C and SIGTERM, a refresh that was begun is finished and saved first.

@@ -3,6 +3,7 @@
 //! Every mistake is reported at once, with line, column and a did-you-mean. The values here know no TOML; each
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
+mod endpoint;
 mod mistakes;
 mod sections;
 mod table;
@@ -17,6 +18,7 @@ use std::{
 
 use bowline_base::{Fault, Kind};
 
+pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
 pub(crate) use table::address;
 
@@ -26,6 +28,8 @@ pub(crate) struct Config {
     pub(crate) daemon: DaemonSection,
     pub(crate) artifacts: Option<ArtifactsSection>,
     pub(crate) audit: AuditSection,
+    pub(crate) endpoint: Option<EndpointSection>,
+    pub(crate) grants: Vec<GrantSection>,
 }
 
 /// `[daemon]`

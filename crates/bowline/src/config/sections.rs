@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection,
+    RepositorySection, endpoint,
     table::{Table, address, some_time},
 };
 
@@ -31,6 +31,10 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     if let Some((section, _)) = file.table("audit", mistakes) {
         config.audit = audit(text, section, mistakes);
     }
+    if let Some((section, span)) = file.table("endpoint", mistakes) {
+        config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
+    }
+    config.grants = endpoint::grants(text, &mut file, mistakes);
     file.finish(mistakes);
     config
 }
@@ -156,7 +160,7 @@ fn region(text: &str) -> Result<String, String> {
     bowline_aws::Region::parse(text).map(|region| region.as_str().to_owned()).map_err(|fault| fault.message)
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() { Err("a name must not be blank".to_owned()) } else { Ok(name.to_owned()) }
 }

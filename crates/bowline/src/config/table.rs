@@ -71,6 +71,19 @@ impl<'a> Table<'a> {
         self.value(key, mistakes, absolute)
     }
 
+    /// A whole number.
+    pub(crate) fn number(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<u32> {
+        let value = self.entry(key)?;
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.wrong_type(key, "a whole number like 1001", value.get_ref(), &value.span(), mistakes);
+        }
+        number
+    }
+
     /// The table below `key`.
     pub(crate) fn table(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<(Self, Range<usize>)> {
         let value = self.entry(key)?;

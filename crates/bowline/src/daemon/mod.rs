@@ -6,6 +6,7 @@
 mod artifacts;
 mod audit;
 mod board;
+pub(crate) mod endpoint;
 mod reload;
 mod status_page;
 
@@ -13,14 +14,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bowline_audit::{AuditLog, Event, Record};
 use bowline_base::{Fault, Kind};
-use bowline_credentials::{Broker, Settings, Witness};
+use bowline_credentials::{Broker, Settings, Witness, grant::Grants};
 use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use self::{board::Board, reload::Step};
 use crate::{
-    config::{self, ArtifactsSection, Config},
+    config::{self, ArtifactsSection, Config, EndpointSection},
     world::{World, daemon_runtime},
 };
 
@@ -35,6 +36,8 @@ pub(crate) enum Start {
     },
     /// The repository in the foreground: no socket, no status page.
     ArtifactsAlone,
+    /// The endpoint in the foreground, which prints on stdout what its clients set.
+    EndpointAlone,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -98,6 +101,8 @@ pub(crate) struct Daemon {
     board: Board,
     broker: Broker,
     artifacts: Option<Tasks>,
+    endpoint: Option<Tasks>,
+    grants: Grants,
     status_page: Option<Tasks>,
     /// What a reload has replaced and what still finishes its answers.
     leaving: Vec<Tasks>,
@@ -109,7 +114,8 @@ impl Daemon {
         let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), Board::default());
         let ctx = ctx(&world, &tasks, &listeners);
         let witness = matches!(start, Start::Daemon { .. }).then(|| audit::witness(&world, &config.audit));
-        let broker = Broker::start(&ctx, settings(&world, &config, &start, witness.clone())).await?;
+        let grants = Grants::new(endpoint::grants(&config.grants)?);
+        let broker = Broker::start(&ctx, settings(&world, &config, &start, &grants, witness.clone())).await?;
         board.add(Arc::new(broker.clone()), ctx.metrics);
         let mut daemon = Self {
             world,
@@ -120,6 +126,8 @@ impl Daemon {
             board,
             broker,
             artifacts: None,
+            endpoint: None,
+            grants,
             status_page: None,
             leaving: Vec::new(),
         };
@@ -129,6 +137,9 @@ impl Daemon {
         }
         if let Some(section) = daemon.config.artifacts.clone() {
             daemon.start_artifacts(&section).await?;
+        }
+        if let Some(section) = daemon.config.endpoint.clone() {
+            daemon.start_endpoint(&section).await?;
         }
         // Last: whoever asks it whether we are ready finds everything listening.
         if matches!(daemon.start, Start::Daemon { .. }) {
@@ -151,7 +162,7 @@ impl Daemon {
         if let Some(witness) = self.broker.witness() {
             witness.note(self.world.wire.now(), Record::new(Event::DaemonStopped));
         }
-        let parts = [self.status_page, self.artifacts, Some(self.tasks)];
+        let parts = [self.status_page, self.artifacts, self.endpoint, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().chain(self.leaving).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
@@ -207,13 +218,30 @@ impl Daemon {
                 Ok(())
             }
             Step::StopArtifacts => {
-                self.hand_over(None);
+                let old = self.artifacts.take();
+                self.hand_over(old);
                 self.board.remove("artifacts");
                 self.config.artifacts = None;
                 Ok(())
             }
             Step::StartArtifacts => match &new.artifacts {
                 Some(section) => self.start_artifacts(section).await,
+                None => Ok(()),
+            },
+            Step::Grants => {
+                self.grants.replace(endpoint::grants(&new.grants)?);
+                self.config.grants.clone_from(&new.grants);
+                self.broker.open_socket()
+            }
+            Step::StopEndpoint => {
+                let old = self.endpoint.take();
+                self.hand_over(old);
+                self.board.remove("endpoint");
+                self.config.endpoint = None;
+                Ok(())
+            }
+            Step::StartEndpoint => match &new.endpoint {
+                Some(section) => self.start_endpoint(section).await,
                 None => Ok(()),
             },
         }
@@ -243,15 +271,31 @@ impl Daemon {
         let tasks = Tasks::new();
         let ctx = ctx(&self.world, &tasks, &self.listeners);
         job.start(&ctx).await?;
-        self.hand_over(Some(tasks));
+        let old = self.artifacts.replace(tasks);
+        self.hand_over(old);
         self.board.add(job, ctx.metrics);
         self.config.artifacts = Some(section.clone());
         Ok(())
     }
 
-    /// Puts `new` in the place of the running repository, which finishes its answers in the background.
-    fn hand_over(&mut self, new: Option<Tasks>) {
-        if let Some(old) = std::mem::replace(&mut self.artifacts, new) {
+    async fn start_endpoint(&mut self, section: &EndpointSection) -> Result<(), Fault> {
+        let job = endpoint::job(&self.world, &self.broker, section, &self.grants)?;
+        let tasks = Tasks::new();
+        let ctx = ctx(&self.world, &tasks, &self.listeners);
+        job.start(&ctx).await?;
+        if matches!(self.start, Start::EndpointAlone) {
+            endpoint::announce(&job, section)?;
+        }
+        let old = self.endpoint.replace(tasks);
+        self.hand_over(old);
+        self.board.add(Arc::new(job), ctx.metrics);
+        self.config.endpoint = Some(section.clone());
+        Ok(())
+    }
+
+    /// What `old` was is served by its successor, if any; it finishes its answers in the background.
+    fn hand_over(&mut self, old: Option<Tasks>) {
+        if let Some(old) = old {
             self.end_later(old);
         }
     }
@@ -267,7 +311,8 @@ impl Daemon {
         let artifacts =
             self.config.artifacts.iter().flat_map(|section| section.listen.iter().copied().map(Address::Tcp));
         let socket = self.world.environment.socket();
-        artifacts.chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
+        let endpoint = self.config.endpoint.iter().flat_map(EndpointSection::addresses);
+        artifacts.chain(endpoint).chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
     }
 }
 
@@ -280,13 +325,13 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
     }
 }
 
-fn settings(world: &World, config: &Config, start: &Start, witness: Option<Witness>) -> Settings {
+fn settings(world: &World, config: &Config, start: &Start, grants: &Grants, witness: Option<Witness>) -> Settings {
     let socket = match start {
         Start::Daemon { .. } => Some(world.environment.socket()),
-        Start::ArtifactsAlone => None,
+        Start::ArtifactsAlone | Start::EndpointAlone => None,
     };
     let notice = LoginNotice::new(world.environment.login_notice());
     let notice = if socket.is_some() { notice.afresh() } else { notice };
     let (setup, profiles) = (world.setup.clone(), config.daemon.keep_fresh.clone());
-    Settings { setup, profiles, notice: Some(notice), socket, witness }
+    Settings { setup, profiles, notice: Some(notice), socket, grants: grants.clone(), witness }
 }

@@ -15,6 +15,12 @@ pub(crate) enum Step {
     StopArtifacts,
     /// Start `artifacts` with the new section; stops the old one once the new sockets are bound.
     StartArtifacts,
+    /// Give other users what the new grants say.
+    Grants,
+    /// End `endpoint`.
+    StopEndpoint,
+    /// Start `endpoint` with the new section; stops the old one once the new sockets are bound.
+    StartEndpoint,
 }
 
 /// The steps from `old` to `new`; an unchanged section has none.
@@ -31,6 +37,12 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
+    }
+    if old.grants != new.grants {
+        steps.push(Step::Grants);
+    }
+    if old.endpoint != new.endpoint {
+        steps.push(if new.endpoint.is_some() { Step::StartEndpoint } else { Step::StopEndpoint });
     }
     steps
 }
@@ -55,5 +67,8 @@ mod tests {
         assert_eq!(steps(&artifacts, &nothing), [Step::StopArtifacts]);
         let moved = parse(&format!("[daemon]\nlisten = \"127.0.0.1:1\"\nkeep-fresh = [\"a\"]\n{ARTIFACTS}")).unwrap();
         assert_eq!(steps(&artifacts, &moved), [Step::MoveStatusPage, Step::KeepFresh]);
+        let endpoint = parse("[endpoint]\nserve = \"a\"\n[[grant]]\nuid = 7\nprofiles = \"a\"\n").unwrap();
+        assert_eq!(steps(&nothing, &endpoint), [Step::Grants, Step::StartEndpoint]);
+        assert_eq!(steps(&endpoint, &nothing), [Step::Grants, Step::StopEndpoint]);
     }
 }

@@ -169,7 +169,7 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
     };
     let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()] };
     let audit = AuditSection { path: Some(home.join("audit")), ..AuditSection::default() };
-    Config { daemon, artifacts: Some(artifacts), audit }
+    Config { daemon, artifacts: Some(artifacts), audit, ..Config::default() }
 }
 
 /// The usual port if it is free, else any.

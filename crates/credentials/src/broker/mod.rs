@@ -17,7 +17,7 @@ use self::{
     machine::{Input, Name},
     slot::Slot,
 };
-use crate::{Setup, Sources, Witness, socket};
+use crate::{Setup, Sources, Witness, grant::Grants, socket};
 
 pub use status::{State, Status};
 
@@ -34,6 +34,8 @@ pub struct Settings {
     pub socket: Option<PathBuf>,
     /// Who writes down what leaves.
     pub witness: Option<Witness>,
+    /// Who else may ask there.
+    pub grants: Grants,
 }
 
 /// A handle to the broker; clones share it.
@@ -42,15 +44,16 @@ pub struct Broker {
     keeper: Arc<Keeper>,
     profiles: Arc<[String]>,
     socket: Option<PathBuf>,
+    grants: Grants,
 }
 
 impl Broker {
     /// A broker that fetches in `ctx.tasks`. It answers from now on; it renews ahead and watches files once started.
     #[must_use]
     pub fn new(ctx: &Ctx, settings: Settings) -> Self {
-        let Settings { setup, profiles, notice, socket, witness } = settings;
+        let Settings { setup, profiles, notice, socket, grants, witness } = settings;
         let sources = Sources::new(Arc::clone(&ctx.wire), ctx.tasks.clone(), setup);
-        Self { keeper: Keeper::new(ctx, sources, notice, witness), profiles: profiles.into(), socket }
+        Self { keeper: Keeper::new(ctx, sources, notice, witness), profiles: profiles.into(), socket, grants }
     }
 
     /// [`Broker::new`] and its [`Job::start`] in one.
@@ -84,6 +87,17 @@ impl Broker {
         let slot = self.keeper.slot(&name);
         self.keeper.tell_and_wait(&slot, &name, Input::Ask(name.clone())).await;
         slot.current(self.keeper.now())
+    }
+
+    /// Lets processes of other users reach the socket, where a grant is for them.
+    ///
+    /// # Errors
+    /// `Config` when the modes of the socket cannot be set.
+    pub fn open_socket(&self) -> Result<(), Fault> {
+        match self.socket.as_deref().filter(|_| self.grants.admit_other_users()) {
+            Some(path) => socket::open_to_others(path),
+            None => Ok(()),
+        }
     }
 
     /// How everything stands, profiles first, by name.
@@ -120,7 +134,8 @@ impl Job for Broker {
         Box::pin(async move {
             if let Some(path) = &self.socket {
                 let listener = ctx.listeners.listen(&Address::Unix(path.clone())).await?;
-                socket::serve(&ctx.tasks, listener, self.clone());
+                self.open_socket()?;
+                socket::serve(&ctx.tasks, listener, self.clone(), self.grants.clone());
             }
             for profile in &*self.profiles {
                 self.keeper.tell(Input::Want(Name::Profile(profile.clone())));

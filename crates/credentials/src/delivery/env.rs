@@ -95,6 +95,24 @@ pub fn child_environment(
     Ok(child)
 }
 
+/// The environment of a child whose one source is an endpoint: `exports` are its address and where its token is.
+#[must_use]
+pub fn endpoint_environment(
+    parent: impl IntoIterator<Item = (OsString, OsString)>,
+    exports: &[(&'static str, String)],
+    region: Option<&str>,
+) -> BTreeMap<OsString, OsString> {
+    let mut child: BTreeMap<OsString, OsString> = parent.into_iter().collect();
+    for name in OURS[..5].iter().chain(&SHADOWS).chain(&OTHER_SOURCES) {
+        child.remove(OsString::from(name).as_os_str());
+    }
+    let regions = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().filter_map(|name| Some((name, region?.to_owned())));
+    for (name, value) in exports.iter().cloned().chain(regions) {
+        child.insert(OsString::from(name), OsString::from(value));
+    }
+    child
+}
+
 #[cfg(test)]
 mod tests {
     use super::{

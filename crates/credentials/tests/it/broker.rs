@@ -30,6 +30,7 @@ async fn start(world: &World, profiles: &[&str]) -> Broker {
         notice: Some(LoginNotice::new(run.join("login_required.txt"))),
         socket: Some(run.join("sock")),
         witness: None,
+        grants: Default::default(),
     };
     Broker::start(&ctx(world), settings).await.unwrap()
 }
@@ -222,6 +223,7 @@ async fn metrics_and_checks_tell_how_it_stands() {
         notice: None,
         socket: None,
         witness: None,
+        grants: Default::default(),
     };
     let broker = Broker::start(&ctx, settings).await.unwrap();
     broker.ask("build").await.unwrap();

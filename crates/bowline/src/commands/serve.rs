@@ -1,0 +1,51 @@
+//! `bowline serve`: the endpoint alone, with or without a configuration file, in the foreground.
+
+use std::path::PathBuf;
+
+use bowline_base::{Fault, Kind};
+
+use crate::{
+    cli::Serve,
+    config::{Config, EndpointSection},
+    config_place,
+    daemon::{self, Start},
+    environment::Environment,
+    logging,
+    world::World,
+};
+
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Serve) -> Result<(), Fault> {
+    logging::start(environment.var("LOG_LEVEL"))?;
+    let configured = config_place::load(file, &environment)?;
+    let world = World::new(environment)?;
+    let mut endpoint = configured.endpoint.unwrap_or_default();
+    let flags = arguments.clone();
+    merge(&mut endpoint, flags)?;
+    if endpoint.serve.is_empty() {
+        endpoint.serve = vec![world.default_profile()];
+    }
+    let files = world.aws_config()?;
+    for profile in &endpoint.serve {
+        files.resolve(profile)?;
+    }
+    let config = Config { endpoint: Some(endpoint), grants: configured.grants, ..Config::default() };
+    daemon::run(world, config, Start::EndpointAlone)
+}
+
+/// Flags win over the file.
+fn merge(endpoint: &mut EndpointSection, flags: Serve) -> Result<(), Fault> {
+    if !flags.profiles.is_empty() {
+        endpoint.serve = flags.profiles;
+    }
+    if !flags.listen.is_empty() {
+        endpoint.listen = flags.listen;
+    }
+    endpoint.imds = flags.imds.or(endpoint.imds);
+    endpoint.token_file = flags
+        .token_file
+        .map(std::path::absolute)
+        .transpose()
+        .map_err(|cause| Fault::new(Kind::Config, "serve", "the token file has no absolute path").cause(cause))?
+        .or_else(|| endpoint.token_file.take());
+    Ok(())
+}
