@@ -28,7 +28,8 @@ pub use lock::FileLock;
 pub use rewrite::{Outcome, RewriteError, Rule, rewrite};
 pub use sections::{Content, Origin, Section, Setting};
 pub use source::{
-    AssumeRole, CredentialSource, Process, RoleSource, Source, SsoLogin, SsoRole, StaticKeys, WebIdentity,
+    AssumeRole, CredentialSource, Password, Process, RoleSource, RolesAnywhere, Source, SsoLogin, SsoRole, StaticKeys,
+    WebIdentity,
 };
 pub use sso_cache::{RegistrationKey, SsoCache, SsoKey, Unreadable, UnreadableReason};
 pub use sso_token::{Extra, Registration, SsoToken};

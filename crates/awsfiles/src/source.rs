@@ -20,6 +20,8 @@ pub enum Source {
     AssumeRole(AssumeRole),
     /// A role assumed with a token file.
     WebIdentity(WebIdentity),
+    /// A role of IAM Roles Anywhere.
+    RolesAnywhere(RolesAnywhere),
 }
 
 impl Source {
@@ -29,7 +31,11 @@ impl Source {
         match self {
             Self::Sso(role) => Some(&role.login),
             Self::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => source.sso_login(),
-            Self::AssumeRole(_) | Self::Static(_) | Self::Process(_) | Self::WebIdentity(_) => None,
+            Self::AssumeRole(_)
+            | Self::Static(_)
+            | Self::Process(_)
+            | Self::WebIdentity(_)
+            | Self::RolesAnywhere(_) => None,
         }
     }
 }
@@ -143,4 +149,39 @@ pub struct WebIdentity {
     pub session_name: Option<String>,
     /// The region to call: that of the profile which was asked for, else this one's.
     pub region: Option<String>,
+}
+
+/// A role of IAM Roles Anywhere, entered with a certificate. No AWS file can say this: [`crate::Config::with_identities`]
+/// puts such identities beside the profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolesAnywhere {
+    /// What it is asked for by, like a profile.
+    pub name: String,
+    /// The file with the certificate: PEM, alone or with its chain in any order, DER, or PKCS#12.
+    pub certificate: PathBuf,
+    /// A file with the certificates between it and the trust anchor, where they stand apart.
+    pub intermediates: Option<PathBuf>,
+    /// The file with the private key, where that is not the certificate's.
+    pub private_key: Option<PathBuf>,
+    /// What opens the private key.
+    pub password: Option<Password>,
+    /// ARN of the trust anchor; its region is called.
+    pub trust_anchor: String,
+    /// ARN of the Roles Anywhere profile.
+    pub profile: String,
+    /// ARN of the role.
+    pub role: String,
+    /// The name of the session, which the Roles Anywhere profile must allow.
+    pub session_name: Option<String>,
+    /// How long a session is asked for; an hour where absent.
+    pub duration: Option<Duration>,
+}
+
+/// Where a password is; never the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    /// The first line of this file.
+    File(PathBuf),
+    /// This variable of the environment.
+    Variable(String),
 }

@@ -62,13 +62,15 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Artifacts(Artifacts::Serve(arguments)) => commands::artifacts::serve(environment, file, &arguments)?,
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
-        Command::Status(arguments) => return commands::status::run(&World::new(environment)?, &arguments),
-        Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
+        Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
+        Command::Doctor(arguments) => {
+            return commands::doctor::run(&World::of_file(environment, file.clone())?, file, &arguments);
+        }
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, &arguments)?,
         Command::Logout(arguments) => commands::login::out(&World::new(environment)?, arguments.profile.as_deref())?,
-        Command::Creds(arguments) => commands::creds::run(&World::new(environment)?, &arguments.profile)?,
-        Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
-        Command::Exec(arguments) => match commands::exec::run(&World::new(environment)?, &arguments)? {},
+        Command::Creds(arguments) => commands::creds::run(&World::of_file(environment, file)?, &arguments.profile)?,
+        Command::Env(arguments) => commands::env::run(&World::of_file(environment, file)?, &arguments)?,
+        Command::Exec(arguments) => match commands::exec::run(&World::of_file(environment, file)?, &arguments)? {},
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -18,9 +18,10 @@ pub mod socket;
 mod source;
 mod sso_note;
 mod sso_token;
+mod x509;
 
 pub use broker::{Broker, Settings};
 pub use lease_store::LeaseStore;
 pub use setup::Setup;
-pub use source::{RECURSION_MARK, Resolved, Sources};
+pub use source::{RECURSION_MARK, Resolved, Sources, roles_anywhere_from_environment};
 pub use sso_token::{SsoTokens, session_name};

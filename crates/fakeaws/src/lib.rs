@@ -24,6 +24,7 @@ mod oidc_state;
 mod operation;
 mod pages;
 mod reply;
+mod roles_anywhere;
 mod s3;
 mod s3_error;
 mod s3_list;
@@ -35,6 +36,7 @@ mod sigv4;
 mod sso_oidc;
 mod sso_portal;
 mod sts;
+mod x509;
 mod xml;
 
 pub use accounts::Account;

@@ -8,6 +8,7 @@ use crate::call::Call;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Oidc,
+    RolesAnywhere,
     Portal,
     Sts,
     S3,
@@ -38,6 +39,7 @@ impl Operation {
             ("GET", "/assignment/accounts") => plain(Service::Portal, "sso.ListAccounts"),
             ("GET", "/assignment/roles") => plain(Service::Portal, "sso.ListAccountRoles"),
             ("POST", "/logout") => plain(Service::Portal, "sso.Logout"),
+            ("POST", "/sessions") => plain(Service::RolesAnywhere, "rolesanywhere.CreateSession"),
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
             _ => s3(call),

@@ -29,7 +29,7 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
 
 /// Every profile that the configuration names must resolve.
 fn profiles(world: &World, config: &Config) -> Result<(), Fault> {
-    let files = world.aws_config()?;
+    let files = world.aws_config()?.with_identities(config.identities.iter().cloned());
     let of_artifacts = config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref());
     let wrong: Vec<String> = config
         .daemon

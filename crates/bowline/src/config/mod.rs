@@ -3,6 +3,7 @@
 //! Every mistake is reported at once, with line, column and a did-you-mean. The values here know no TOML; each
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
+mod identities;
 mod mistakes;
 mod sections;
 mod table;
@@ -13,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 
 pub(crate) use mistakes::Mistake;
@@ -22,6 +24,8 @@ pub(crate) use mistakes::Mistake;
 pub(crate) struct Config {
     pub(crate) daemon: DaemonSection,
     pub(crate) artifacts: Option<ArtifactsSection>,
+    /// `[identity.NAME]`, by name.
+    pub(crate) identities: Vec<RolesAnywhere>,
 }
 
 /// `[daemon]`
@@ -133,7 +137,10 @@ pub(crate) fn load(path: &Path) -> Result<Config, Fault> {
             .hint("name the file with --config or BOWLINE_CONFIG")
             .cause(cause)
     })?;
-    parse(&text).map_err(|mistakes| mistakes::fault(path, &mistakes))
+    let mut config = parse(&text).map_err(|mistakes| mistakes::fault(path, &mistakes))?;
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    identities::below(&mut config.identities, whole.parent().unwrap_or(&whole));
+    Ok(config)
 }
 
 /// Parses the text of a file.

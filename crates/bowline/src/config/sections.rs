@@ -5,7 +5,7 @@ use std::ops::Range;
 use toml::de::DeTable;
 
 use super::{
-    ArtifactsSection, CacheSection, Config, DaemonSection, Mistake, Origin, RepositorySection,
+    ArtifactsSection, CacheSection, Config, DaemonSection, Mistake, Origin, RepositorySection, identities,
     table::{Table, address},
 };
 
@@ -18,6 +18,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     }
     if let Some((section, span)) = file.table("artifacts", mistakes) {
         config.artifacts = Some(artifacts(text, section, &span, mistakes));
+    }
+    if let Some((section, _)) = file.table("identity", mistakes) {
+        config.identities = identities::read(text, &section, mistakes);
     }
     file.finish(mistakes);
     config

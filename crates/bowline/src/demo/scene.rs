@@ -168,7 +168,7 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
         ..ArtifactsSection::default()
     };
     let daemon = DaemonSection { listen: status, socket: None, keep_fresh: vec![PROFILE.to_owned()] };
-    Config { daemon, artifacts: Some(artifacts) }
+    Config { daemon, artifacts: Some(artifacts), identities: Vec::new() }
 }
 
 /// The usual port if it is free, else any.

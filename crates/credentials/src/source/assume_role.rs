@@ -35,7 +35,10 @@ pub(super) async fn credentials(
 fn clamped(role: &AssumeRole) -> Option<Duration> {
     let chained = match &role.from {
         RoleSource::Profile { source, .. } => {
-            matches!(**source, Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_))
+            matches!(
+                **source,
+                Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_) | Source::RolesAnywhere(_)
+            )
         }
         RoleSource::Named(_) => false,
     };

@@ -6,6 +6,7 @@
 mod assume_role;
 mod fixed;
 mod process;
+mod roles_anywhere;
 mod sso;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -18,6 +19,7 @@ use serde_json::json;
 use tracing::{debug, warn};
 
 pub use process::{RECURSION_MARK, parse as read_process_json};
+pub use roles_anywhere::roles_anywhere_from_environment;
 
 use crate::{
     lease_store::{LeaseId, LeaseStore},
@@ -27,7 +29,7 @@ use crate::{
 };
 
 /// What is supported, for hints about what is not.
-pub(crate) const SUPPORTED: &str = "supported are keys in the AWS files, `credential_process`, IAM Identity Center, and \
+pub(crate) const SUPPORTED: &str = "supported are keys in the AWS files, `credential_process`, IAM Identity Center, IAM Roles Anywhere, and \
                                     `role_arn` with `source_profile` or `credential_source = Environment`";
 
 /// A profile as the files describe it at one moment.
@@ -67,6 +69,7 @@ struct Shared {
     setup: Setup,
     store: LeaseStore,
     tokens: SsoTokens,
+    pairs: roles_anywhere::Pairs,
 }
 
 impl std::fmt::Debug for Sources {
@@ -83,7 +86,7 @@ impl Sources {
         let store = LeaseStore::new(&setup.lease_directory);
         let tokens = SsoTokens::new(Arc::clone(&wire), tasks, &setup);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
-        Self(Arc::new(Shared { wire, aws, setup, store, tokens }))
+        Self(Arc::new(Shared { wire, aws, setup, store, tokens, pairs: roles_anywhere::Pairs::default() }))
     }
 
     /// What they were told about the world.
@@ -104,6 +107,10 @@ impl Sources {
         &self.0.tokens
     }
 
+    fn pairs(&self) -> &roles_anywhere::Pairs {
+        &self.0.pairs
+    }
+
     pub(crate) fn wire(&self) -> &Arc<dyn Wire> {
         &self.0.wire
     }
@@ -119,7 +126,7 @@ impl Sources {
     /// # Errors
     /// `Config`, naming file, line and profile.
     pub fn resolve(&self, profile: &str) -> Result<Resolved, Fault> {
-        self.resolve_in(&Config::load(&self.0.setup.locations)?, profile)
+        self.resolve_in(&self.0.setup.config()?, profile)
     }
 
     /// As [`Sources::resolve`], with files that were read already.
@@ -128,6 +135,10 @@ impl Sources {
     /// As [`Sources::resolve`].
     pub fn resolve_in(&self, config: &Config, profile: &str) -> Result<Resolved, Fault> {
         let source = config.resolve(profile)?;
+        if config.identity(profile).is_some() {
+            let endpoints = self.0.setup.endpoints.clone();
+            return Ok(Resolved { profile: profile.to_owned(), source, region: None, endpoints });
+        }
         let region = config.profile(profile)?.region().map(str::to_owned);
         let endpoints = self.0.setup.endpoints.clone().or(&configured_endpoints(config, profile)?);
         Ok(Resolved { profile: profile.to_owned(), source, region, endpoints })
@@ -164,7 +175,8 @@ impl Sources {
                 | Source::Static(_)
                 | Source::Process(_)
                 | Source::Sso(_)
-                | Source::WebIdentity(_) => None,
+                | Source::WebIdentity(_)
+                | Source::RolesAnywhere(_) => None,
             };
         }
         Ok(forgotten)
@@ -243,6 +255,7 @@ impl Sources {
             Source::Process(command) => process::credentials(command, &self.0.setup.environment, &*self.0.wire).await,
             Source::Sso(role) => sso::credentials(self, resolved, role).await,
             Source::AssumeRole(role) => assume_role::credentials(self, resolved, role).await,
+            Source::RolesAnywhere(identity) => roles_anywhere::credentials(self, resolved, identity).await,
             Source::WebIdentity(role) => Err(unsupported(&role.profile, "web_identity_token_file")),
         }
     }
@@ -304,6 +317,7 @@ fn describe(source: &Source) -> String {
         Source::Process(command) => format!("command `{}`", command.argv.first().map_or("", String::as_str)),
         Source::Sso(role) => format!("sso {}/{}", role.account_id, role.role_name),
         Source::AssumeRole(role) => format!("role `{}`", role.role_arn),
+        Source::RolesAnywhere(identity) => format!("role `{}` by certificate", identity.role),
         Source::WebIdentity(role) => format!("role `{}` by token file", role.role_arn),
     }
 }
@@ -315,7 +329,9 @@ fn needs_environment(source: &Source) -> bool {
         Source::AssumeRole(AssumeRole { from: RoleSource::Named(named), .. }) => {
             *named == CredentialSource::Environment
         }
-        Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) => false,
+        Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) | Source::RolesAnywhere(_) => {
+            false
+        }
     }
 }
 
@@ -341,6 +357,15 @@ fn identify(source: &Source) -> serde_json::Value {
                 RoleSource::Profile { source, .. } => identify(source),
                 RoleSource::Named(named) => json!(format!("{named:?}")),
             },
+        }),
+        Source::RolesAnywhere(identity) => json!({
+            "certificate": identity.certificate,
+            "private_key": identity.private_key,
+            "trust_anchor": identity.trust_anchor,
+            "profile": identity.profile,
+            "role": identity.role,
+            "session_name": identity.session_name,
+            "duration": identity.duration.map(|time| time.as_secs()),
         }),
         Source::WebIdentity(role) => json!({ "role": role.role_arn, "token_file": role.token_file }),
     }

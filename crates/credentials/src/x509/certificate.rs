@@ -71,14 +71,30 @@ impl Certificate {
                 extension.next(0x01);
                 let value = extension.next(OCTET_STRING)?.content;
                 match id {
-                    BASIC_CONSTRAINTS => ca = Reader::sequence_of(value)?.next(0x01).is_some_and(|flag| flag.content != [0]),
-                    KEY_USAGE => usage = Some(Reader::new(value).next(BIT_STRING)?.content.get(1).copied().unwrap_or(0)),
+                    BASIC_CONSTRAINTS => {
+                        ca = Reader::sequence_of(value)?.next(0x01).is_some_and(|flag| flag.content != [0]);
+                    }
+                    KEY_USAGE => {
+                        usage = Some(Reader::new(value).next(BIT_STRING)?.content.get(1).copied().unwrap_or(0));
+                    }
                     _ => {}
                 }
             }
         }
         let (v3, der) = (version == 2, der.to_vec());
-        Some(Self { der, serial, issuer, subject, not_before, not_after, public_key, signature_algorithm, v3, ca, usage })
+        Some(Self {
+            der,
+            serial,
+            issuer,
+            subject,
+            not_before,
+            not_after,
+            public_key,
+            signature_algorithm,
+            v3,
+            ca,
+            usage,
+        })
     }
 
     /// The serial number in decimal digits, however long it is.
@@ -124,7 +140,10 @@ impl Certificate {
         }
         if self.ca {
             let what = "has the certificate of a CA (`CA:TRUE`), which is the trust anchor's and not a workload's";
-            return Some(Flaw::new(what, "point `certificate` at one that this CA issued, with `basicConstraints=CA:FALSE`"));
+            return Some(Flaw::new(
+                what,
+                "point `certificate` at one that this CA issued, with `basicConstraints=CA:FALSE`",
+            ));
         }
         if self.usage.is_none_or(|usage| usage & DIGITAL_SIGNATURE == 0) {
             let what = "has a certificate whose key may not sign (`keyUsage` without `digitalSignature`)";

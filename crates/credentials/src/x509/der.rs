@@ -38,10 +38,6 @@ impl<'a> Reader<'a> {
         Self::new(bytes).sequence()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn any(&mut self) -> Option<Element<'a>> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, rest) = rest.split_first()?;
@@ -123,7 +119,8 @@ mod tests {
 
     #[test]
     fn lengths_past_the_end_are_nothing() {
-        for bytes in [&b"\x30"[..], b"\x30\x02\x00", b"\x30\x80\x00\x00", b"\x30\x84\xff\xff\xff\xff", b"\x30\x82\x01"] {
+        for bytes in [&b"\x30"[..], b"\x30\x02\x00", b"\x30\x80\x00\x00", b"\x30\x84\xff\xff\xff\xff", b"\x30\x82\x01"]
+        {
             assert!(Reader::new(bytes).any().is_none(), "{bytes:?}");
         }
     }

@@ -4,7 +4,7 @@ use bowline_aws::rolesanywhere::Algorithm;
 use p384::ecdsa::signature::hazmat::PrehashSigner as _;
 use ring::{
     rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair},
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, RSA_PKCS1_SHA256, RsaKeyPair},
 };
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;

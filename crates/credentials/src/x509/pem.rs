@@ -18,7 +18,9 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block>, Flaw> {
     let mut blocks = Vec::new();
     let mut lines = text.lines().map(str::trim);
     while let Some(line) = lines.next() {
-        let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) else { continue };
+        let Some(label) = line.strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) else {
+            continue;
+        };
         let end = format!("-----END {label}-----");
         let (mut body, mut old_encryption, mut ended) = (Zeroizing::new(String::new()), false, false);
         for line in lines.by_ref() {
