@@ -12,7 +12,7 @@ use http::{Method, StatusCode, header, response::Parts};
 use crate::{
     Error,
     refusal::{self, Said},
-    request::{Auth, Reading, Repeat, Request},
+    request::{Reading, Repeat, Request},
     sign::prepare,
 };
 
@@ -252,13 +252,13 @@ impl Call {
         let code = said.code.clone().unwrap_or_default();
         let passing = refusal::is_passing(self.request.service, status, &said);
         let error = Error::said_by(self.request.service, self.request.operation, status, said);
-        let Some(credentials) = self.credentials.clone().filter(|_| self.request.auth != Auth::Unsigned) else {
+        if let Some(drift) = self.drift_in(now, head, &code).filter(|_| self.request.auth.is_signed()) {
+            return self.correct(drift, error);
+        }
+        let Some(credentials) = self.credentials.clone().filter(|_| self.request.auth.is_signed()) else {
             self.unsure |= status >= 500 && self.request.repeat == Repeat::Once;
             return if passing { self.retry(now, entropy, head, error) } else { self.fail(error) };
         };
-        if let Some(drift) = self.drift_in(now, head, &code) {
-            return self.correct(drift, error);
-        }
         let young = now.wall.duration_since(credentials.obtained_at).unsigned_abs().as_secs() < YOUNG;
         let spreading = refusal::is_unknown_key(&code) && young && self.retries_left > 0;
         if passing || spreading {
@@ -272,7 +272,8 @@ impl Call {
 
     /// How far the host's clock is ahead, if that is what the refusal is about.
     fn drift_in(&self, now: Now, head: &Parts, code: &str) -> Option<i64> {
-        let date = head.headers.get(header::DATE).filter(|_| refusal::may_be_drift(code))?.to_str().ok()?;
+        let suspect = refusal::may_be_drift(self.request.service, code);
+        let date = head.headers.get(header::DATE).filter(|_| suspect)?.to_str().ok()?;
         let theirs = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
         let drift = theirs.as_second() - now.wall.as_second();
         let news = drift.abs_diff(self.drift);

@@ -57,7 +57,7 @@ async fn start(aws: &Aws, request: Request, identity: Option<&dyn Identity>) -> 
             let held = race(identity.ready(), until(&*aws.wire, deadline)).await.unwrap_or_else(|| identity.current());
             Some(held.map_err(|why| Error::no_credentials(service, operation, why))?)
         }
-        (None, _) | (_, Auth::Unsigned) => None,
+        (None, _) | (_, Auth::Unsigned | Auth::X509 { .. }) => None,
     };
     let once = request.repeat == Repeat::Once;
     let host = request.base.host().to_owned();

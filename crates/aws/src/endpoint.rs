@@ -12,6 +12,8 @@ use crate::{Error, Partition, Region};
 pub enum Service {
     /// CloudWatch Logs.
     Logs,
+    /// IAM Roles Anywhere.
+    RolesAnywhere,
     /// Simple Storage Service.
     S3,
     /// IAM Identity Center's portal.
@@ -24,13 +26,14 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 5] = [Self::Logs, Self::S3, Self::Sso, Self::SsoOidc, Self::Sts];
+    pub const ALL: [Self; 6] = [Self::Logs, Self::RolesAnywhere, Self::S3, Self::Sso, Self::SsoOidc, Self::Sts];
 
     /// Its key in a `[services NAME]` section of the AWS configuration: `s3`, `sso_oidc`.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
             Self::Logs => "cloudwatch_logs",
+            Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
             Self::Sso => "sso",
             Self::SsoOidc => "sso_oidc",
@@ -43,6 +46,7 @@ impl Service {
     pub fn variable(self) -> &'static str {
         match self {
             Self::Logs => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+            Self::RolesAnywhere => "AWS_ENDPOINT_URL_ROLESANYWHERE",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
             Self::Sso => "AWS_ENDPOINT_URL_SSO",
             Self::SsoOidc => "AWS_ENDPOINT_URL_SSO_OIDC",
@@ -55,6 +59,7 @@ impl Service {
     pub fn origin(self) -> &'static str {
         match self {
             Self::Logs => "logs",
+            Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
             Self::Sso => "sso",
             Self::SsoOidc => "sso-oidc",
@@ -142,10 +147,12 @@ impl Endpoints {
             let dual = if self.dual_stack { ".dualstack" } else { "" };
             return format!("s3{fips}{dual}.{region}.{}", partition.suffix());
         }
-        // In GovCloud the plain single-stack hosts are the FIPS ones.
-        let fips = self.fips && (partition != Partition::Gov || self.dual_stack);
+        // In GovCloud the plain single-stack hosts are the FIPS ones, but for Roles Anywhere.
+        let own_host = partition != Partition::Gov || self.dual_stack || service == Service::RolesAnywhere;
+        let fips = self.fips && own_host;
         let label = match service {
             Service::Logs => "logs",
+            Service::RolesAnywhere => "rolesanywhere",
             Service::Sso => "portal.sso",
             Service::SsoOidc => "oidc",
             Service::S3 | Service::Sts => "sts",
@@ -274,6 +281,17 @@ mod tests {
                 "corp-maven.s3-fips.us-gov-west-1.amazonaws.com",
             ]
         );
+    }
+
+    /// Expected values: the endpoint table of the Roles Anywhere user guide; botocore has no rules for this service's data plane.
+    #[test]
+    fn roles_anywhere_has_fips_hosts_of_its_own_in_govcloud_too() {
+        let at = |name: &str, pairs: &[(&str, &str)]| with(pairs).unwrap().host(Service::RolesAnywhere, &region(name));
+        assert_eq!(at("eu-central-1", &[]), "rolesanywhere.eu-central-1.amazonaws.com");
+        assert_eq!(at("us-east-1", &[FIPS]), "rolesanywhere-fips.us-east-1.amazonaws.com");
+        assert_eq!(at("us-gov-west-1", &[FIPS]), "rolesanywhere-fips.us-gov-west-1.amazonaws.com");
+        assert_eq!(at("eu-central-1", &[DUAL]), "rolesanywhere.eu-central-1.api.aws");
+        assert_eq!(at("cn-north-1", &[]), "rolesanywhere.cn-north-1.amazonaws.com.cn");
     }
 
     #[test]

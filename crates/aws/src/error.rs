@@ -170,6 +170,11 @@ impl Error {
         Self::new(service, operation, Problem::NoCredentials(why))
     }
 
+    /// What signs cannot sign.
+    pub(crate) fn no_credentials_for(service: Service, why: Fault) -> Self {
+        Self::no_credentials(service, "", why.into())
+    }
+
     pub(crate) fn unusable(service: Service, what: &str) -> Self {
         Self::new(service, "", Problem::Unusable(what.to_owned()))
     }

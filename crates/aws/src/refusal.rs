@@ -64,9 +64,14 @@ pub(crate) fn is_unknown_key(code: &str) -> bool {
     matches!(code, "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException")
 }
 
-/// The signature was refused for its time, or may have been.
-pub(crate) fn may_be_drift(code: &str) -> bool {
-    is_drift(code) || matches!(code, "InvalidSignatureException" | "SignatureDoesNotMatch" | "AuthFailure")
+/// The signature was refused for its time, or may have been. Roles Anywhere has one code for every refusal.
+pub(crate) fn may_be_drift(service: Service, code: &str) -> bool {
+    let vague = service == Service::RolesAnywhere && code == "AccessDeniedException";
+    vague || is_drift(code) || is_bad_signature(code)
+}
+
+fn is_bad_signature(code: &str) -> bool {
+    matches!(code, "InvalidSignatureException" | "SignatureDoesNotMatch" | "AuthFailure")
 }
 
 /// The signature was refused for its time.
@@ -77,7 +82,8 @@ pub(crate) fn is_drift(code: &str) -> bool {
 /// The refusal is about who asks or when, not about what.
 pub(crate) fn is_about_credentials(code: &str) -> bool {
     wants_other_keys(code)
-        || may_be_drift(code)
+        || is_drift(code)
+        || is_bad_signature(code)
         || matches!(code, "InvalidSecurity" | "MissingAuthenticationToken" | "NotSignedUp" | "UnauthorizedException")
 }
 

@@ -1,32 +1,40 @@
 //! A call as a value, before anybody has signed or sent it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{Error, Region, Service, endpoint::Base};
+use crate::{Error, Region, Service, endpoint::Base, rolesanywhere::Signer};
 
 /// How the call proves who asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) enum Auth {
     /// Not by a signature.
     Unsigned,
     /// SigV4 for this region under this service name.
     Signed { region: Region, name: &'static str },
+    /// SigV4-X509 for this region: the private key of a certificate signs.
+    X509 { region: Region, signer: Arc<dyn Signer> },
 }
 
 impl Auth {
     pub(crate) fn signed(region: &Region, service: Service) -> Self {
         let name = match service {
             Service::Logs => "logs",
+            Service::RolesAnywhere => "rolesanywhere",
             Service::S3 => "s3",
             Service::Sso => "awsssoportal",
             Service::SsoOidc => "sso-oauth",
             Service::Sts => "sts",
         };
         Self::Signed { region: region.clone(), name }
+    }
+
+    /// Whether the host's clock matters.
+    pub(crate) fn is_signed(&self) -> bool {
+        !matches!(self, Self::Unsigned)
     }
 }
 

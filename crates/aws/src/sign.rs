@@ -19,6 +19,7 @@ use http::{HeaderName, HeaderValue, header};
 use crate::{
     Error, Region, Service,
     request::{Auth, Request},
+    sign_x509,
 };
 
 const USER_AGENT: &str = concat!("bowline/", env!("CARGO_PKG_VERSION"));
@@ -46,6 +47,9 @@ pub(crate) fn prepare(
         let added = signature(request, &built, credentials, time, region, name)
             .ok_or_else(|| unusable("the access key or session token has characters that no header may carry"))?;
         built.headers_mut().extend(added);
+    }
+    if let Auth::X509 { region, signer } = &request.auth {
+        sign_x509::authorize(&mut built, region, &**signer, time)?;
     }
     // Not signed: proxies change them.
     built.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));

@@ -6,8 +6,8 @@ use base::{Fault, Kind, Secret};
 use bowline_base as base;
 
 use crate::{
-    ConfigError, Content, Document, Locations, Mistake, Origin, Section, Setting, SsoKey, SsoLogin, error::nearest,
-    words,
+    ConfigError, Content, Document, Locations, Mistake, Origin, RolesAnywhere, Section, Setting, SsoKey, SsoLogin,
+    error::nearest, words,
 };
 
 /// Everything that the two files say.
@@ -16,6 +16,7 @@ pub struct Config {
     pub(crate) profiles: BTreeMap<String, Profile>,
     sessions: BTreeMap<String, SsoSession>,
     services: BTreeMap<String, Section>,
+    pub(crate) identities: BTreeMap<String, RolesAnywhere>,
     warnings: Vec<Warning>,
 }
 
@@ -69,6 +70,19 @@ impl Config {
             view.add_credentials(section);
         }
         Ok(view)
+    }
+
+    /// Puts identities that stand in no AWS file beside the profiles. One with a profile's name takes its place.
+    #[must_use]
+    pub fn with_identities(mut self, identities: impl IntoIterator<Item = RolesAnywhere>) -> Self {
+        self.identities.extend(identities.into_iter().map(|identity| (identity.name.clone(), identity)));
+        self
+    }
+
+    /// The identity of that name, if it is one of [`Config::with_identities`].
+    #[must_use]
+    pub fn identity(&self, name: &str) -> Option<&RolesAnywhere> {
+        self.identities.get(name)
     }
 
     /// All profiles, by name.

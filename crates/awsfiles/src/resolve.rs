@@ -23,6 +23,9 @@ impl Config {
     /// # Errors
     /// A [`ConfigError`] that names the profile, the key and the line.
     pub fn resolve(&self, profile: &str) -> Result<Source, ConfigError> {
+        if let Some(identity) = self.identity(profile) {
+            return Ok(Source::RolesAnywhere(identity.clone()));
+        }
         let top = self.profile(profile)?;
         let mut walk = Walk { config: self, region: top.region(), visited: vec![profile.to_owned()] };
         if assumes_role(top) {
@@ -40,6 +43,9 @@ impl Config {
     /// # Errors
     /// As [`Config::resolve`], and [`ConfigError::NoProfile`] when neither exists.
     pub fn login(&self, name: &str) -> Result<Option<SsoLogin>, ConfigError> {
+        if self.identity(name).is_some() {
+            return Ok(None);
+        }
         let Some(profile) = self.profiles.get(name) else {
             let session = self.sso_sessions().find(|session| session.name() == name);
             return session.map_or_else(|| self.profile(name).map(|_| None), |session| session.login().map(Some));
@@ -105,6 +111,10 @@ impl<'a> Walk<'a> {
 
     fn source_profile(&mut self, profile: &'a Profile, setting: &Setting) -> Result<RoleSource, ConfigError> {
         let name = setting.text().unwrap_or_default();
+        if let Some(identity) = self.config.identity(name) {
+            let source = Box::new(Source::RolesAnywhere(identity.clone()));
+            return Ok(RoleSource::Profile { name: name.to_owned(), source });
+        }
         let source = self.config.profiles.get(name).ok_or_else(|| ConfigError::NoSource {
             profile: profile.name().to_owned(),
             source_profile: name.to_owned(),

@@ -24,6 +24,8 @@ pub enum Source {
     SessionToken(SessionToken),
     /// What the surroundings give: variables, the container, the instance.
     Named(CredentialSource),
+    /// A role of IAM Roles Anywhere.
+    RolesAnywhere(RolesAnywhere),
 }
 
 impl Source {
@@ -38,6 +40,7 @@ impl Source {
             | Self::Process(_)
             | Self::WebIdentity(_)
             | Self::SessionToken(_)
+            | Self::RolesAnywhere(_)
             | Self::Named(_) => None,
         }
     }
@@ -52,7 +55,12 @@ impl Source {
                 below || role.mfa.as_ref().is_some_and(typed)
             }
             Self::SessionToken(session) => typed(&session.mfa),
-            Self::Static(_) | Self::Process(_) | Self::Sso(_) | Self::WebIdentity(_) | Self::Named(_) => false,
+            Self::Static(_)
+            | Self::Process(_)
+            | Self::Sso(_)
+            | Self::WebIdentity(_)
+            | Self::RolesAnywhere(_)
+            | Self::Named(_) => false,
         }
     }
 }
@@ -209,4 +217,39 @@ pub struct Terms {
     pub policy: Option<String>,
     /// `session_policy_arns`, a comma list.
     pub policy_arns: Vec<String>,
+}
+
+/// A role of IAM Roles Anywhere, entered with a certificate. No AWS file can say this: [`crate::Config::with_identities`]
+/// puts such identities beside the profiles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolesAnywhere {
+    /// What it is asked for by, like a profile.
+    pub name: String,
+    /// The file with the certificate: PEM, alone or with its chain in any order, DER, or PKCS#12.
+    pub certificate: PathBuf,
+    /// A file with the certificates between it and the trust anchor, where they stand apart.
+    pub intermediates: Option<PathBuf>,
+    /// The file with the private key, where that is not the certificate's.
+    pub private_key: Option<PathBuf>,
+    /// What opens the private key.
+    pub password: Option<Password>,
+    /// ARN of the trust anchor; its region is called.
+    pub trust_anchor: String,
+    /// ARN of the Roles Anywhere profile.
+    pub profile: String,
+    /// ARN of the role.
+    pub role: String,
+    /// The name of the session, which the Roles Anywhere profile must allow.
+    pub session_name: Option<String>,
+    /// How long a session is asked for; an hour where absent.
+    pub duration: Option<Duration>,
+}
+
+/// Where a password is; never the password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    /// The first line of this file.
+    File(PathBuf),
+    /// This variable of the environment.
+    Variable(String),
 }

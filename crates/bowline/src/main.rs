@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let environment = Environment::of_this_process();
     let outcome = match creds_profile() {
         Some(profile) => {
-            commands::creds::run(environment, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS)
+            commands::creds::run(environment, None, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS)
         }
         None => dispatch(Cli::parse(), environment),
     };
@@ -55,21 +55,23 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
-        Command::Status(arguments) => return commands::status::run(&World::new(environment)?, &arguments),
-        Command::Doctor(arguments) => return commands::doctor::run(&World::new(environment)?, file, &arguments),
+        Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
+        Command::Doctor(arguments) => {
+            return commands::doctor::run(&World::of_file(environment, file.clone())?, file, &arguments);
+        }
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, file, &arguments)?,
         Command::Logout(arguments) => {
             commands::login::out(&World::new(environment)?, file, arguments.profile.as_deref())?;
         }
-        Command::Creds(arguments) => commands::creds::run(environment, &arguments.profile, &arguments.mfa)?,
+        Command::Creds(arguments) => commands::creds::run(environment, file, &arguments.profile, &arguments.mfa)?,
         Command::Profiles(Profiles::Sync(arguments)) => {
             commands::profiles::sync(&World::new(environment)?, &arguments)?;
         }
-        Command::Env(arguments) => commands::env::run(&World::new(environment)?, &arguments)?,
-        Command::Exec(arguments) => return commands::exec::run(&World::new(environment)?, &arguments),
+        Command::Env(arguments) => commands::env::run(&World::of_file(environment, file)?, &arguments)?,
+        Command::Exec(arguments) => return commands::exec::run(&World::of_file(environment, file)?, &arguments),
         Command::Serve(arguments) => commands::serve::run(environment, file, &arguments)?,
-        Command::Write(arguments) => commands::write::run(&World::new(environment)?, &arguments)?,
-        Command::Verify(arguments) => commands::verify::run(&World::new(environment)?, &arguments)?,
+        Command::Write(arguments) => commands::write::run(&World::of_file(environment, file)?, &arguments)?,
+        Command::Verify(arguments) => commands::verify::run(&World::of_file(environment, file)?, &arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,14 +1,14 @@
 //! The world of one run, gathered once from the environment: files, endpoints, the way out, AWS.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use bowline_aws::{Aws, Endpoints, Region};
 use bowline_awsfiles::{Config as AwsConfig, DefaultProfile, Locations};
 use bowline_base::{Fault, Kind, wire::Wire};
-use bowline_credentials::Setup;
+use bowline_credentials::{Setup, roles_anywhere_from_environment};
 use bowline_host::HttpWire;
 
-use crate::environment::Environment;
+use crate::{config::Config, config_place, environment::Environment, output};
 
 /// Everything a command needs that is not on its command line.
 pub(crate) struct World {
@@ -27,9 +27,26 @@ impl World {
         Ok(Self { environment, setup, wire, aws })
     }
 
+    /// The same with the identities of `bowline.toml`; what the environment says wins.
+    pub(crate) fn with_identities(mut self, config: &Config) -> Self {
+        let of_environment = std::mem::take(&mut self.setup.identities);
+        self.setup.identities = config.identities.iter().cloned().chain(of_environment).collect();
+        self
+    }
+
+    /// As [`World::new`] with the identities of the file that is used. Commands that need none work on with a file
+    /// that has mistakes.
+    pub(crate) fn of_file(environment: Environment, file: Option<PathBuf>) -> Result<Self, Fault> {
+        let config = config_place::load(file, &environment).unwrap_or_else(|fault| {
+            output::say(&format!("note: {}; its identities are not used", fault.message));
+            Config::default()
+        });
+        Ok(Self::new(environment)?.with_identities(&config))
+    }
+
     /// The AWS files as they are now.
     pub(crate) fn aws_config(&self) -> Result<AwsConfig, Fault> {
-        AwsConfig::load(&self.setup.locations)
+        self.setup.config()
     }
 
     /// `AWS_DEFAULT_PROFILE`, else `AWS_PROFILE` (botocore's order), else `default`.
@@ -45,7 +62,12 @@ impl World {
 
     /// The region to use for `profile`: `wanted`, else the environment's, else the profile's, else us-east-1.
     pub(crate) fn region(&self, wanted: Option<&str>, profile: &str) -> Result<Region, Fault> {
-        let of_profile = || self.aws_config().ok()?.profile(profile).ok()?.region().map(ToOwned::to_owned);
+        let of_profile = || {
+            let config = self.aws_config().ok()?;
+            let of_anchor = config.identity(profile).map(|identity| identity.trust_anchor.split(':').nth(3));
+            let found = of_anchor.unwrap_or_else(|| config.profile(profile).ok()?.region());
+            found.map(ToOwned::to_owned)
+        };
         let of_environment = || {
             let found = self.environment.var("AWS_REGION").or_else(|| self.environment.var("AWS_DEFAULT_REGION"));
             found.map(ToOwned::to_owned)
@@ -62,6 +84,7 @@ pub(crate) fn setup(environment: &Environment) -> Result<Setup, Fault> {
     Ok(Setup {
         home: environment.home(),
         locations,
+        identities: roles_anywhere_from_environment(lookup)?.into_iter().collect(),
         endpoints: Endpoints::from_lookup(lookup)?,
         token_window: environment.token_window()?,
         lease_directory: environment.runtime_directory().join("leases"),

@@ -25,10 +25,11 @@ mod sso_reason;
 mod sso_token;
 mod stamps;
 mod witness;
+mod x509;
 
 pub use broker::{Broker, Settings};
 pub use lease_store::LeaseStore;
 pub use setup::Setup;
-pub use source::{ENVIRONMENT, Explained, RECURSION_MARK, Resolved, Sources, Step};
+pub use source::{ENVIRONMENT, Explained, RECURSION_MARK, Resolved, Sources, Step, roles_anywhere_from_environment};
 pub use sso_token::{SsoTokens, session_name};
 pub use witness::{OnFailure, Witness, client_of};

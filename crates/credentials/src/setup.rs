@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bowline_aws::{Endpoints, Service};
-use bowline_awsfiles::Locations;
+use bowline_awsfiles::{Config, Locations, Password, RolesAnywhere};
+use bowline_base::Fault;
 use serde_json::json;
 
-use crate::lease_store::fingerprint;
+use crate::{lease_store::fingerprint, source::roles_anywhere_from_environment};
 
 /// Everything that this crate is told about the world, besides the wire.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Setup {
     pub home: PathBuf,
     /// The AWS files.
     pub locations: Locations,
+    /// Identities that stand in no AWS file, usable wherever a profile is.
+    pub identities: Vec<RolesAnywhere>,
     /// What the environment redirects; the files' own redirections are read with the profile.
     pub endpoints: Endpoints,
     /// `$XDG_RUNTIME_DIR/bowline/leases`, `/run/bowline/leases`.
@@ -39,14 +42,27 @@ impl Setup {
             "endpoints": redirections(&self.endpoints),
             "key": self.environment.get("AWS_ACCESS_KEY_ID").filter(|key| !key.is_empty()),
         });
-        fingerprint(&description.to_string())
+        // The daemon answers for its own file; only what the environment calls `default` has to be the same.
+        let given = roles_anywhere_from_environment(|name| self.environment.get(name).cloned()).ok().flatten();
+        let description =
+            given.map_or_else(|| description.to_string(), |identity| format!("{description}{identity:?}"));
+        fingerprint(&description)
+    }
+
+    /// The AWS files as they are now, with the identities beside the profiles.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self) -> Result<Config, Fault> {
+        Ok(Config::load(&self.locations)?.with_identities(self.identities.iter().cloned()))
     }
 
     /// The directories in which a change may end a failure.
     #[must_use]
     pub fn directories(&self) -> Vec<PathBuf> {
         let mut directories = vec![self.locations.sso_cache.clone()];
-        for file in [&self.locations.config, &self.locations.credentials] {
+        let of_identities = self.identities.iter().flat_map(files_of);
+        for file in [&self.locations.config, &self.locations.credentials].into_iter().chain(of_identities) {
             let resolved = bowline_base::atomic::resolve(file).unwrap_or_else(|_| file.clone());
             directories.extend([file.parent(), resolved.parent()].into_iter().flatten().map(PathBuf::from));
         }
@@ -54,6 +70,16 @@ impl Setup {
         directories.dedup();
         directories
     }
+}
+
+fn files_of(identity: &RolesAnywhere) -> impl Iterator<Item = &PathBuf> {
+    let password = match &identity.password {
+        Some(Password::File(path)) => Some(path),
+        Some(Password::Variable(_)) | None => None,
+    };
+    [Some(&identity.certificate), identity.intermediates.as_ref(), identity.private_key.as_ref(), password]
+        .into_iter()
+        .flatten()
 }
 
 /// What is redirected, by the key of the service.
@@ -77,6 +103,7 @@ mod tests {
         Setup {
             home,
             locations,
+            identities: Vec::new(),
             endpoints: Endpoints::default(),
             lease_directory: "/run/x".into(),
             token_window: TOKEN_WINDOW,

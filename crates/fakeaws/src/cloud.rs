@@ -27,7 +27,7 @@ use crate::{
     operation::{Operation, Service},
     pages,
     reply::{Answer, Ending, Pass, Reply},
-    s3, s3_error, sso_oidc, sso_portal, sts,
+    roles_anywhere, s3, s3_error, sso_oidc, sso_portal, sts,
 };
 
 /// A fake AWS without a socket or a clock. All methods may be called from any thread.
@@ -302,6 +302,7 @@ impl State {
     fn serve(&mut self, operation: &Operation, call: &Call, now: Timestamp) -> Answer {
         match operation.service {
             Service::Oidc => sso_oidc::answer(self, call, now),
+            Service::RolesAnywhere => roles_anywhere::answer(self, call, now),
             Service::Portal => sso_portal::answer(self, call, now),
             Service::Sts => sts::answer(self, call, now),
             Service::S3 => s3::answer(self, operation, call, now),
@@ -326,7 +327,9 @@ fn instead(state: &mut State, operation: &Operation, call: &Call, effect: &Effec
 
 fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
     let (status, code) = match service {
-        Service::Oidc | Service::Portal | Service::Operator => (429, "TooManyRequestsException"),
+        Service::Oidc | Service::RolesAnywhere | Service::Portal | Service::Operator => {
+            (429, "TooManyRequestsException")
+        }
         Service::Container | Service::Instance => (429, "TooManyRequests"),
         Service::Sts => (400, "Throttling"),
         Service::S3 => (503, "SlowDown"),
@@ -338,6 +341,7 @@ fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
 fn service_error(state: &mut State, service: Service, call: &Call, status: u16, code: &str) -> Answer {
     match service {
         Service::Oidc => sso_oidc::plain_error(status, code),
+        Service::RolesAnywhere => roles_anywhere::error(state, status, code, "Injected"),
         Service::Portal | Service::Operator => sso_portal::error(state, status, code, "Injected"),
         Service::Sts => {
             sts::error(state, status, code, if code == "Throttling" { "Rate exceeded" } else { "Injected" })

@@ -29,6 +29,7 @@ mod oidc_state;
 mod operation;
 mod pages;
 mod reply;
+mod roles_anywhere;
 mod s3;
 mod s3_error;
 mod s3_list;
@@ -40,6 +41,7 @@ mod sigv4;
 mod sso_oidc;
 mod sso_portal;
 mod sts;
+mod x509;
 mod xml;
 
 pub use accounts::Account;

@@ -8,6 +8,7 @@ use crate::call::Call;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Oidc,
+    RolesAnywhere,
     Portal,
     Sts,
     S3,
@@ -46,6 +47,7 @@ impl Operation {
             ("POST", "/") if call.header("x-amz-target").is_some_and(|target| target.starts_with("Logs_")) => {
                 plain(Service::Logs, &format!("logs.{}", target(call)))
             }
+            ("POST", "/sessions") => plain(Service::RolesAnywhere, "rolesanywhere.CreateSession"),
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
             (_, path) if path.starts_with("/v2/credentials/") || path == "/v1/credentials" => {

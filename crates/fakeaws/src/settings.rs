@@ -45,6 +45,12 @@ pub struct Settings {
     pub role_lifetime: Duration,
     /// Life of what STS gives, whatever `DurationSeconds` says; `None` obeys `DurationSeconds`.
     pub sts_lifetime: Option<Duration>,
+    /// Life of what `CreateSession` of Roles Anywhere gives, whatever `durationSeconds` says; `None` obeys it.
+    pub anywhere_lifetime: Option<Duration>,
+    /// The certificates, PEM, that trust anchors of Roles Anywhere stand for.
+    pub trust_anchors: Vec<String>,
+    /// Profiles of Roles Anywhere take a `roleSessionName`.
+    pub accept_role_session_name: bool,
     /// Each refresh gives a new refresh token and ends the old one.
     pub rotate_refresh_tokens: bool,
     /// Using a refresh token twice ends its whole session.
@@ -96,6 +102,9 @@ impl Default for Settings {
             registration_lifetime: Duration::from_secs(90 * 86400),
             role_lifetime: Duration::from_secs(3600),
             sts_lifetime: None,
+            anywhere_lifetime: None,
+            trust_anchors: Vec::new(),
+            accept_role_session_name: false,
             rotate_refresh_tokens: true,
             revoke_on_reuse: true,
             omit_refresh_token: OmitRefresh::Never,
@@ -159,6 +168,7 @@ impl Settings {
             "propagation_delay" => &mut self.propagation_delay,
             "signature_window" => &mut self.signature_window,
             "sts_lifetime" => return Some(assign(optional_duration(value), &mut self.sts_lifetime)),
+            "anywhere_lifetime" => return Some(assign(optional_duration(value), &mut self.anywhere_lifetime)),
             "approve_after" => return Some(assign(optional_duration(value), &mut self.approve_after)),
             "clock_skew" => return Some(assign(signed_duration(value), &mut self.clock_skew)),
             _ => return None,
@@ -179,6 +189,8 @@ impl Settings {
                 let tokens = texts(value).map(|tokens| tokens.into_iter().map(Secret::new).collect());
                 assign(tokens, &mut self.web_identity_tokens)
             }
+            "trust_anchors" => assign(texts(value), &mut self.trust_anchors),
+            "accept_role_session_name" => assign(value.as_bool(), &mut self.accept_role_session_name),
             "denied_roles" => assign(texts(value), &mut self.denied_roles),
             "mfa_roles" => assign(texts(value), &mut self.mfa_roles),
             "mfa_devices" => assign(devices(value), &mut self.mfa_devices),

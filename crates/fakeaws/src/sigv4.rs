@@ -54,31 +54,31 @@ pub(crate) struct Verifier<'a> {
 }
 
 /// The Authorization header, taken apart.
-struct Claim<'a> {
-    key_id: &'a str,
-    scope: String,
+pub(crate) struct Claim<'a> {
+    pub(crate) key_id: &'a str,
+    pub(crate) scope: String,
     date: &'a str,
-    region: &'a str,
-    service: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) service: &'a str,
     signed_headers: Vec<&'a str>,
-    signature: &'a str,
+    pub(crate) signature: &'a str,
 }
 
 impl Verifier<'_> {
     /// Checks key, token, time and signature, in AWS's order. `payload_hash` is what the client signed for the body.
     pub(crate) fn verify(&self, call: &Call, payload_hash: &str) -> Result<Signer, Refusal> {
-        let claim = Claim::read(call.header("authorization").ok_or(Refusal::Missing)?)?;
+        let claim = Claim::read(call.header("authorization").ok_or(Refusal::Missing)?, "AWS4-HMAC-SHA256")?;
         let key = self.keys.find(claim.key_id, self.now).ok_or_else(|| Refusal::UnknownKey(claim.key_id.to_owned()))?;
         check_token(key, call)?;
         if key.expires_at.is_some_and(|end| self.now >= end) {
             return Err(Refusal::Expired);
         }
-        let stamp = self.check_time(call, &claim)?;
+        let stamp = claim.check_time(call, self.now, self.window)?;
         if claim.service != self.service {
             return Err(Refusal::WrongService);
         }
-        check_signed_headers(call, &claim)?;
-        let canonical_request = canonical_request(call, &claim, payload_hash);
+        claim.check_signed_headers(call)?;
+        let canonical_request = claim.canonical_request(call, payload_hash);
         let digest = hex(&Sha256::digest(canonical_request.as_bytes()));
         let string_to_sign = format!("AWS4-HMAC-SHA256\n{stamp}\n{}\n{digest}", claim.scope);
         let signature = sign(key.secret.expose(), &claim, &string_to_sign);
@@ -88,31 +88,14 @@ impl Verifier<'_> {
         let (key_id, signature) = (claim.key_id.to_owned(), claim.signature.to_owned());
         Err(Refusal::BadSignature { key_id, signature, string_to_sign, canonical_request })
     }
-
-    /// The request's time stamp, if it is near enough and its day is the scope's.
-    fn check_time<'c>(&self, call: &'c Call, claim: &Claim<'_>) -> Result<&'c str, Refusal> {
-        let stamp = call.header("x-amz-date").unwrap_or_default();
-        let sent = parse_stamp(stamp).ok_or_else(|| {
-            Refusal::Malformed("AWS authentication requires a valid Date or x-amz-date header".into())
-        })?;
-        let apart = sent.duration_since(self.now).unsigned_abs();
-        if apart > self.window {
-            return Err(Refusal::Skewed { sent, now: self.now, window: self.window });
-        }
-        if !stamp.starts_with(claim.date) {
-            let text =
-                format!("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {stamp}");
-            return Err(Refusal::Malformed(text));
-        }
-        Ok(stamp)
-    }
 }
 
 impl<'a> Claim<'a> {
-    fn read(header: &'a str) -> Result<Self, Refusal> {
+    /// Takes the header apart; `algorithm` is the word that it must begin with.
+    pub(crate) fn read(header: &'a str, algorithm: &str) -> Result<Self, Refusal> {
         let malformed = |what: &str| Refusal::Malformed(format!("Authorization header requires '{what}' parameter."));
         let rest = header
-            .strip_prefix("AWS4-HMAC-SHA256")
+            .strip_prefix(algorithm)
             .ok_or_else(|| Refusal::Malformed("Unsupported Authorization Type".to_owned()))?;
         let field = |name: &'static str| {
             let mut fields = rest.split(',').map(str::trim).filter_map(|part| part.split_once('='));
@@ -126,6 +109,45 @@ impl<'a> Claim<'a> {
         let signed_headers = field("SignedHeaders")?.split(';').collect();
         Ok(Self { key_id, scope, date, region, service, signed_headers, signature: field("Signature")? })
     }
+
+    /// The request's time stamp, if it is near enough and its day is the scope's.
+    pub(crate) fn check_time<'c>(&self, call: &'c Call, now: Timestamp, window: Duration) -> Result<&'c str, Refusal> {
+        let stamp = call.header("x-amz-date").unwrap_or_default();
+        let sent = parse_stamp(stamp).ok_or_else(|| {
+            Refusal::Malformed("AWS authentication requires a valid Date or x-amz-date header".into())
+        })?;
+        let apart = sent.duration_since(now).unsigned_abs();
+        if apart > window {
+            return Err(Refusal::Skewed { sent, now, window });
+        }
+        if !stamp.starts_with(self.date) {
+            let text =
+                format!("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date: {stamp}");
+            return Err(Refusal::Malformed(text));
+        }
+        Ok(stamp)
+    }
+
+    pub(crate) fn check_signed_headers(&self, call: &Call) -> Result<(), Refusal> {
+        let must = |name: &str| name == "host" || name.starts_with("x-amz-");
+        let names = call.headers.keys().map(http::HeaderName::as_str).chain(["host"]);
+        let unsigned = names.into_iter().find(|name| must(name) && !self.signed_headers.contains(name));
+        unsigned.map_or(Ok(()), |name| Err(Refusal::NotSigned(name.to_owned())))
+    }
+
+    pub(crate) fn canonical_request(&self, call: &Call, payload_hash: &str) -> String {
+        let mut query: Vec<_> = call.query.iter().map(|(name, value)| (escape(name), escape(value))).collect();
+        query.sort();
+        let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let headers: String = self.signed_headers.iter().map(|name| canonical_header(call, name)).collect();
+        format!(
+            "{}\n{}\n{}\n{headers}\n{}\n{payload_hash}",
+            call.method,
+            escape_path(&call.path),
+            query.join("&"),
+            self.signed_headers.join(";"),
+        )
+    }
 }
 
 fn check_token(key: &Key, call: &Call) -> Result<(), Refusal> {
@@ -135,27 +157,6 @@ fn check_token(key: &Key, call: &Call) -> Result<(), Refusal> {
         (Some(token), Some(sent)) if bool::from(token.expose().as_bytes().ct_eq(sent.as_bytes())) => Ok(()),
         _ => Err(Refusal::WrongToken),
     }
-}
-
-fn check_signed_headers(call: &Call, claim: &Claim<'_>) -> Result<(), Refusal> {
-    let must = |name: &str| name == "host" || name.starts_with("x-amz-");
-    let names = call.headers.keys().map(http::HeaderName::as_str).chain(["host"]);
-    let unsigned = names.into_iter().find(|name| must(name) && !claim.signed_headers.contains(name));
-    unsigned.map_or(Ok(()), |name| Err(Refusal::NotSigned(name.to_owned())))
-}
-
-fn canonical_request(call: &Call, claim: &Claim<'_>, payload_hash: &str) -> String {
-    let mut query: Vec<_> = call.query.iter().map(|(name, value)| (escape(name), escape(value))).collect();
-    query.sort();
-    let query: Vec<String> = query.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let headers: String = claim.signed_headers.iter().map(|name| canonical_header(call, name)).collect();
-    format!(
-        "{}\n{}\n{}\n{headers}\n{}\n{payload_hash}",
-        call.method,
-        escape_path(&call.path),
-        query.join("&"),
-        claim.signed_headers.join(";"),
-    )
 }
 
 fn canonical_header(call: &Call, name: &str) -> String {

@@ -8,6 +8,7 @@ use http::Response;
 use super::*;
 use crate::{
     Endpoints, Service,
+    request::Auth,
     scripted::{keys, region, start},
 };
 

@@ -26,8 +26,9 @@ pub(crate) fn serve(
     logging::start(environment.var("LOG_LEVEL"))?;
     let config = config_place::load(file, &environment)?;
     let artifacts = section(arguments, &environment, config.artifacts)?;
-    let config = Config { artifacts: Some(artifacts), ..Config::default() };
-    daemon::run(World::new(environment)?, config, Start::ArtifactsAlone)
+    let identities = config.identities;
+    let config = Config { artifacts: Some(artifacts), identities, ..Config::default() };
+    daemon::run(World::new(environment)?.with_identities(&config), config, Start::ArtifactsAlone)
 }
 
 fn read_variables(environment: &mut Environment, path: &std::path::Path) -> Result<(), Fault> {

@@ -30,7 +30,7 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
 
 /// Every profile that the configuration names must resolve.
 fn profiles(world: &World, config: &Config) -> Result<(), Fault> {
-    let files = world.aws_config()?;
+    let files = world.aws_config()?.with_identities(config.identities.iter().cloned());
     for warning in files.warnings() {
         output::say(&format!("warning: {}: {}", warning.origin, warning.message));
     }

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Serve) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL"))?;
     let configured = config_place::load(file, &environment)?;
-    let world = World::new(environment)?;
+    let world = World::new(environment)?.with_identities(&configured);
     let mut endpoint = configured.endpoint.unwrap_or_default();
     let flags = arguments.clone();
     merge(&mut endpoint, flags)?;
@@ -28,7 +28,12 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &S
     for profile in &endpoint.serve {
         files.resolve(profile)?;
     }
-    let config = Config { endpoint: Some(endpoint), grants: configured.grants, ..Config::default() };
+    let config = Config {
+        endpoint: Some(endpoint),
+        grants: configured.grants,
+        identities: configured.identities,
+        ..Config::default()
+    };
     daemon::run(world, config, Start::EndpointAlone)
 }
 

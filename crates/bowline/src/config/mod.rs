@@ -4,6 +4,7 @@
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
 mod endpoint;
+mod identities;
 mod mistakes;
 mod sections;
 mod table;
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
@@ -30,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
+    /// `[identity.NAME]`, by name.
+    pub(crate) identities: Vec<RolesAnywhere>,
 }
 
 /// `[daemon]`
@@ -173,7 +177,10 @@ const LARGEST: u64 = 1 << 20;
 
 /// Reads the file, or says everything that is wrong with it.
 pub(crate) fn load(path: &Path) -> Result<Config, Fault> {
-    parse(&read(path)?).map_err(|mistakes| mistakes::fault(path, &mistakes))
+    let mut config = parse(&read(path)?).map_err(|mistakes| mistakes::fault(path, &mistakes))?;
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    identities::below(&mut config.identities, whole.parent().unwrap_or(&whole));
+    Ok(config)
 }
 
 fn read(path: &Path) -> Result<String, Fault> {

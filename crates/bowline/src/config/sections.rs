@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, endpoint,
+    RepositorySection, endpoint, identities,
     table::{Table, address, some_time},
 };
 
@@ -35,6 +35,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
         config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
     }
     config.grants = endpoint::grants(text, &mut file, mistakes);
+    if let Some((section, _)) = file.table("identity", mistakes) {
+        config.identities = identities::read(text, &section, mistakes);
+    }
     file.finish(mistakes);
     config
 }

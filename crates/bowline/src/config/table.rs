@@ -97,6 +97,21 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Every table in this one, with its name: the names are the user's.
+    pub(crate) fn named_tables(&self, mistakes: &mut Vec<Mistake>) -> Vec<(String, Self, Range<usize>)> {
+        let mut tables = Vec::new();
+        for (key, value) in self.table {
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    let below = Self::new(self.text, self.name(key.get_ref()), table);
+                    tables.push((key.get_ref().to_string(), below, key.span()));
+                }
+                other => self.wrong_type(key.get_ref(), "a table", other, &value.span(), mistakes),
+            }
+        }
+        tables
+    }
+
     /// The tables of `[[key]]`.
     pub(crate) fn tables(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<(Self, Range<usize>)> {
         let Some(value) = self.entry(key) else { return Vec::new() };

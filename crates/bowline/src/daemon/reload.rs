@@ -35,6 +35,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     if old.daemon.keep_fresh != new.daemon.keep_fresh {
         steps.push(Step::KeepFresh);
     }
+    if old.identities != new.identities {
+        steps.push(Step::NeedsRestart("identity"));
+    }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
     }

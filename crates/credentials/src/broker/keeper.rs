@@ -245,7 +245,7 @@ impl Keeper {
 
     /// The login of an sso-session, and the endpoints that the first profile of it uses.
     fn session(&self, name: &str) -> Result<(SsoLogin, bowline_aws::Endpoints), Fault> {
-        let config = Config::load(&self.sources.setup().locations)?;
+        let config = self.sources.setup().config()?;
         let session = config.sso_sessions().find(|session| session.name() == name).ok_or_else(|| {
             Fault::new(Kind::Config, "config", format!("there is no `[sso-session {name}]` any more"))
         })?;
@@ -358,7 +358,7 @@ impl Keeper {
 
     /// Sessions that have come or gone, profiles that were rewritten or signed out of.
     fn look_at_changes(self: &Arc<Self>, gone: &BTreeSet<PathBuf>) {
-        match Config::load(&self.sources.setup().locations) {
+        match self.sources.setup().config() {
             Ok(config) => {
                 self.look_at_sessions(&config);
                 self.look_at_profiles(&config, gone);

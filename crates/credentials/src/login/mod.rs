@@ -110,7 +110,7 @@ impl From<Fault> for Trouble {
 
 /// The session behind `name`, and where its calls go.
 pub(crate) fn session_of(sources: &Sources, name: &str) -> Result<(Config, SsoLogin, Aws), Fault> {
-    let config = Config::load(&sources.setup().locations)?;
+    let config = sources.setup().config()?;
     let Some(login) = config.login(name)? else {
         let message = format!("profile `{name}` does not sign in to IAM Identity Center");
         return Err(Fault::new(Kind::Config, format!("profile `{name}`"), message)

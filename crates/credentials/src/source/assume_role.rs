@@ -63,7 +63,7 @@ fn is_chained(role: &AssumeRole) -> bool {
     match &role.from {
         RoleSource::Named(named) => by_a_role(named),
         RoleSource::Profile { source, .. } => match &**source {
-            Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_) => true,
+            Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_) | Source::RolesAnywhere(_) => true,
             Source::Named(named) => by_a_role(named),
             // Nobody knows what a command or the environment gives; a session of `GetSessionToken` is the user's own.
             Source::Static(_) | Source::Process(_) | Source::SessionToken(_) => false,

@@ -66,6 +66,11 @@ impl<'a> Walk<'a> {
 
     /// What `name` is made of.
     pub(super) fn find(&mut self, name: &str) -> Result<Found, Fault> {
+        if self.config.identity(name).is_some() {
+            let why = "`[identity]` of bowline.toml, or the ROLESANYWHERE_* variables".to_owned();
+            self.steps.push(Step { source: "roles-anywhere", won: true, why });
+            return Ok(Found { source: self.config.resolve(name)?, profile: None, otherwise: None });
+        }
         let exists = self.config.profile(name).is_ok();
         if !exists && (name == ENVIRONMENT || name == "default") {
             return self.surroundings();
@@ -238,6 +243,7 @@ fn step_of(source: &Source, profile: &Profile) -> &'static str {
         Source::Process(_) => "process",
         Source::Static(_) | Source::SessionToken(_) if in_credentials() => "credentials-file",
         Source::Static(_) | Source::SessionToken(_) => "config-file",
+        Source::RolesAnywhere(_) => "roles-anywhere",
         Source::Named(_) => "environment",
     }
 }

@@ -18,6 +18,7 @@ pub(super) fn below(source: &Source) -> Option<&Source> {
         | Source::Sso(_)
         | Source::WebIdentity(_)
         | Source::SessionToken(_)
+        | Source::RolesAnywhere(_)
         | Source::Named(_) => None,
     }
 }
@@ -31,6 +32,7 @@ pub(super) fn describe(source: &Source) -> String {
         Source::AssumeRole(role) => format!("role `{}`", role.role_arn),
         Source::WebIdentity(role) => format!("role `{}` by token file", role.role_arn),
         Source::SessionToken(session) => format!("keys in {} with MFA", session.keys.origin),
+        Source::RolesAnywhere(identity) => format!("role `{}` by certificate", identity.role),
         Source::Named(CredentialSource::Environment) => "keys in the environment".to_owned(),
         Source::Named(CredentialSource::EcsContainer) => "the container's endpoint".to_owned(),
         Source::Named(CredentialSource::Ec2InstanceMetadata) => "the instance metadata service".to_owned(),
@@ -51,9 +53,12 @@ pub(super) fn surroundings(source: &Source, environment: &BTreeMap<String, Strin
             }
             CredentialSource::Ec2InstanceMetadata => json!(instance::place(environment)),
         },
-        Source::Static(_) | Source::Process(_) | Source::Sso(_) | Source::WebIdentity(_) | Source::SessionToken(_) => {
-            serde_json::Value::Null
-        }
+        Source::Static(_)
+        | Source::Process(_)
+        | Source::Sso(_)
+        | Source::WebIdentity(_)
+        | Source::SessionToken(_)
+        | Source::RolesAnywhere(_) => serde_json::Value::Null,
     }
 }
 
@@ -92,6 +97,15 @@ pub(super) fn identify(source: &Source) -> serde_json::Value {
             "key": session.keys.key_id.as_str(),
             "mfa": session.mfa.serial,
             "duration": session.duration.map(|time| time.as_secs()),
+        }),
+        Source::RolesAnywhere(identity) => json!({
+            "certificate": identity.certificate,
+            "private_key": identity.private_key,
+            "trust_anchor": identity.trust_anchor,
+            "profile": identity.profile,
+            "role": identity.role,
+            "session_name": identity.session_name,
+            "duration": identity.duration.map(|time| time.as_secs()),
         }),
         Source::Named(named) => json!(format!("{named:?}")),
     }

@@ -12,6 +12,7 @@ mod instance;
 mod metadata;
 mod own;
 pub(crate) mod process;
+mod roles_anywhere;
 mod session_name;
 mod session_token;
 mod sso;
@@ -35,6 +36,7 @@ use self::describe::{below, describe, identify, surroundings};
 
 pub use chain::{ENVIRONMENT, Step};
 pub use process::{RECURSION_MARK, parse as read_process_json};
+pub use roles_anywhere::roles_anywhere_from_environment;
 
 use crate::{
     lease_store::{Entry, LeaseId, LeaseStore},
@@ -123,6 +125,7 @@ struct Shared {
     tokens: SsoTokens,
     own: own::Own,
     codes: OnceLock<Codes>,
+    pairs: roles_anywhere::Pairs,
 }
 
 impl std::fmt::Debug for Sources {
@@ -140,7 +143,8 @@ impl Sources {
         let tokens = SsoTokens::new(Arc::clone(&wire), tasks, &setup);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
         let (own, codes) = (own::Own::default(), OnceLock::new());
-        Self(Arc::new(Shared { wire, aws, setup, store, tokens, own, codes }))
+        let pairs = roles_anywhere::Pairs::default();
+        Self(Arc::new(Shared { wire, aws, setup, store, tokens, own, codes, pairs }))
     }
 
     /// Where MFA codes come from, said once and before the first is needed; without it nobody is asked.
@@ -177,6 +181,10 @@ impl Sources {
         &self.0.tokens
     }
 
+    fn pairs(&self) -> &roles_anywhere::Pairs {
+        &self.0.pairs
+    }
+
     pub(crate) fn wire(&self) -> &Arc<dyn Wire> {
         &self.0.wire
     }
@@ -192,7 +200,7 @@ impl Sources {
     /// # Errors
     /// `Config`, naming file, line and profile.
     pub fn resolve(&self, profile: &str) -> Result<Resolved, Fault> {
-        self.resolve_in(&Config::load(&self.0.setup.locations)?, profile)
+        self.resolve_in(&self.0.setup.config()?, profile)
     }
 
     /// As [`Sources::resolve`], with files that were read already.
@@ -208,7 +216,7 @@ impl Sources {
     /// # Errors
     /// `Config` when a file cannot be read.
     pub fn explain(&self, profile: &str) -> Result<Explained, Fault> {
-        Ok(self.explain_in(&Config::load(&self.0.setup.locations)?, profile))
+        Ok(self.explain_in(&self.0.setup.config()?, profile))
     }
 
     fn explain_in(&self, config: &Config, profile: &str) -> Explained {
@@ -338,6 +346,7 @@ impl Sources {
             Source::AssumeRole(role) => assume_role::credentials(self, resolved, role).await,
             Source::WebIdentity(role) => web_identity::credentials(self, resolved, role).await,
             Source::SessionToken(session) => session_token::credentials(self, resolved, session).await,
+            Source::RolesAnywhere(identity) => roles_anywhere::credentials(self, resolved, identity).await,
             Source::Named(named) => self.surrounding(*named).await,
         }
     }

@@ -5,7 +5,10 @@
 
 mod broker;
 mod login;
+#[path = "../../src/x509/openssl.rs"]
+mod openssl;
 mod process;
+mod roles_anywhere;
 mod sso;
 mod store;
 mod surroundings;

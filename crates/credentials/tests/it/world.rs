@@ -145,6 +145,7 @@ impl World {
         Setup {
             home: self.home.path().to_path_buf(),
             locations: self.locations(),
+            identities: Vec::new(),
             endpoints: Endpoints::everything_at("http://127.0.0.1:4566").unwrap(),
             token_window: bowline_credentials::renewal::TOKEN_WINDOW,
             lease_directory: self.home.path().join("run/leases"),

@@ -4,4 +4,5 @@
 mod expiry;
 mod login;
 mod requests;
+mod roles_anywhere;
 mod wire;

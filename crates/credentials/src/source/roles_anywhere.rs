@@ -1,0 +1,218 @@
+//! IAM Roles Anywhere: a certificate and its private key, traded for a role's credentials.
+//!
+//! The files are read at each call, so a renewed certificate needs no restart. Renewing writes two files: while they
+//! do not match, the pair that was good before is used on.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bowline_aws::rolesanywhere::{CreateSession, Signer, create_session, region_of};
+use bowline_awsfiles::{Password, RolesAnywhere};
+use bowline_base::{Credentials, Fault, Kind, Now, Secret, utc};
+use tracing::warn;
+use zeroize::Zeroizing;
+
+use super::{Resolved, Sources};
+use crate::x509::{Files, NoPair, Pair};
+
+const USUAL: Duration = Duration::from_secs(3600);
+/// How often, and after what pause, files are looked at again that do not match.
+const LOOKS: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
+
+pub(super) async fn credentials(
+    sources: &Sources,
+    resolved: &Resolved,
+    identity: &RolesAnywhere,
+) -> Result<Credentials, Fault> {
+    let region = region_of(&identity.trust_anchor, &identity.profile)?;
+    let pair = pair(sources, identity).await?;
+    warn_of_the_end(&pair, identity, sources.wire().now());
+    let wanted = CreateSession {
+        trust_anchor_arn: identity.trust_anchor.clone(),
+        profile_arn: identity.profile.clone(),
+        role_arn: identity.role.clone(),
+        duration: identity.duration.unwrap_or(USUAL),
+        session_name: identity.session_name.clone(),
+    };
+    let answer = create_session(&sources.aws(&resolved.endpoints), &region, pair as Arc<dyn Signer>, &wanted).await;
+    answer.map(|session| session.credentials).map_err(|error| explain(error.into(), identity))
+}
+
+/// The identity that five variables of the environment describe; it is asked for as `default`, and wins over a profile
+/// of that name.
+///
+/// # Errors
+/// `Config`: some of them are set and some are not; names the missing ones.
+pub fn roles_anywhere_from_environment(
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Option<RolesAnywhere>, Fault> {
+    let given = VARIABLES.map(|name| lookup(name).filter(|text| !text.trim().is_empty()));
+    if given.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let [Some(certificate), Some(private_key), Some(trust_anchor), Some(profile), Some(role)] = given.clone() else {
+        let lacking = VARIABLES.iter().zip(&given).filter(|(_, value)| value.is_none());
+        let names: Vec<String> = lacking.map(|(name, _)| format!("`{name}`")).collect();
+        let message = format!("some ROLESANYWHERE_ variables are set, but not {}", names.join(", "));
+        return Err(Fault::new(Kind::Config, "environment", message).hint("set all five of them, or none"));
+    };
+    Ok(Some(RolesAnywhere {
+        name: "default".to_owned(),
+        certificate: PathBuf::from(certificate),
+        intermediates: None,
+        private_key: Some(PathBuf::from(private_key)),
+        password: None,
+        trust_anchor,
+        profile,
+        role,
+        session_name: None,
+        duration: None,
+    }))
+}
+
+const VARIABLES: [&str; 5] = [
+    "ROLESANYWHERE_CERTIFICATE_PATH",
+    "ROLESANYWHERE_PRIVATE_KEY_PATH",
+    "ROLESANYWHERE_TRUST_ANCHOR_ARN",
+    "ROLESANYWHERE_PROFILE_ARN",
+    "ROLESANYWHERE_ROLE_ARN",
+];
+
+/// The last good pair of each identity, with the digest of the files that it was read from.
+#[derive(Default)]
+pub(super) struct Pairs(Mutex<BTreeMap<String, Held>>);
+
+type Held = ([u8; 32], Arc<Pair>);
+
+impl Pairs {
+    fn held(&self, name: &str) -> Option<Held> {
+        self.locked().get(name).cloned()
+    }
+
+    fn keep(&self, name: &str, digest: [u8; 32], pair: &Arc<Pair>) {
+        self.locked().insert(name.to_owned(), (digest, Arc::clone(pair)));
+    }
+
+    fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn pair(sources: &Sources, identity: &RolesAnywhere) -> Result<Arc<Pair>, Fault> {
+    let mut looks = 1;
+    loop {
+        let now = sources.wire().now();
+        let why = match look(sources, identity, now).await {
+            Ok(pair) => return Ok(pair),
+            Err(why) => why,
+        };
+        let old = sources.pairs().held(&identity.name).map(|(_, pair)| pair).filter(|pair| pair.is_valid(now.wall));
+        match (old, why) {
+            (Some(old), why) => {
+                let fault = Fault::from(why);
+                warn!(identity = identity.name, reason = %fault.chain(), "the certificate read before is used on");
+                return Ok(old);
+            }
+            (None, NoPair::Mismatch(_)) if looks < LOOKS => {
+                looks += 1;
+                sources.wire().sleep(BETWEEN_LOOKS).await;
+            }
+            (None, why) => return Err(why.into()),
+        }
+    }
+}
+
+/// Opening an encrypted key is made to be slow; other tasks of the thread go on meanwhile.
+async fn look(sources: &Sources, identity: &RolesAnywhere, now: Now) -> Result<Arc<Pair>, NoPair> {
+    let password = password(sources, identity).map_err(NoPair::Fault)?;
+    let (held, wanted) = (sources.pairs().held(&identity.name), identity.clone());
+    let work = tokio::task::spawn_blocking(move || {
+        let files = Files::read(&wanted, password.as_ref()).map_err(NoPair::Fault)?;
+        if let Some((_, pair)) = held.filter(|(digest, pair)| *digest == files.digest && pair.is_valid(now.wall)) {
+            return Ok((files.digest, pair));
+        }
+        Ok((files.digest, Arc::new(files.pair(&wanted, password.as_ref(), now.wall)?)))
+    });
+    let stopped = |cause| NoPair::Fault(Fault::new(Kind::Bug, "x509", "reading the key was stopped").cause(cause));
+    let (digest, pair) = work.await.map_err(stopped)??;
+    sources.pairs().keep(&identity.name, digest, &pair);
+    Ok(pair)
+}
+
+fn password(sources: &Sources, identity: &RolesAnywhere) -> Result<Option<Secret>, Fault> {
+    match &identity.password {
+        None => Ok(None),
+        Some(Password::File(path)) => {
+            let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| {
+                Fault::new(Kind::Config, "x509", format!("cannot read the password in `{}`", path.display()))
+                    .hint(format!("write it into `{}`, on one line", path.display()))
+                    .cause(cause)
+            })?;
+            Ok(Some(Secret::new(text.lines().next().unwrap_or_default())))
+        }
+        Some(Password::Variable(name)) => match sources.setup().environment.get(name) {
+            Some(text) => Ok(Some(Secret::new(text.as_str()))),
+            None => Err(Fault::new(Kind::Config, "x509", format!("the password's variable `{name}` is not set"))
+                .hint(format!("set `{name}`, for the daemon too"))),
+        },
+    }
+}
+
+fn warn_of_the_end(pair: &Pair, identity: &RolesAnywhere, now: Now) {
+    if let Some(left) = pair.ends_soon(now.wall) {
+        warn!(
+            identity = identity.name,
+            file = %identity.certificate.display(),
+            end = utc(pair.ends()),
+            days = left.as_secs() / 86400,
+            "less than a third of the certificate's life is left; renew it"
+        );
+    }
+}
+
+/// AWS's words for what an owner of the account has to change.
+fn explain(fault: Fault, identity: &RolesAnywhere) -> Fault {
+    if fault.hint.is_some() || fault.kind != Kind::Refused {
+        return fault;
+    }
+    let certificate = identity.certificate.display();
+    let hint = if fault.message.contains("Untrusted") {
+        format!(
+            "see that the CA of `{}` issued `{certificate}`, and that the certificates between them are in it",
+            identity.trust_anchor
+        )
+    } else if fault.message.contains("roleSessionName") {
+        format!("leave out `session-name`, or let `{}` accept one (acceptRoleSessionName)", identity.profile)
+    } else {
+        format!("see that `{}` trusts rolesanywhere.amazonaws.com and is in `{}`", identity.role, identity.profile)
+    };
+    fault.hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_five_variables_or_none_or_the_missing_ones_by_name() {
+        let with = |count: usize| {
+            roles_anywhere_from_environment(|name| {
+                VARIABLES[..count].contains(&name).then(|| format!("value of {name}"))
+            })
+        };
+        assert_eq!(with(0).unwrap(), None);
+        let identity = with(5).unwrap().unwrap();
+        assert_eq!((identity.name.as_str(), identity.role.as_str()), ("default", "value of ROLESANYWHERE_ROLE_ARN"));
+        let fault = with(3).unwrap_err();
+        assert!(
+            fault.message.ends_with("not `ROLESANYWHERE_PROFILE_ARN`, `ROLESANYWHERE_ROLE_ARN`"),
+            "{}",
+            fault.message
+        );
+    }
+}

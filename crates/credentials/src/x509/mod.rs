@@ -1,0 +1,22 @@
+//! Private keys and certificates in files: every form that people have, read, checked and made ready to sign.
+//!
+//! [`Files`] reads what an identity names, [`Pair`] is a key with its certificate. What AWS would refuse is told
+//! before any call, with the file and the fix. Nothing here makes a call or reads a clock.
+
+mod certificate;
+mod chain;
+mod contents;
+mod der;
+mod encryption;
+mod flaw;
+mod key;
+mod pair;
+mod pem;
+mod pkcs12;
+
+#[cfg(test)]
+mod openssl;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use pair::{Files, NoPair, Pair};
