@@ -283,7 +283,7 @@ mod tests {
         );
     }
 
-    /// Expected values: the endpoint table of the Roles Anywhere user guide; botocore has no rules for this service's data plane.
+    /// Expected values: from the notes in `protocols.md`, not seen at AWS; botocore has no rules for this service's data plane.
     #[test]
     fn roles_anywhere_has_fips_hosts_of_its_own_in_govcloud_too() {
         let at = |name: &str, pairs: &[(&str, &str)]| with(pairs).unwrap().host(Service::RolesAnywhere, &region(name));

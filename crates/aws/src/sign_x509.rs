@@ -141,7 +141,7 @@ mod tests {
         authorize(&mut request, &region(), &signer, start()).unwrap();
         request.headers_mut().remove("authorization");
         assert_eq!(canonical_request(&request).0, CANONICAL);
-        // Expected hash: `printf … | openssl dgst -sha256` of the text above.
+        // Expected hash: SHA-256 of the text above, by Python's hashlib.
         assert_eq!(
             *signer.seen.lock().unwrap(),
             "AWS4-X509-ECDSA-SHA256\n20261122T020000Z\n20261122/eu-central-1/rolesanywhere/aws4_request\n8e2797b0eb2cd23c8076f448099c85dd035f8a593729d16ef5a09f847c650b54"
