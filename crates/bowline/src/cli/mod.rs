@@ -1,0 +1,200 @@
+//! The command line: every command, flag and example, and nothing of what they do.
+
+mod artifacts;
+mod audit;
+mod delivery;
+mod sign_in;
+
+use std::{path::PathBuf, time::Duration};
+
+use bowline_base::units;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use self::{artifacts::*, audit::*, delivery::*, sign_in::*};
+
+/// Ties machines outside AWS to AWS with nothing permanent
+#[derive(Debug, Parser)]
+#[command(name = "bowline", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 refused or failed, 2 command line or configuration, 4 unreachable (try later), 5 a login is needed, 130 interrupted"
+)]
+pub(crate) struct Cli {
+    /// Configuration file [default: $XDG_CONFIG_HOME/bowline/bowline.toml, then /etc/bowline/bowline.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One command each.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything at work on an embedded AWS, with 10-second sessions
+    #[command(after_help = "Examples:\n  bowline demo\n  bowline demo --for 30s")]
+    Demo(Demo),
+    /// Run the daemon: keep credentials fresh, serve what the configuration switches on
+    #[command(
+        after_help = "SIGHUP reads the configuration again; SIGTERM drains and ends within 5 s.\n\nExamples:\n  bowline run\n  bowline run --config ./bowline.toml"
+    )]
+    Run,
+    /// Say everything that is wrong with the configuration, and bind nothing
+    #[command(after_help = "Example:\n  bowline check --config ./bowline.toml")]
+    Check(Output),
+    /// Show sessions, credentials and jobs, and the command to type where one is needed
+    #[command(
+        after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"
+    )]
+    Status(Status),
+    /// Check the set-up, and print the exact fix for what is wrong
+    #[command(
+        after_help = "Exit code 1 when a check failed.\n\nExamples:\n  bowline doctor\n  bowline doctor sso build\n  bowline doctor artifacts"
+    )]
+    Doctor(Doctor),
+    /// Sign in through IAM Identity Center
+    #[command(
+        after_help = "PROFILE defaults to $AWS_PROFILE, then to the only sso-session in the configuration, then to bazel-cache.\n\nExamples:\n  bowline login build\n  bowline login corp --device"
+    )]
+    Login(Login),
+    /// Sign out: end the session at AWS and forget its tokens and credentials
+    #[command(after_help = "Example:\n  bowline logout build")]
+    Logout(Profile),
+    /// Print credentials as `credential_process` JSON
+    #[command(
+        after_help = "In ~/.aws/config:\n  [profile build-via-bowline]\n  credential_process = bowline creds build\n\nExamples:\n  bowline creds build\n  bowline creds env\n  bowline creds admin --mfa-code 123456"
+    )]
+    Creds(Creds),
+    /// Print credentials as environment variables
+    #[command(
+        after_help = "Examples:\n  eval \"$(bowline env build)\"\n  bowline env build --shell fish | source\n  eval \"$(bowline env --unset)\""
+    )]
+    Env(Env),
+    /// Run a command with credentials from an endpoint of its own, renewed for as long as it runs
+    #[command(
+        after_help = "Signals and the exit code pass through.\n\nExamples:\n  bowline exec build -- aws s3 ls\n  bowline exec build --env -- ./old-tool\n  bowline exec build --container amazon/aws-cli -- sts get-caller-identity"
+    )]
+    Exec(Exec),
+    /// Write profiles into ~/.aws/config
+    #[command(subcommand)]
+    Profiles(Profiles),
+    /// Hand credentials to anything that speaks AWS, over an ECS-style endpoint and, if asked, IMDSv2
+    #[command(
+        after_help = "Prints what a client sets. Stops with Ctrl+C.\n\nExamples:\n  bowline serve build\n  bowline serve build site --listen 127.0.0.1:9911 --imds 127.0.0.1:9912"
+    )]
+    Serve(Serve),
+    /// Write credentials into a file, for tools that know nothing else
+    #[command(
+        after_help = "Without --file: a section of ~/.aws/credentials; everything else in it stays as it is.\n\nExamples:\n  bowline write build\n  bowline write build --as legacy --watch\n  bowline write build --file /run/secrets/aws-credentials --watch"
+    )]
+    Write(Write),
+    /// Ask AWS who the credentials are, with what is handed out
+    #[command(after_help = "Examples:\n  bowline verify build\n  bowline verify build --rotate")]
+    Verify(Verify),
+    /// Serve S3-hosted Maven repositories through a local cache
+    #[command(subcommand)]
+    Artifacts(Artifacts),
+    /// Read and prove the log of who got what; find keys that lie around
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// End by itself after this long, with a summary; exit 1 if anything failed
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) length: Option<Duration>,
+    /// Length of the demo's sessions
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = session_length)]
+    pub(crate) sessions: Duration,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Only this profile
+    pub(crate) profile: Option<String>,
+    /// Show where its credentials come from, and why not from elsewhere [profile default: env]
+    #[arg(long)]
+    pub(crate) explain: bool,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `doctor`
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// What to check [default: everything]
+    #[arg(value_enum)]
+    pub(crate) part: Option<Part>,
+    /// Profile or sso-session [default: as for `login`]
+    pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// The parts of `doctor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Sign-in through IAM Identity Center
+    Sso,
+    /// The repository: its port and its buckets
+    Artifacts,
+}
+
+/// Where there is a table.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// Form of the answer
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    pub(crate) output: Form,
+}
+
+/// The form of an answer on stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    Text,
+    Json,
+}
+
+/// A profile that may be left out.
+#[derive(Debug, Args)]
+pub(crate) struct Profile {
+    /// Profile or sso-session
+    pub(crate) profile: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, units::UnitError> {
+    units::parse_duration(text)
+}
+
+fn session_length(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text).map_err(|error| error.to_string())? {
+        length if length >= Duration::from_secs(2) => Ok(length),
+        _ => Err("sessions shorter than 2s end before they can be used".to_owned()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, units::UnitError> {
+    units::parse_size(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn exec_takes_everything_after_the_dashes() {
+        let cli = Cli::parse_from(["bowline", "exec", "build", "--", "aws", "--version"]);
+        let Command::Exec(exec) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(
+            (exec.profile.as_str(), exec.command.as_slice()),
+            ("build", &["aws".to_owned(), "--version".to_owned()][..])
+        );
+    }
+}
