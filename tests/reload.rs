@@ -6,7 +6,7 @@ use bowline_fakeaws::{Bucket, Effect, Fault};
 use bowline_host::clock;
 use rustix::process::Signal;
 
-use crate::harness::{World, fetch, free_address, until};
+use crate::harness::{World, fetch, free_address, python, until};
 
 fn world(name: &str) -> World {
     let world = World::new(name, |_| {});
@@ -62,4 +62,31 @@ fn an_upstream_that_hangs_does_not_hold_up_the_end() {
     assert_eq!(end.code, Some(0), "{}", end.stderr);
     assert!(took < Duration::from_secs(5), "{took:?}");
     drop(hanging.join());
+}
+
+#[test]
+fn sockets_that_a_supervisor_opened_are_taken_over() {
+    let Some(python) = python() else { return println!("skipped: no python environment") };
+    let world = world("activation");
+    let (status, artifacts, unused) = (free_address(), free_address(), free_address());
+    let cache = world.path("cache");
+    world.write(
+        "bowline.toml",
+        &format!(
+            "[daemon]\nlisten = \"{status}\"\n[artifacts]\nidentity = \"build\"\nlisten = \"{artifacts}\"\n\
+             cache = {{ path = \"{}\" }}\n[[artifacts.repository]]\nfrom = \"s3://maven\"\n",
+            cache.display()
+        ),
+    );
+    let mut supervisor = python.script(&world, "socket_activation.py");
+    supervisor.arg(format!("{artifacts},{unused},{status}")).arg(env!("CARGO_BIN_EXE_bowline"));
+    supervisor.arg("run").arg("--config").arg(world.path("bowline.toml"));
+    let daemon = world.start("activated", &mut supervisor);
+    until(Duration::from_secs(10), "both addresses serve", || {
+        let served = |address, path| fetch(address, path).is_ok_and(|answer| answer.status == 200);
+        served(status, "/readyz") && served(artifacts, "/a.jar")
+    });
+    let said = daemon.stderr();
+    assert_eq!(said.matches("taken over from the supervisor").count(), 3, "{said}");
+    until(Duration::from_secs(5), "what no section wants is closed", || std::net::TcpStream::connect(unused).is_err());
 }

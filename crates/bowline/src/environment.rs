@@ -140,6 +140,13 @@ impl Environment {
         })
     }
 
+    /// How many sockets a supervisor opened for this very process (`LISTEN_FDS`, `LISTEN_PID`).
+    #[must_use]
+    pub(crate) fn inherited_sockets(&self) -> u32 {
+        let ours = self.var("LISTEN_PID").and_then(|pid| pid.parse().ok()) == Some(std::process::id());
+        self.var("LISTEN_FDS").filter(|_| ours).and_then(|count| count.parse().ok()).unwrap_or(0)
+    }
+
     /// Proxy and CA settings.
     #[must_use]
     pub(crate) fn outside(&self) -> Outside {

@@ -13,6 +13,9 @@ use std::{
 
 use bowline_base::{Fault, Kind};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tracing::info;
+
+use crate::sys;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,8 +40,8 @@ impl fmt::Display for Address {
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
-    /// A Unix socket, removed from the file system when dropped.
-    Unix(UnixListener, SocketFile),
+    /// A Unix socket; one of our own making is removed from the file system when dropped.
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// A socket's place in the file system: ours for as long as the lock beside it is held.
@@ -102,6 +105,21 @@ impl Listener {
 pub struct Listeners(Arc<Mutex<BTreeMap<Address, Arc<Listener>>>>);
 
 impl Listeners {
+    /// Takes over the `count` sockets that a supervisor opened for this process (`LISTEN_FDS`), by the address that each
+    /// is bound to. To be called once, before anything else opens a file.
+    ///
+    /// # Errors
+    /// A fault of kind `Config`: a descriptor is missing, or is no listening stream socket with an address.
+    pub fn inherited(count: u32) -> Result<Self, Fault> {
+        let listeners = Self::default();
+        for descriptor in (sys::FIRST_INHERITED..).take(count as usize) {
+            let (address, listener) = adopt(descriptor).map_err(|cause| not_inherited(descriptor, cause))?;
+            info!(%address, "taken over from the supervisor");
+            listeners.lock().insert(address, Arc::new(listener));
+        }
+        Ok(listeners)
+    }
+
     /// The socket for `address`: the open one, or a new one.
     ///
     /// # Errors
@@ -117,7 +135,13 @@ impl Listeners {
 
     /// Forgets every socket whose address is not in `wanted`; each closes when its job lets go of it.
     pub fn retain(&self, wanted: &[Address]) {
-        self.lock().retain(|address, _| wanted.contains(address));
+        self.lock().retain(|address, _| {
+            let stays = wanted.contains(address);
+            if !stays {
+                info!(%address, "no longer listened on");
+            }
+            stays
+        });
     }
 
     fn open(&self, address: &Address) -> Option<Arc<Listener>> {
@@ -140,7 +164,27 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     fs::remove_file(path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(Listener::Unix(listener, SocketFile { path: path.to_path_buf(), _lock: lock }))
+    Ok(Listener::Unix(listener, Some(SocketFile { path: path.to_path_buf(), _lock: lock })))
+}
+
+fn adopt(descriptor: i32) -> io::Result<(Address, Listener)> {
+    let socket = sys::inherited(descriptor)?;
+    let tcp = std::net::TcpListener::from(socket);
+    tcp.set_nonblocking(true)?;
+    if let Ok(address) = tcp.local_addr() {
+        return Ok((Address::Tcp(address), Listener::Tcp(TcpListener::from_std(tcp)?)));
+    }
+    let unix = std::os::unix::net::UnixListener::from(std::os::fd::OwnedFd::from(tcp));
+    let path = unix.local_addr()?.as_pathname().map(Path::to_path_buf);
+    let path = path.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it has no address"))?;
+    Ok((Address::Unix(path), Listener::Unix(UnixListener::from_std(unix)?, None)))
+}
+
+fn not_inherited(descriptor: i32, cause: io::Error) -> Fault {
+    let what = format!("descriptor {descriptor}, announced by LISTEN_FDS, is no listening stream socket");
+    Fault::new(Kind::Config, "LISTEN_FDS", what)
+        .hint("use `ListenStream=` in the .socket unit, or start without socket activation")
+        .cause(cause)
 }
 
 fn cannot_listen(address: &Address, cause: io::Error) -> Fault {

@@ -1,6 +1,14 @@
 //! What differs between operating systems, and nothing else does: Linux is tested, macOS is written for.
 
-use rustix::time::ClockId;
+use std::{
+    io,
+    os::fd::{FromRawFd as _, OwnedFd, RawFd},
+};
+
+use rustix::{io::FdFlags, time::ClockId};
+
+/// The first descriptor that a supervisor hands over (`sd_listen_fds(3)`).
+pub(crate) const FIRST_INHERITED: RawFd = 3;
 
 /// Time since the machine started, suspend included.
 #[cfg(target_os = "linux")]
@@ -13,4 +21,20 @@ pub(crate) const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 pub(crate) fn forbid_dumps() {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+}
+
+/// The open descriptor `number`, ours from now on and not our children's.
+///
+/// # Errors
+/// It is not open.
+pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: a supervisor that names us in LISTEN_PID hands over the descriptors from 3 on, which nobody else in this
+    // process owns; `Listeners::inherited` takes each once. One that is not open is refused by `fcntl` and let go of.
+    #[expect(unsafe_code, reason = "a number from the supervisor has to become an owned descriptor somewhere")]
+    let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
+    if let Err(error) = rustix::io::fcntl_setfd(&descriptor, FdFlags::CLOEXEC) {
+        std::mem::forget(descriptor);
+        return Err(error.into());
+    }
+    Ok(descriptor)
 }

@@ -111,7 +111,8 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts everything that `config` switches on; when a part cannot start, nothing stays.
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
-        let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), Board::default());
+        let listeners = Listeners::inherited(world.environment.inherited_sockets())?;
+        let (tasks, board) = (Tasks::new(), Board::default());
         let ctx = ctx(&world, &tasks, &listeners);
         let witness = matches!(start, Start::Daemon { .. }).then(|| audit::witness(&world, &config.audit));
         let grants = Grants::new(endpoint::grants(&config.grants)?);
@@ -145,6 +146,7 @@ impl Daemon {
         if matches!(daemon.start, Start::Daemon { .. }) {
             daemon.serve_status_page().await?;
         }
+        daemon.listeners.retain(&daemon.addresses());
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(daemon)
     }
