@@ -11,7 +11,7 @@ pub(super) const VERSION: &str = concat!("bowline ", env!("CARGO_PKG_VERSION"), 
 
 /// Bowline in the place of aws_signing_helper: credentials from IAM Roles Anywhere for a certificate
 #[derive(Debug, Parser)]
-#[command(name = "aws_signing_helper", version = &VERSION["bowline ".len()..], max_term_width = 100)]
+#[command(name = "aws_signing_helper", version = &VERSION["bowline ".len()..], display_name = "bowline", max_term_width = 100)]
 #[command(args_override_self = true)]
 #[command(
     after_help = "Exit code 1 when anything failed. What differs from AWS's tool: docs/from/aws_signing_helper.md"
@@ -94,7 +94,7 @@ pub(super) struct Switches {
     /// Use HTTPS_PROXY and NO_PROXY
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = switch, value_name = "BOOL", hide_default_value = true)]
     pub(super) with_proxy: bool,
-    /// Not available: trust a CA of your own with AWS_CA_BUNDLE
+    /// Believe any server to be AWS; better name its CA in AWS_CA_BUNDLE
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false", value_parser = switch, value_name = "BOOL", hide_default_value = true)]
     pub(super) no_verify_ssl: bool,
     #[command(flatten)]
@@ -121,28 +121,27 @@ pub(super) struct Password {
 
 /// Flags for keys outside of files.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Not available (keys outside of files)")]
 pub(super) struct Absent {
     /// A certificate in the store of the operating system
-    #[arg(long, value_name = "SELECTOR", hide_short_help = true)]
+    #[arg(long, value_name = "SELECTOR", hide = true)]
     pub(super) cert_selector: Option<String>,
     /// The store to look into
-    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    #[arg(long, value_name = "NAME", hide = true)]
     pub(super) system_store_name: Option<String>,
     /// Of several in the store, the one that ends last
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide = true)]
     pub(super) use_latest_expiring_certificate: bool,
     /// A PKCS#11 module
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", hide = true)]
     pub(super) pkcs11_lib: Option<String>,
     /// The PIN of a PKCS#11 token, again
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide = true)]
     pub(super) reuse_pin: bool,
     /// The password of a TPM's key
-    #[arg(long, value_name = "PASSWORD", value_parser = secret, hide_short_help = true)]
+    #[arg(long, value_name = "PASSWORD", value_parser = secret, hide = true)]
     pub(super) tpm_key_password: Option<Secret>,
     /// A TPM's key without a password
-    #[arg(long, hide_short_help = true)]
+    #[arg(long, hide = true)]
     pub(super) no_tpm_key_password: bool,
 }
 

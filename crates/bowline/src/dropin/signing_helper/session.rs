@@ -20,7 +20,13 @@ pub(super) fn open(environment: Environment, session: &Session) -> Result<(World
     let around = environment.outside();
     // The tool goes through a proxy only when it is told to.
     let https_proxy = around.https_proxy.filter(|_| session.switches.with_proxy);
-    let mut world = World::by_way_of(environment, &Outside { https_proxy, ..around })?;
+    let unverified = session.switches.no_verify_ssl;
+    if unverified {
+        output::say(
+            "note: with --no-verify-ssl everybody on the way to AWS can take the credentials; AWS_CA_BUNDLE names a CA",
+        );
+    }
+    let mut world = World::by_way_of(environment, &Outside { https_proxy, unverified, ..around })?;
     if let Some(url) = &session.endpoint {
         world.setup.endpoints = endpoint(url)?.or(&world.setup.endpoints);
     }

@@ -37,7 +37,9 @@ fn refuse_lasting_keys(file: &Path, profile: &str) -> Result<(), Fault> {
     let sections = Document::parse(file, &bytes)?.sections()?;
     let lasting = sections.iter().find(|section| {
         let has = |key: &str| section.settings.contains_key(key);
-        section.name == profile && has("aws_secret_access_key") && !has("aws_session_token")
+        section.name == profile
+            && (has("aws_access_key_id") || has("aws_secret_access_key"))
+            && !has("aws_session_token")
     });
     match lasting {
         None => Ok(()),
