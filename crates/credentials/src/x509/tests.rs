@@ -274,6 +274,7 @@ fn what_cannot_be_used_is_told_with_the_command_that_helps() {
     ca.key("ed", "genpkey -algorithm ed25519");
     ca.issue("small", "genrsa 1024", LEAF);
     ca.write("none.key", "hello\n");
+    ca.write("tpm.key", "-----BEGIN TSS2 PRIVATE KEY-----\nMAA=\n-----END TSS2 PRIVATE KEY-----\n");
     for (certificate, key, what, fix) in [
         ("p.pem", "old.key", "`Proc-Type: 4,ENCRYPTED`", "openssl pkcs8 -topk8 -v2 aes-256-cbc -in /"),
         ("p.pem", "ed.key", "neither RSA nor", "openssl ecparam"),
@@ -281,6 +282,7 @@ fn what_cannot_be_used_is_told_with_the_command_that_helps() {
         ("p.pem", "none.key", "neither a key nor a certificate", "PEM"),
         ("p.pem", "p.pem", "no private key", "private-key"),
         ("p.key", "p.key", "no certificate", "BEGIN CERTIFICATE"),
+        ("p.pem", "tpm.key", "the key of a TPM", "a key that is a file"),
         ("p.pem", "absent.key", "cannot read", "ls -l"),
     ] {
         let (said, hint) = refused(of(&ca, certificate, key, Some("x")));

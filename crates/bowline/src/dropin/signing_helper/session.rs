@@ -111,8 +111,10 @@ fn identity(session: &Session) -> Result<RolesAnywhere, Fault> {
 
 fn endpoint(url: &str) -> Result<Endpoints, Fault> {
     let variable = Service::RolesAnywhere.variable();
-    Endpoints::from_lookup(|name| (name == variable).then(|| url.to_owned()))
-        .map_err(|fault| Fault { message: fault.message.replace(variable, "--endpoint"), ..fault })
+    Endpoints::from_lookup(|name| (name == variable).then(|| url.to_owned())).map_err(|fault| {
+        let message = fault.message.replace(variable, "`--endpoint`");
+        Fault { message, ..fault }.hint("write it like `https://host` or `http://127.0.0.1:4566`")
+    })
 }
 
 fn not_here(what: &str, given: &str) -> Fault {
