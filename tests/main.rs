@@ -18,6 +18,7 @@ mod maven;
 mod oracle;
 mod peers;
 mod reload;
+mod signing_helper;
 mod sources;
 mod surroundings;
 mod upstream;

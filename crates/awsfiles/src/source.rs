@@ -233,7 +233,7 @@ pub struct RolesAnywhere {
     pub private_key: Option<PathBuf>,
     /// What opens the private key.
     pub password: Option<Password>,
-    /// ARN of the trust anchor; its region is called.
+    /// ARN of the trust anchor; its region is called where no other is named.
     pub trust_anchor: String,
     /// ARN of the Roles Anywhere profile.
     pub profile: String,
@@ -243,13 +243,19 @@ pub struct RolesAnywhere {
     pub session_name: Option<String>,
     /// How long a session is asked for; an hour where absent.
     pub duration: Option<Duration>,
+    /// The region to call, where that is not the trust anchor's.
+    pub region: Option<String>,
+    /// What tells its sessions from those that other contents of the same files gave: a fingerprint.
+    pub edition: Option<String>,
 }
 
-/// Where a password is; never the password.
+/// Where a password is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Password {
     /// The first line of this file.
     File(PathBuf),
     /// This variable of the environment.
     Variable(String),
+    /// The password itself, from callers of other programs' command lines.
+    Given(Secret),
 }

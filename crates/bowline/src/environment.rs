@@ -155,6 +155,7 @@ impl Environment {
             https_proxy: either("HTTPS_PROXY"),
             no_proxy: either("NO_PROXY"),
             ca_bundle: self.var("AWS_CA_BUNDLE").or_else(|| self.var("SSL_CERT_FILE")).map(PathBuf::from),
+            unverified: false,
         }
     }
 

@@ -6,6 +6,7 @@ mod config;
 mod config_place;
 mod daemon;
 mod demo;
+mod dropin;
 mod environment;
 mod logging;
 mod output;
@@ -20,6 +21,7 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Artifacts, Cli, Command, Profiles},
+    dropin::DropIn,
     environment::Environment,
     world::World,
 };
@@ -27,6 +29,9 @@ use crate::{
 fn main() -> ExitCode {
     bowline_host::process::protect_memory();
     let environment = Environment::of_this_process();
+    if let Some(dropin) = std::env::args_os().next().as_deref().and_then(DropIn::called) {
+        return dropin.run(environment);
+    }
     let outcome = match creds_profile() {
         Some(profile) => {
             commands::creds::run(environment, None, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS)

@@ -8,8 +8,13 @@ use bowline_base::{Fault, Kind, Secret};
 
 /// Writes data to stdout. A reader that went away (`| head`) is no failure.
 pub(crate) fn data(text: &str) -> Result<(), Fault> {
+    bytes(text.as_bytes())
+}
+
+/// The same for data that is no text.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Fault> {
     let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Fault::new(Kind::Refused, "stdout", "cannot write to stdout").cause(error))
         }

@@ -6,7 +6,7 @@ use bowline_aws::{Aws, Endpoints, Region};
 use bowline_awsfiles::{Config as AwsConfig, DefaultProfile, Locations};
 use bowline_base::{Fault, Kind, wire::Wire};
 use bowline_credentials::{Setup, roles_anywhere_from_environment};
-use bowline_host::HttpWire;
+use bowline_host::{HttpWire, client::Outside};
 
 use crate::{config::Config, config_place, environment::Environment, output};
 
@@ -21,8 +21,14 @@ pub(crate) struct World {
 impl World {
     /// Reads nothing but `environment`; opens no connection.
     pub(crate) fn new(environment: Environment) -> Result<Self, Fault> {
+        let outside = environment.outside();
+        Self::by_way_of(environment, &outside)
+    }
+
+    /// The same with another way out than the environment's.
+    pub(crate) fn by_way_of(environment: Environment, outside: &Outside) -> Result<Self, Fault> {
         let setup = setup(&environment)?;
-        let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(&environment.outside())?);
+        let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(outside)?);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
         Ok(Self { environment, setup, wire, aws })
     }

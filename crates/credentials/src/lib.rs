@@ -25,7 +25,7 @@ mod sso_reason;
 mod sso_token;
 mod stamps;
 mod witness;
-mod x509;
+pub mod x509;
 
 pub use broker::{Broker, Settings};
 pub use lease_store::LeaseStore;

@@ -75,7 +75,7 @@ impl Setup {
 fn files_of(identity: &RolesAnywhere) -> impl Iterator<Item = &PathBuf> {
     let password = match &identity.password {
         Some(Password::File(path)) => Some(path),
-        Some(Password::Variable(_)) | None => None,
+        Some(Password::Variable(_) | Password::Given(_)) | None => None,
     };
     [Some(&identity.certificate), identity.intermediates.as_ref(), identity.private_key.as_ref(), password]
         .into_iter()

@@ -40,6 +40,8 @@ pub struct Outside {
     pub no_proxy: Option<String>,
     /// `AWS_CA_BUNDLE`, else `SSL_CERT_FILE`.
     pub ca_bundle: Option<std::path::PathBuf>,
+    /// No certificate of a server is checked: only for users who say so themselves.
+    pub unverified: bool,
 }
 
 /// The real [`Wire`]: sockets, TLS, the machine's clocks and its random numbers.
@@ -55,7 +57,8 @@ impl HttpWire {
     /// # Errors
     /// A fault of kind `Config` for an unreadable CA bundle or a proxy that is no URL.
     pub fn new(outside: &Outside) -> Result<Self, Fault> {
-        let tls = crate::tls::client_config(outside.ca_bundle.as_deref())?;
+        let verified = crate::tls::client_config(outside.ca_bundle.as_deref())?;
+        let tls = if outside.unverified { crate::tls::believe_anybody(verified) } else { verified };
         let tunnelled = outside.https_proxy.as_deref().map(|proxy| tunnelled(proxy, outside, &tls)).transpose()?;
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp());

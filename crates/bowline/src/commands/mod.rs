@@ -11,7 +11,7 @@ pub(crate) mod env;
 pub(crate) mod exec;
 mod explain;
 pub(crate) mod login;
-mod obtain;
+pub(crate) mod obtain;
 pub(crate) mod profiles;
 pub(crate) mod run;
 mod scope;

@@ -64,7 +64,7 @@ fn asks_a_person(setup: &Setup, profile: &str) -> bool {
 }
 
 /// The same without asking the daemon.
-pub(super) fn alone(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
+pub(crate) fn alone(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
     with_sources(world, async |sources, _tasks| {
         let sources = sources.clone().with_codes(codes(mfa));
         let resolved = sources.resolve(profile)?;

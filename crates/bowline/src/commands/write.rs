@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bowline_awsfiles::{EditError, Rule, SectionName, Source, rewrite};
-use bowline_base::{Credentials, Fault, Kind, atomic, utc};
+use bowline_base::{Credentials, Fault, Kind, atomic, utc, wire::Wire};
 use bowline_credentials::{Sources, once, renewal};
 use bowline_host::{Tasks, clock};
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,13 +27,24 @@ pub(crate) fn run(world: &World, arguments: &Write) -> Result<(), Fault> {
     if !arguments.watch {
         return put(world, arguments, &obtain::credentials(world, &arguments.profile, &arguments.mfa)?);
     }
+    keep(world, &arguments.profile, |fresh| put(world, arguments, fresh))
+}
+
+/// Hands the credentials of `profile` to `put`, at once and whenever there are others, until SIGTERM or SIGINT. Only the
+/// first time a failure ends it.
+pub(crate) fn keep(
+    world: &World,
+    profile: &str,
+    put: impl FnMut(&Credentials) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     small_runtime()?.block_on(async {
         let no_signals = |cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause);
         let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let tasks = Tasks::new();
+        let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
         let ended = tokio::select! {
-            ended = keep(world, arguments, &tasks) => ended,
+            ended = put_each(&sources, &*world.wire, profile, put) => ended,
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
         };
@@ -42,37 +53,46 @@ pub(crate) fn run(world: &World, arguments: &Write) -> Result<(), Fault> {
     })
 }
 
-/// Writes at once and whenever there is another set. Only the first time a failure ends the command.
-async fn keep(world: &World, arguments: &Write, tasks: &Tasks) -> Result<(), Fault> {
-    let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
-    let mut written: Option<Credentials> = None;
+async fn put_each(
+    sources: &Sources,
+    wire: &dyn Wire,
+    profile: &str,
+    mut put: impl FnMut(&Credentials) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let (mut written, mut told): (Option<Credentials>, _) = (None, String::new());
     loop {
-        let fresh = match sources.resolve(&arguments.profile) {
-            Ok(resolved) => once::credentials(&sources, &resolved).await,
+        let fresh = match sources.resolve(profile) {
+            Ok(resolved) if written.is_none() => once::credentials(sources, &resolved).await,
+            Ok(resolved) => sources.credentials(&resolved, None).await,
             Err(fault) => Err(fault),
         };
         let outcome = match fresh {
             Ok(fresh) if written.as_ref().is_some_and(|old| old.key_id == fresh.key_id) => Ok(()),
-            Ok(fresh) => put(world, arguments, &fresh).map(|()| written = Some(fresh)),
+            Ok(fresh) => put(&fresh).map(|()| written = Some(fresh)),
             Err(fault) => Err(fault),
         };
-        match outcome {
+        let failed = match outcome {
             Err(fault) if written.is_none() => return Err(fault),
-            Err(fault) => output::say(&format!("note: {}; trying again", fault.chain())),
-            Ok(()) => {}
+            Err(fault) => format!("note: {}; trying again", fault.chain()),
+            Ok(()) => String::new(),
+        };
+        if !failed.is_empty() && failed != told {
+            output::say(&failed);
         }
+        told = failed;
         let due = written.as_ref().and_then(|set| renewal::Lease::of(set).due_at(renewal::Rule::Credentials));
         let wait = due.map_or(clock::LONGEST_SLEEP, |due| {
-            due.duration_since(world.wire.now().wall).try_into().unwrap_or(Duration::ZERO)
+            due.duration_since(wire.now().wall).try_into().unwrap_or(Duration::ZERO)
         });
-        world.wire.sleep(wait.clamp(Duration::from_millis(500), clock::LONGEST_SLEEP)).await;
+        wire.sleep(wait.clamp(Duration::from_millis(500), clock::LONGEST_SLEEP)).await;
     }
 }
 
 fn put(world: &World, arguments: &Write, credentials: &Credentials) -> Result<(), Fault> {
     let Some(file) = &arguments.file else {
         let name = arguments.name.as_ref().unwrap_or(&arguments.profile);
-        return into_section(&world.setup.locations.credentials, name, &arguments.profile, credentials);
+        let settings = settings(credentials, &arguments.profile);
+        return into_section(&world.setup.locations.credentials, name, &settings);
     };
     let lines: String =
         settings(credentials, &arguments.profile).iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
@@ -81,11 +101,11 @@ fn put(world: &World, arguments: &Write, credentials: &Credentials) -> Result<()
         .map_err(|cause| Fault::new(Kind::Config, "write", format!("cannot write `{}`", file.display())).cause(cause))
 }
 
-fn into_section(file: &Path, name: &str, profile: &str, credentials: &Credentials) -> Result<(), Fault> {
+/// Puts `settings` into the section `name` of the credentials file, and leaves every other byte as it is.
+pub(crate) fn into_section(file: &Path, name: &str, settings: &[(&'static str, String)]) -> Result<(), Fault> {
     let section = SectionName::Credentials(name.to_owned());
-    let settings = settings(credentials, profile);
     let outcome = rewrite(file, Rule::Credentials, |document| {
-        if credentials.session_token.is_none() {
+        if !settings.iter().any(|(key, _)| *key == "aws_session_token") {
             document.remove(&section, "aws_session_token")?;
         }
         settings.iter().try_for_each(|(key, value)| document.set(&section, key, value))?;
@@ -97,12 +117,18 @@ fn into_section(file: &Path, name: &str, profile: &str, credentials: &Credential
     Ok(())
 }
 
-fn settings(credentials: &Credentials, profile: &str) -> Vec<(&'static str, String)> {
+/// What every AWS tool reads.
+pub(crate) fn keys(credentials: &Credentials) -> Vec<(&'static str, String)> {
     let mut settings = vec![
         ("aws_access_key_id", credentials.key_id.to_string()),
         ("aws_secret_access_key", credentials.secret_key.expose().to_owned()),
     ];
     settings.extend(credentials.session_token.as_ref().map(|token| ("aws_session_token", token.expose().to_owned())));
+    settings
+}
+
+fn settings(credentials: &Credentials, profile: &str) -> Vec<(&'static str, String)> {
+    let mut settings = keys(credentials);
     settings.extend(credentials.expires_at.map(|end| ("expiration", utc(end))));
     settings.push((MARK, profile.to_owned()));
     settings

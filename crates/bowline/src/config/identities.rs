@@ -23,7 +23,7 @@ pub(super) fn below(identities: &mut [RolesAnywhere], directory: &Path) {
     for identity in identities {
         let password = match &mut identity.password {
             Some(Password::File(path)) => Some(path),
-            Some(Password::Variable(_)) | None => None,
+            Some(Password::Variable(_) | Password::Given(_)) | None => None,
         };
         let paths = [Some(&mut identity.certificate), identity.intermediates.as_mut(), identity.private_key.as_mut()];
         for path in paths.into_iter().chain([password]).flatten() {
@@ -87,6 +87,8 @@ fn roles_anywhere(
         role,
         session_name,
         duration,
+        region: None,
+        edition: None,
     })
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn job(
 }
 
 /// The grants, with their token files opened, or made where there are none.
-pub(super) fn grants(sections: &[GrantSection]) -> Result<Vec<Grant>, Fault> {
+pub(crate) fn grants(sections: &[GrantSection]) -> Result<Vec<Grant>, Fault> {
     let grant = |section: &GrantSection| {
         let token = section.token_file.as_deref().map(TokenFile::open).transpose()?;
         Ok(Grant {

@@ -101,6 +101,8 @@ pub(super) fn identify(source: &Source) -> serde_json::Value {
         Source::RolesAnywhere(identity) => json!({
             "certificate": identity.certificate,
             "private_key": identity.private_key,
+            "edition": identity.edition,
+            "region": identity.region,
             "trust_anchor": identity.trust_anchor,
             "profile": identity.profile,
             "role": identity.role,

@@ -10,14 +10,16 @@ use std::{
     time::Duration,
 };
 
-use bowline_aws::rolesanywhere::{CreateSession, Signer, create_session, region_of};
-use bowline_awsfiles::{Password, RolesAnywhere};
+use bowline_aws::{
+    Region,
+    rolesanywhere::{CreateSession, Signer, create_session, region_of},
+};
+use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Credentials, Fault, Kind, Now, Secret, utc};
 use tracing::warn;
-use zeroize::Zeroizing;
 
 use super::{Resolved, Sources};
-use crate::x509::{Files, NoPair, Pair};
+use crate::x509::{self, Files, NoPair, Pair};
 
 const USUAL: Duration = Duration::from_secs(3600);
 /// How often, and after what pause, files are looked at again that do not match.
@@ -29,7 +31,8 @@ pub(super) async fn credentials(
     resolved: &Resolved,
     identity: &RolesAnywhere,
 ) -> Result<Credentials, Fault> {
-    let region = region_of(&identity.trust_anchor, &identity.profile)?;
+    let own = region_of(&identity.trust_anchor, &identity.profile)?;
+    let region = identity.region.as_deref().map_or(Ok(own), Region::parse)?;
     let pair = pair(sources, identity).await?;
     warn_of_the_end(&pair, identity, sources.wire().now());
     let wanted = CreateSession {
@@ -72,6 +75,8 @@ pub fn roles_anywhere_from_environment(
         role,
         session_name: None,
         duration: None,
+        region: None,
+        edition: None,
     }))
 }
 
@@ -145,22 +150,7 @@ async fn look(sources: &Sources, identity: &RolesAnywhere, now: Now) -> Result<A
 }
 
 fn password(sources: &Sources, identity: &RolesAnywhere) -> Result<Option<Secret>, Fault> {
-    match &identity.password {
-        None => Ok(None),
-        Some(Password::File(path)) => {
-            let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| {
-                Fault::new(Kind::Config, "x509", format!("cannot read the password in `{}`", path.display()))
-                    .hint(format!("write it into `{}`, on one line", path.display()))
-                    .cause(cause)
-            })?;
-            Ok(Some(Secret::new(text.lines().next().unwrap_or_default())))
-        }
-        Some(Password::Variable(name)) => match sources.setup().environment.get(name) {
-            Some(text) => Ok(Some(Secret::new(text.as_str()))),
-            None => Err(Fault::new(Kind::Config, "x509", format!("the password's variable `{name}` is not set"))
-                .hint(format!("set `{name}`, for the daemon too"))),
-        },
-    }
+    identity.password.as_ref().map(|place| x509::password(place, &sources.setup().environment)).transpose()
 }
 
 fn warn_of_the_end(pair: &Pair, identity: &RolesAnywhere, now: Now) {
@@ -187,7 +177,7 @@ fn explain(fault: Fault, identity: &RolesAnywhere) -> Fault {
             identity.trust_anchor
         )
     } else if fault.message.contains("roleSessionName") {
-        format!("leave out `session-name`, or let `{}` accept one (acceptRoleSessionName)", identity.profile)
+        format!("leave out the session's name, or let `{}` accept one (acceptRoleSessionName)", identity.profile)
     } else {
         format!("see that `{}` trusts rolesanywhere.amazonaws.com and is in `{}`", identity.role, identity.profile)
     };

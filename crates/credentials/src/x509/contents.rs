@@ -46,6 +46,9 @@ fn add(contents: &mut Contents, block: &pem::Block, password: Option<&str>) -> R
         "RSA PRIVATE KEY" => contents.keys.push(PrivateKey::pkcs1(&block.der)),
         "EC PRIVATE KEY" => contents.keys.push(PrivateKey::sec1(&block.der, None)?),
         "PRIVATE KEY" => contents.keys.push(PrivateKey::pkcs8(&block.der)?),
+        "TSS2 PRIVATE KEY" => {
+            return Err(Flaw::new("holds the key of a TPM, which Bowline cannot use", "point at a key that is a file"));
+        }
         "ENCRYPTED PRIVATE KEY" => contents.keys.push(encrypted_pkcs8(&block.der, password)?),
         "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
             contents.certificates.push(Certificate::parse(&block.der).ok_or_else(no_certificate)?);
@@ -91,7 +94,8 @@ fn of_der(der: &[u8], password: Option<&str>) -> Result<Contents, Flaw> {
 }
 
 fn no_password() -> Flaw {
-    Flaw::new("is encrypted and there is no password for it", "add `password = { file = \"…\" }` or `{ env = \"…\" }`")
+    let fix = "add `password = { file = \"…\" }` or `{ env = \"…\" }` to the identity, or `--pkcs8-password-file`";
+    Flaw::new("is encrypted and there is no password for it", fix)
 }
 
 fn no_certificate() -> Flaw {

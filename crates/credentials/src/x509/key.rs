@@ -165,7 +165,7 @@ impl SigningKey {
     }
 }
 
-fn broken() -> Flaw {
+pub(super) fn broken() -> Flaw {
     Flaw::new("holds a private key that cannot be read", "look what `openssl pkey -in FILE -noout -check` says")
 }
 
@@ -174,7 +174,7 @@ fn other_curve() -> Flaw {
     Flaw::new("holds a key on a curve that is not P-256, P-384 or P-521", fix)
 }
 
-fn unfit(why: &ring::error::KeyRejected) -> Flaw {
+pub(super) fn unfit(why: &ring::error::KeyRejected) -> Flaw {
     let what = format!("holds an RSA key that cannot be used ({why})");
     Flaw::new(what, "make one of 2048 to 4096 bits with `openssl genrsa -out NEW 2048` and a certificate for it")
 }

@@ -119,7 +119,7 @@ fn mismatch(certificate: &Path, key: &Path) -> Fault {
         .hint(format!("compare `openssl pkey -in {key} -pubout` with `openssl x509 -in {certificate} -noout -pubkey`"))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     let refused = |cause: io::Error| {
         let fault = Fault::new(Kind::Config, "x509", format!("cannot read `{}`", path.display())).cause(cause);
         fault.hint(format!("see that the file is there and readable for this user: `ls -l {}`", path.display()))

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use bowline_aws::rolesanywhere::Signer as _;
 use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Secret, Timestamp};
+use sha2::Digest as _;
 
 use super::{
-    Files, NoPair, Pair,
+    Digest, Files, NoPair, Pair,
     openssl::{Ca, ISSUER, LEAF, P256},
+    test_signature,
 };
 
 const RSA_2048: &str = "genrsa 2048";
@@ -29,6 +31,8 @@ fn identity(certificate: PathBuf, private_key: Option<PathBuf>) -> RolesAnywhere
         role: String::new(),
         session_name: None,
         duration: None,
+        region: None,
+        edition: None,
     }
 }
 
@@ -67,6 +71,35 @@ fn every_kind_of_key_signs_what_openssl_believes() {
         let pair = of(&ca, &format!("{name}.pem"), &format!("{name}.key"), None).unwrap();
         for _ in 0..4 {
             check_signature(&ca, &pair, &format!("{name}.pem"));
+        }
+    }
+}
+
+#[test]
+fn test_signatures_of_every_key_and_digest_are_believed_by_openssl() {
+    let ca = Ca::new();
+    let public_bytes = |point: Option<usize>| match point {
+        Some(length) => {
+            ca.run("ec -in p.key -pubout -outform DER -out public.der");
+            let der = ca.bytes("public.der");
+            der[der.len() - length..].to_vec()
+        }
+        None => {
+            ca.run("rsa -in p.key -RSAPublicKey_out -outform DER -out public.der");
+            ca.bytes("public.der")
+        }
+    };
+    let kinds: [(&str, Option<usize>); 4] = [(RSA_2048, None), (P256, Some(65)), (P384, Some(97)), (P521, Some(133))];
+    for (make, point) in kinds {
+        ca.key("p", make);
+        let owner = sha2::Sha256::digest([&b"IAM RA"[..], &public_bytes(point)].concat());
+        let text = [&b"AWS Roles Anywhere Credential Helper Signing Test1"[..], owner.as_slice()].concat();
+        ca.write("message", text);
+        ca.run("pkey -in p.key -pubout -out public");
+        for (digest, option) in [(Digest::Sha256, "sha256"), (Digest::Sha384, "sha384"), (Digest::Sha512, "sha512")] {
+            ca.write("signature", test_signature(&ca.path("p.key"), None, digest).unwrap());
+            let said = ca.run(&format!("dgst -{option} -verify public -signature signature message"));
+            assert_eq!(said.trim(), "Verified OK", "{make} {option}");
         }
     }
 }
@@ -241,6 +274,7 @@ fn what_cannot_be_used_is_told_with_the_command_that_helps() {
     ca.key("ed", "genpkey -algorithm ed25519");
     ca.issue("small", "genrsa 1024", LEAF);
     ca.write("none.key", "hello\n");
+    ca.write("tpm.key", "-----BEGIN TSS2 PRIVATE KEY-----\nMAA=\n-----END TSS2 PRIVATE KEY-----\n");
     for (certificate, key, what, fix) in [
         ("p.pem", "old.key", "`Proc-Type: 4,ENCRYPTED`", "openssl pkcs8 -topk8 -v2 aes-256-cbc -in /"),
         ("p.pem", "ed.key", "neither RSA nor", "openssl ecparam"),
@@ -248,6 +282,7 @@ fn what_cannot_be_used_is_told_with_the_command_that_helps() {
         ("p.pem", "none.key", "neither a key nor a certificate", "PEM"),
         ("p.pem", "p.pem", "no private key", "private-key"),
         ("p.key", "p.key", "no certificate", "BEGIN CERTIFICATE"),
+        ("p.pem", "tpm.key", "the key of a TPM", "a key that is a file"),
         ("p.pem", "absent.key", "cannot read", "ls -l"),
     ] {
         let (said, hint) = refused(of(&ca, certificate, key, Some("x")));
