@@ -50,7 +50,13 @@ fn judge(url: &str, ahead: Result<i64, String>) -> Check {
     let fix = "timedatectl set-ntp true   # with chrony: sudo chronyc makestep; in a container: the host's clock";
     let ahead = match ahead {
         Ok(ahead) => ahead,
-        Err(why) => return degraded(id, format!("not compared: {url}: {why}"), "bowline doctor network"),
+        Err(why) => {
+            return degraded(
+                id,
+                format!("not compared: {url}: {why}"),
+                format!("curl -sI {url}   # why nothing comes back"),
+            );
+        }
     };
     let way = if ahead < 0 { "behind" } else { "ahead of" };
     let why = format!("this clock is {} s {way} that of {url}", ahead.abs());

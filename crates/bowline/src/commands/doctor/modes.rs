@@ -131,6 +131,10 @@ fn places(patient: &Patient) -> Vec<Place> {
     }
     paths.extend(setup.identities.iter().flat_map(of_identity));
     let settings = patient.settings();
+    // A grant opens it on purpose; what is wrong then is told by `daemon.socket`.
+    let runtime = setup.lease_directory.parent().filter(|_| settings.grants.is_empty());
+    paths.extend(runtime.map(|directory| (directory.to_owned(), "the socket and leases")));
+    paths.push((patient.world.environment.runtime_directory().join("endpoint/token"), "a token"));
     paths.extend(
         settings.endpoint.iter().flat_map(|endpoint| endpoint.token_file.clone()).map(|path| (path, "a token")),
     );

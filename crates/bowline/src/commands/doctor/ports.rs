@@ -28,13 +28,13 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
         }
     }
     if let Some(artifacts) = &settings.artifacts {
-        checks.extend(of_artifacts(patient, &artifacts.listen));
+        checks.extend(of_artifacts(&artifacts.listen));
     }
     checks
 }
 
 /// The repository's addresses; `bowline artifacts serve` has them as rightly as the daemon.
-pub(super) fn of_artifacts(_patient: &Patient, listen: &[SocketAddr]) -> Vec<Check> {
+pub(super) fn of_artifacts(listen: &[SocketAddr]) -> Vec<Check> {
     let answers = |address: SocketAddr| get(address, "/healthz").is_ok_and(|answer| answer.contains("\"status\""));
     let check = |address: &SocketAddr| {
         judge(ids::PORTS_ARTIFACTS, *address, "[artifacts] listen", &look(*address, || answers(*address)))
@@ -55,7 +55,9 @@ pub(super) fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    // In one piece: who answers the first piece and closes would reset what comes after it.
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(1024 * 1024).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
