@@ -442,3 +442,19 @@ fn sign_in_and_repository_are_looked_at_too() {
     found.is("artifacts.port", "ok");
     assert_eq!(found.verdicts("artifacts.upstream"), ["failed", "ok"], "{}", found.said);
 }
+
+#[test]
+fn keys_that_lie_in_a_tree_are_found_as_json_and_never_shown() {
+    let world = World::new("doctor-scan", |_| {});
+    world.write("tree/.env", &format!("A=1\nAWS_ACCESS_KEY_ID={KEY}\nAWS_SECRET_ACCESS_KEY={SECRET}\n"));
+    let tree = world.path("tree");
+    let scan = world.run(&["audit", "scan", tree.to_str().unwrap(), "--output", "json"]);
+    assert_eq!(scan.code, Some(1), "{}", scan.stderr);
+    let json: Value = serde_json::from_str(&scan.stdout).unwrap();
+    let finding = &json["findings"][0];
+    assert_eq!((&finding["line"], &finding["kind"]), (&3.into(), &"long-lived-key".into()), "{json:#}");
+    assert!(!scan.stdout.contains(KEY) && !scan.stdout.contains(SECRET));
+    world.write("tree/.env", "A=1\n");
+    assert_eq!(world.run(&["audit", "scan", tree.to_str().unwrap(), "--output", "json"]).code, Some(0));
+    assert_eq!(world.run(&["audit", "scan", "/nowhere/at/all"]).code, Some(2));
+}

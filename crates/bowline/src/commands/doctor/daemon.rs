@@ -11,7 +11,7 @@ use bowline_host::{Check, obstacle::Obstacle};
 use serde_json::Value;
 
 use super::{
-    Patient, ids, network, ports,
+    Patient, ids, network, ports, proxy,
     remedy::{Remedy, quoted},
     verdict::*,
 };
@@ -139,8 +139,8 @@ fn container(patient: &Patient) -> Vec<Check> {
 
 fn judge_container(address: &str, met: &Result<u16, Obstacle>, missing: Option<&str>) -> Check {
     let id = ids::DAEMON_CONTAINER_URI;
-    // Without what stands in its path or query.
-    let place = address.split('/').take(3).collect::<Vec<_>>().join("/");
+    // Without a path, a query or a password that may stand in it.
+    let place = proxy::place(address);
     match (met, missing) {
         (Err(obstacle), _) => {
             let why = format!("{CONTAINER} leads to {place}: {obstacle}; every SDK here waits for it in vain");

@@ -81,7 +81,7 @@ fn flaw(value: &str) -> Option<&'static str> {
 }
 
 /// Host and port, without what stands before the `@`.
-fn place(value: &str) -> &str {
+pub(super) fn place(value: &str) -> &str {
     let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
     let rest = rest.split('/').next().unwrap_or(rest);
     rest.rsplit_once('@').map_or(rest, |(_, place)| place)

@@ -33,17 +33,24 @@ pub(super) fn text(check: &Check) -> String {
         Verdict::Degraded => "degraded",
         Verdict::Failed => "FAILED",
     };
-    let mut why = check.why.lines();
+    let said = plain(&check.why);
+    let mut why = said.lines();
     let mut text = format!("{verdict:8}  {:21}  {}\n", check.id, why.next().unwrap_or_default());
     for line in why {
         text.push_str(&format!("{:33}{line}\n", ""));
     }
-    for (number, line) in check.fix.iter().flat_map(|fix| fix.lines()).enumerate() {
+    let fix = check.fix.as_deref().map(plain).unwrap_or_default();
+    for (number, line) in fix.lines().enumerate() {
         let label = if number == 0 { "fix:" } else { "" };
         text.push_str(format!("          {label:5} {line}").trim_end());
         text.push('\n');
     }
     text
+}
+
+/// Words of others, such as who answers in the daemon's place, must not steer the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 fn check(id: Id, verdict: Verdict, why: impl Into<String>, fix: Option<String>) -> Check {
@@ -61,5 +68,6 @@ mod tests {
         let expected = "degraded  files.mode             two\n                                 lines\n          \
                         fix:  chmod 600 x\n\n                then y\n";
         assert_eq!(text(&check), expected);
+        assert!(!text(&ok(ids::FILES_MODE, "\u{1b}[2Jgone")).contains('\u{1b}'));
     }
 }
