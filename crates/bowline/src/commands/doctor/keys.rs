@@ -37,9 +37,10 @@ fn of_section(profile: &Profile, section: &Section) -> Option<Check> {
     let name = profile.name();
     let why = format!("{}: profile `{name}` has a long-lived access key {}", setting.origin, shown(id));
     let fix = format!(
-        "let profile `{name}` use sso_session (bowline doctor sso {name}) or Roles Anywhere (docs/guide/roles-anywhere.md), \
-         remove both lines, then:\n\
-         aws iam update-access-key --status Inactive --access-key-id \"$(aws configure get aws_access_key_id --profile {name})\""
+        "let what uses it use sso_session (bowline doctor sso) or Roles Anywhere (docs/guide/roles-anywhere.md), then\n\
+         aws iam update-access-key --status Inactive --access-key-id \"$(aws configure get aws_access_key_id --profile {name})\"\n\
+         and remove its two lines, from {}",
+        setting.origin
     );
     Some(degraded(ids::KEYS_FILE, why, fix))
 }
