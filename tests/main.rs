@@ -10,6 +10,8 @@ mod clients;
 mod commands;
 mod crashes;
 mod demo;
+mod doctor;
+mod doctor_certificates;
 mod endpoint;
 mod exposure;
 mod harness;

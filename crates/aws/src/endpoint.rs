@@ -120,6 +120,12 @@ impl Endpoints {
         self.overrides.get(&service).map(Base::url)
     }
 
+    /// The URL of `service` in `region`, without a trailing slash.
+    #[must_use]
+    pub fn url(&self, service: Service, region: &Region) -> String {
+        self.base(service, region).url()
+    }
+
     pub(crate) fn base(&self, service: Service, region: &Region) -> Base {
         self.overrides.get(&service).cloned().unwrap_or_else(|| Base::https(&self.host(service, region)))
     }

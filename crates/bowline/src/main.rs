@@ -61,9 +61,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
-        Command::Doctor(arguments) => {
-            return commands::doctor::run(&World::of_file(environment, file.clone())?, file, &arguments);
-        }
+        Command::Doctor(arguments) => return commands::doctor::run(environment, file, &arguments),
         Command::Login(arguments) => commands::login::run(&World::new(environment)?, file, &arguments)?,
         Command::Logout(arguments) => {
             commands::login::out(&World::new(environment)?, file, arguments.profile.as_deref())?;

@@ -6,6 +6,7 @@
 //! prints nothing and knows no TOML.
 
 pub mod broker;
+pub mod certificate;
 pub mod client;
 pub mod delivery;
 pub mod endpoint;

@@ -52,7 +52,7 @@ fn canonical(address: SocketAddr) -> (IpAddr, u16) {
 }
 
 /// `0100007F:2382`: words in the byte order of the machine, then the port.
-fn address(text: &str) -> Option<(IpAddr, u16)> {
+pub(crate) fn address(text: &str) -> Option<(IpAddr, u16)> {
     let (ip, port) = text.split_once(':')?;
     let mut bytes = Vec::with_capacity(16);
     for start in (0..ip.len()).step_by(8) {

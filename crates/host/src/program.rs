@@ -9,6 +9,12 @@ pub fn behind(pid: i32) -> Option<String> {
     behind_in(Path::new("/proc"), pid)
 }
 
+/// The name of the program of process `pid`. `None` where there is no `/proc`, or no such process.
+#[must_use]
+pub fn name(pid: i32) -> Option<String> {
+    name_of(Path::new("/proc"), pid)
+}
+
 fn behind_in(proc: &Path, pid: i32) -> Option<String> {
     let name = name_of(proc, pid)?;
     let ours = Some(&name) == name_of(proc, i32::try_from(std::process::id()).ok()?).as_ref();

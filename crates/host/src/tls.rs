@@ -73,6 +73,14 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
+/// How many certificates `bundle` brings.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn roots(bundle: &Path) -> Result<usize, Fault> {
+    bundle_roots(bundle).map(|roots| roots.len())
+}
+
 fn bundle_roots(path: &Path) -> Result<RootCertStore, Fault> {
     let wrong = |message: &str| {
         Fault::new(Kind::Config, "tls", format!("{message} in the CA bundle `{}`", path.display()))

@@ -47,7 +47,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Check the set-up, and print the exact fix for what is wrong
     #[command(
-        after_help = "Exit code 1 when a check failed.\n\nExamples:\n  bowline doctor\n  bowline doctor sso build\n  bowline doctor artifacts"
+        after_help = "Exit code 1 when a check failed, 0 when some are only degraded.\nEvery check: docs/guide/doctor.md, or `bowline doctor --list`.\n\nExamples:\n  bowline doctor\n  bowline doctor files --fix\n  bowline doctor sso build\n  bowline doctor network --output json"
     )]
     Doctor(Doctor),
     /// Sign in through IAM Identity Center
@@ -123,11 +123,17 @@ pub(crate) struct Status {
 /// `doctor`
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// What to check [default: everything]
+    /// What to check [default: every part that applies]
     #[arg(value_enum)]
     pub(crate) part: Option<Part>,
     /// Profile or sso-session [default: as for `login`]
     pub(crate) profile: Option<String>,
+    /// Do what is safe (chmod, missing private directories), say so, and check again
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Only list every check by its id, with what it means
+    #[arg(long, conflicts_with_all = ["fix", "part"])]
+    pub(crate) list: bool,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -135,10 +141,42 @@ pub(crate) struct Doctor {
 /// The parts of `doctor`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Part {
+    /// Configuration files, and modes of what holds secrets
+    Files,
+    /// Long-lived access keys that lie around
+    Keys,
+    /// Certificates of Roles Anywhere
+    Certificates,
+    /// Proxy variables and CA bundles
+    Proxy,
+    /// Whether the endpoints that the profiles need answer
+    Network,
+    /// This machine's clock against that of AWS
+    Clock,
+    /// The daemon: socket, version, readiness
+    Daemon,
+    /// Whether configured addresses are free
+    Ports,
     /// Sign-in through IAM Identity Center
     Sso,
     /// The repository: its port and its buckets
     Artifacts,
+}
+
+impl Part {
+    /// In the order in which they are shown.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Files,
+        Self::Keys,
+        Self::Certificates,
+        Self::Proxy,
+        Self::Network,
+        Self::Clock,
+        Self::Daemon,
+        Self::Ports,
+        Self::Sso,
+        Self::Artifacts,
+    ];
 }
 
 /// Where there is a table.

@@ -5,10 +5,11 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use bowline_awsfiles::SsoToken;
+use bowline_awsfiles::{RolesAnywhere, SsoToken};
 use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::{
     Sources,
+    certificate::{Life, Standing},
     client::{self, Answer},
     session_name,
 };
@@ -36,6 +37,7 @@ pub(crate) fn run(world: &World, arguments: &cli::Status) -> Result<ExitCode, Fa
             lines.push(line);
         }
     }
+    lines.extend(certificates(world));
     if let Some(profile) = &arguments.profile {
         let session = session_of(world, profile)?;
         lines.retain(|line| {
@@ -80,6 +82,27 @@ fn from_files(world: &World, profile: Option<&str>) -> Result<Vec<Value>, Fault>
         tasks.shut_down(Duration::from_secs(1)).await;
         Ok(lines)
     })
+}
+
+/// A line for the certificate of each identity, as its files have it now.
+fn certificates(world: &World) -> Vec<Value> {
+    let now = world.wire.now().wall;
+    let line = |identity: &RolesAnywhere| {
+        let standing = Standing::look(identity, &world.setup.environment, now);
+        let life = standing.as_ref().map(|standing| standing.life);
+        let unusable = standing.as_ref().map_or_else(Some, |standing| standing.flaw.as_ref());
+        let advice = life.ok().and_then(|life| life.advice(&identity.certificate));
+        json!({
+            "kind": "certificate",
+            "name": identity.name,
+            "state": if unusable.is_some() { "unusable" } else { life.map_or("unusable", Life::word) },
+            "source": identity.certificate,
+            "expires": standing.as_ref().ok().map(|standing| utc(standing.ends)),
+            "failure": unusable.map(Fault::chain),
+            "command": unusable.map_or(advice, |fault| fault.hint.clone()),
+        })
+    };
+    world.setup.identities.iter().map(line).collect()
 }
 
 /// A line in the form of the daemon's.

@@ -150,7 +150,8 @@ impl Job for Broker {
     }
 
     fn checks(&self) -> Vec<Check> {
-        Self::status(self).iter().map(Status::check).collect()
+        let certificates = self.keeper.sources().certificates();
+        Self::status(self).iter().map(Status::check).chain(certificates).collect()
     }
 }
 

@@ -12,7 +12,7 @@ mod instance;
 mod metadata;
 mod own;
 pub(crate) mod process;
-mod roles_anywhere;
+pub(crate) mod roles_anywhere;
 mod session_name;
 mod session_token;
 mod sso;
@@ -28,7 +28,7 @@ use std::{
 use bowline_aws::{Aws, Endpoints, Region, Service};
 use bowline_awsfiles::{Config, CredentialSource, Source, SsoLogin};
 use bowline_base::{BoxFuture, Credentials, Fault, KeyId, Kind, Now, Retry, wire::Wire};
-use bowline_host::Tasks;
+use bowline_host::{Check, Tasks};
 use serde_json::json;
 use tracing::{debug, warn};
 
@@ -179,6 +179,11 @@ impl Sources {
     #[must_use]
     pub fn tokens(&self) -> &SsoTokens {
         &self.0.tokens
+    }
+
+    /// How the certificates in use stand, by identity.
+    pub(crate) fn certificates(&self) -> Vec<Check> {
+        roles_anywhere::checks(self)
     }
 
     fn pairs(&self) -> &roles_anywhere::Pairs {

@@ -16,9 +16,11 @@ use bowline_aws::{
 };
 use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Credentials, Fault, Kind, Now, Secret, utc};
+use bowline_host::Check;
 use tracing::warn;
 
 use super::{Resolved, Sources};
+use crate::certificate::Life;
 use crate::x509::{self, Files, NoPair, Pair};
 
 const USUAL: Duration = Duration::from_secs(3600);
@@ -108,6 +110,19 @@ impl Pairs {
     }
 }
 
+/// How the certificates stand that are in use. Files that were changed since are read at the next renewal: of those
+/// nothing is said. Opens no key, since that is made to be slow.
+pub(super) fn checks(sources: &Sources) -> Vec<Check> {
+    let (setup, now) = (sources.setup(), sources.wire().now().wall);
+    let check = |identity: &RolesAnywhere| {
+        let (digest, pair) = sources.pairs().held(&identity.name)?;
+        let files = Files::read(identity, password(identity, &setup.environment).ok()?.as_ref()).ok()?;
+        let life = Life::of(pair.begins(), pair.ends(), now);
+        (files.digest == digest).then(|| life.check(&identity.name, &identity.certificate, pair.ends()))
+    };
+    setup.identities.iter().filter_map(check).collect()
+}
+
 async fn pair(sources: &Sources, identity: &RolesAnywhere) -> Result<Arc<Pair>, Fault> {
     let mut looks = 1;
     loop {
@@ -134,7 +149,7 @@ async fn pair(sources: &Sources, identity: &RolesAnywhere) -> Result<Arc<Pair>, 
 
 /// Opening an encrypted key is made to be slow; other tasks of the thread go on meanwhile.
 async fn look(sources: &Sources, identity: &RolesAnywhere, now: Now) -> Result<Arc<Pair>, NoPair> {
-    let password = password(sources, identity).map_err(NoPair::Fault)?;
+    let password = password(identity, &sources.setup().environment).map_err(NoPair::Fault)?;
     let (held, wanted) = (sources.pairs().held(&identity.name), identity.clone());
     let work = tokio::task::spawn_blocking(move || {
         let files = Files::read(&wanted, password.as_ref()).map_err(NoPair::Fault)?;
@@ -149,8 +164,12 @@ async fn look(sources: &Sources, identity: &RolesAnywhere, now: Now) -> Result<A
     Ok(pair)
 }
 
-fn password(sources: &Sources, identity: &RolesAnywhere) -> Result<Option<Secret>, Fault> {
-    identity.password.as_ref().map(|place| x509::password(place, &sources.setup().environment)).transpose()
+/// What opens the key of `identity`.
+pub(crate) fn password(
+    identity: &RolesAnywhere,
+    environment: &BTreeMap<String, String>,
+) -> Result<Option<Secret>, Fault> {
+    identity.password.as_ref().map(|place| x509::password(place, environment)).transpose()
 }
 
 fn warn_of_the_end(pair: &Pair, identity: &RolesAnywhere, now: Now) {

@@ -8,6 +8,8 @@ use bowline_base::{Fault, Kind, Secret, Timestamp};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::certificate::Life;
+
 use super::{
     certificate::Certificate,
     chain,
@@ -76,6 +78,19 @@ impl Files {
         password: Option<&Secret>,
         now: Timestamp,
     ) -> Result<Pair, NoPair> {
+        match self.look(identity, password, now)? {
+            (pair, None) => Ok(pair),
+            (_, Some(flaw)) => Err(NoPair::Fault(flaw)),
+        }
+    }
+
+    /// As [`Files::pair`]; for what AWS would not take, the pair and why.
+    pub(crate) fn look(
+        &self,
+        identity: &RolesAnywhere,
+        password: Option<&Secret>,
+        now: Timestamp,
+    ) -> Result<(Pair, Option<Fault>), NoPair> {
         let password = password.map(Secret::expose);
         let parse =
             |bytes: &[u8], path: &Path| contents::read(bytes, password).map_err(|flaw| NoPair::Fault(flaw.of(path)));
@@ -87,11 +102,17 @@ impl Files {
         if let Some((bytes, path)) = self.intermediates.as_deref().zip(identity.intermediates.as_deref()) {
             all.certificates.extend(parse(bytes, path)?.certificates);
         }
-        pair(&all, &identity.certificate, key_path, now)
+        found(&all, &identity.certificate, key_path, now)
     }
 }
 
-fn pair(all: &Contents, certificate_path: &Path, key_path: &Path, now: Timestamp) -> Result<Pair, NoPair> {
+/// The pair whatever AWS thinks of it, and what AWS would think.
+fn found(
+    all: &Contents,
+    certificate_path: &Path,
+    key_path: &Path,
+    now: Timestamp,
+) -> Result<(Pair, Option<Fault>), NoPair> {
     let wrong = |path: &Path, flaw: &Flaw| NoPair::Fault(flaw.of(path));
     if all.certificates.is_empty() {
         let flaw = Flaw::new("holds no certificate", "put the certificate (`-----BEGIN CERTIFICATE-----`) into `FILE`");
@@ -105,11 +126,9 @@ fn pair(all: &Contents, certificate_path: &Path, key_path: &Path, now: Timestamp
     let Some((key, certificate)) = found else {
         return Err(NoPair::Mismatch(mismatch(certificate_path, key_path)));
     };
-    if let Some(flaw) = certificate.flaw(now) {
-        return Err(wrong(certificate_path, &flaw));
-    }
+    let flaw = certificate.flaw(now).map(|flaw| flaw.of(certificate_path));
     let chain = chain::above(certificate, &all.certificates, now);
-    Ok(Pair { key, serial: certificate.serial(), certificate: certificate.clone(), chain })
+    Ok((Pair { key, serial: certificate.serial(), certificate: certificate.clone(), chain }, flaw))
 }
 
 fn mismatch(certificate: &Path, key: &Path) -> Fault {
@@ -132,6 +151,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
 }
 
 impl Pair {
+    /// From when the certificate is good.
+    pub(crate) fn begins(&self) -> Timestamp {
+        self.certificate.not_before
+    }
+
+    /// When the first of the certificates above it ends; `None` where there is none.
+    pub(crate) fn chain_ends(&self) -> Option<Timestamp> {
+        self.chain.iter().filter_map(|der| Certificate::parse(der)).map(|above| above.not_after).min()
+    }
+
     /// When the certificate ends.
     pub(crate) fn ends(&self) -> Timestamp {
         self.certificate.not_after
@@ -139,9 +168,9 @@ impl Pair {
 
     /// How long the certificate lasts, once less than a third of its life is left.
     pub(crate) fn ends_soon(&self, now: Timestamp) -> Option<Duration> {
-        let left = self.certificate.not_after.duration_since(now);
-        let life = self.certificate.not_after.duration_since(self.certificate.not_before);
-        (left < life / 3).then(|| Duration::try_from(left).unwrap_or_default())
+        let life = Life::of(self.begins(), self.ends(), now);
+        matches!(life, Life::Ending | Life::Ended)
+            .then(|| Duration::try_from(self.ends().duration_since(now)).unwrap_or_default())
     }
 
     /// Whether the certificate can still be used.

@@ -1,72 +1,48 @@
 //! The repository: its port, and one key of each bucket read with the profile's own credentials.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
-    time::Duration,
-};
-
 use bowline_aws::s3;
 use bowline_base::{Fault, FixedIdentity};
 use bowline_host::Check;
 
-use super::{failed, from_fault, ok};
+use super::{Patient, ids, ports, verdict::*};
 use crate::{
-    cli::ArtifactsServe,
-    cli::MfaCode,
+    cli::{ArtifactsServe, MfaCode},
     commands::{artifacts_settings, obtain},
-    config::{ArtifactsSection, Origin},
-    config_place,
+    config::{self, ArtifactsSection, Config, Origin},
     world::{World, small_runtime},
 };
 
-/// Whether there is anything to check; a configuration with mistakes is.
-pub(super) fn is_set_up(world: &World, file: Option<PathBuf>) -> bool {
-    let configured = config_place::load(file, &world.environment).map_or(true, |config| config.artifacts.is_some());
-    configured || world.environment.var("S3_BUCKET_NAME").is_some()
+/// Whether there is anything to check; a configuration with mistakes is told by `files`.
+pub(super) fn applies(patient: &Patient) -> bool {
+    let configured = patient.config.as_ref().is_ok_and(|config| config.artifacts.is_some());
+    configured || patient.world.environment.var("S3_BUCKET_NAME").is_some()
 }
 
-pub(super) fn checks(world: &World, file: Option<PathBuf>, profile: Option<&str>) -> Vec<Check> {
-    let section = config_place::load(file, &world.environment).and_then(|config| {
-        artifacts_settings::section(&ArtifactsServe::default(), &world.environment, config.artifacts)
-    });
-    let section = match section {
+pub(super) fn checks(patient: &Patient) -> Vec<Check> {
+    let section = match section(patient) {
         Ok(section) => section,
-        Err(fault) => return vec![from_fault("artifacts.config", &fault)],
+        Err(fault) => return vec![from_fault(ids::ARTIFACTS_CONFIG, &fault)],
     };
+    let world = &patient.world;
     let profile =
-        profile.map(ToOwned::to_owned).or_else(|| section.identity.clone()).unwrap_or_else(|| world.default_profile());
-    let ports = section.listen.iter().map(|address| port(*address));
+        patient.profile.clone().or_else(|| section.identity.clone()).unwrap_or_else(|| world.default_profile());
+    let ports = ports::of_artifacts(&section.listen);
     let places = section.repositories.iter().flat_map(|repository| &repository.from);
-    ports.chain(places.map(|origin| place(world, &section, origin, &profile))).collect()
+    let good = ok(ids::ARTIFACTS_CONFIG, format!("{} repositories are configured", section.repositories.len()));
+    let places = places.map(|origin| place(world, &section, origin, &profile));
+    std::iter::once(good).chain(ports).chain(places).collect()
 }
 
-/// Free for us, or ours already.
-fn port(address: SocketAddr) -> Check {
-    let id = "artifacts.port";
-    if TcpListener::bind(address).is_ok() {
-        return ok(id, format!("{address} is free: `bowline artifacts serve` or `bowline run` can take it"));
-    }
-    if answers_healthz(address).unwrap_or(false) {
-        return ok(id, format!("a repository answers on {address}"));
-    }
-    let fix = format!("ss -ltnp 'sport = :{}'   # who has it; or set another `listen`", address.port());
-    failed(id, format!("{address} cannot be bound, and no repository answers on it"), Some(fix))
-}
-
-fn answers_healthz(address: SocketAddr) -> std::io::Result<bool> {
-    let limit = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    write!(stream, "GET /healthz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(64 * 1024).read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.1 ") && answer.contains("\"status\""))
+fn section(patient: &Patient) -> Result<ArtifactsSection, Fault> {
+    let config = match &patient.file {
+        Some(file) => config::load(file)?,
+        None => Config::default(),
+    };
+    artifacts_settings::section(&ArtifactsServe::default(), &patient.world.environment, config.artifacts)
 }
 
 fn place(world: &World, section: &ArtifactsSection, origin: &Origin, profile: &str) -> Check {
-    let id = "artifacts.upstream";
+    let id = ids::ARTIFACTS_UPSTREAM;
     match origin {
         Origin::Directory(path) if path.is_dir() => ok(id, format!("`{}` is a directory", path.display())),
         Origin::Directory(path) => failed(id, format!("`{}` is no directory", path.display()), None),

@@ -1,68 +1,160 @@
-//! `bowline doctor`: one line a check, with its verdict, why, and the exact fix. Changes nothing.
+//! `bowline doctor`: one line a check, with its verdict, why, and the exact fix.
+//!
+//! A file a part: each gathers facts in a thin shell and judges them in a pure function. Nothing is changed, but for
+//! what `--fix` names and a probe file in the cache of sign-ins.
 
 mod artifacts;
+mod certificates;
+mod clock;
+mod daemon;
+mod files;
+mod ids;
+mod keys;
+mod modes;
+mod network;
+mod ports;
+mod proxy;
+mod remedy;
 mod sso;
+mod verdict;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use bowline_base::Fault;
-use bowline_host::{Check, Verdict};
+use bowline_base::{Fault, Timestamp};
+use bowline_host::{Check, Verdict, client::Outside};
+use serde_json::json;
 
+use self::verdict::from_fault;
 use crate::{
     cli::{Doctor, Form, Part},
+    config::Config,
+    config_place,
+    environment::Environment,
     output,
     world::World,
 };
 
+/// What every part may look at.
+struct Patient {
+    world: World,
+    /// `bowline.toml`, if there is one.
+    file: Option<PathBuf>,
+    /// What it says, or all that is wrong with it.
+    config: Result<Config, Fault>,
+    /// The one profile that is asked about.
+    profile: Option<String>,
+}
+
+impl Patient {
+    /// The configuration, with mistakes or none: all defaults.
+    fn settings(&self) -> Config {
+        self.config.as_ref().cloned().unwrap_or_default()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.wire.now().wall
+    }
+}
+
 /// Exit code 1 when a check failed.
-pub(crate) fn run(world: &World, file: Option<PathBuf>, arguments: &Doctor) -> Result<ExitCode, Fault> {
-    let profile = arguments.profile.as_deref();
-    let checks = match arguments.part {
-        Some(Part::Sso) => sso::checks(world, profile),
-        Some(Part::Artifacts) => artifacts::checks(world, file, profile),
-        None => everything(world, file, profile),
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Doctor) -> Result<ExitCode, Fault> {
+    if arguments.list {
+        return list(arguments.output.output);
+    }
+    let (checks, fixed) = match patient(environment, file, arguments.profile.clone()) {
+        Ok(patient) => {
+            let fixed = if arguments.fix { fix(&patient, arguments.part) } else { Vec::new() };
+            (examine(&patient, arguments.part), fixed)
+        }
+        // Nothing else can be looked at without a world.
+        Err(fault) => (vec![from_fault(ids::FILES_ENVIRONMENT, &fault)], Vec::new()),
     };
     match arguments.output.output {
-        Form::Json => output::data(&format!("{:#}\n", serde_json::json!({ "checks": checks })))?,
-        Form::Text => output::data(&checks.iter().map(text).collect::<String>())?,
+        Form::Json => output::data(&format!("{:#}\n", json!({ "checks": checks, "fixed": fixed })))?,
+        Form::Text => output::data(&checks.iter().map(verdict::text).collect::<String>())?,
     }
     let failed = checks.iter().any(|check| check.verdict == Verdict::Failed);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Every part that is set up.
-fn everything(world: &World, file: Option<PathBuf>, profile: Option<&str>) -> Vec<Check> {
-    let mut checks = sso::checks(world, profile);
-    if artifacts::is_set_up(world, file.clone()) {
-        checks.extend(artifacts::checks(world, file, profile));
-    }
-    checks
-}
-
-fn text(check: &Check) -> String {
-    let verdict = match check.verdict {
-        Verdict::Ok => "ok      ",
-        Verdict::Degraded => "degraded",
-        Verdict::Failed => "FAILED  ",
+/// A CA bundle or proxy that cannot be used is for `proxy` to tell; the other parts go on without.
+fn patient(environment: Environment, file: Option<PathBuf>, profile: Option<String>) -> Result<Patient, Fault> {
+    let file = config_place::find(file, &environment);
+    let config = config_place::load(file.clone(), &environment);
+    let world = World::new(environment.clone()).or_else(|_| World::by_way_of(environment, &Outside::default()))?;
+    let world = match &config {
+        Ok(config) => world.with_identities(config),
+        Err(_) => world,
     };
-    let fix =
-        check.fix.iter().flat_map(|fix| fix.lines()).map(|line| format!("          {line}\n")).collect::<String>();
-    let label = if fix.is_empty() { String::new() } else { "    fix:\n".to_owned() };
-    format!("{verdict}  {:20}  {}\n{label}{fix}", check.id, check.why)
+    Ok(Patient { world, file, config, profile })
 }
 
-fn ok(id: &str, why: impl Into<String>) -> Check {
-    Check { id: id.to_owned(), verdict: Verdict::Ok, why: why.into(), fix: None }
+/// One part, or all that apply.
+fn examine(patient: &Patient, part: Option<Part>) -> Vec<Check> {
+    if let Some(part) = part {
+        return checks(patient, part);
+    }
+    let mut all: Vec<Check> = Vec::new();
+    for part in Part::ALL.into_iter().filter(|part| applies(patient, *part)) {
+        // Two parts may look at the same thing, such as the repository's port.
+        let fresh = |check: &Check| !all.iter().any(|known| known.id == check.id && known.why == check.why);
+        let found: Vec<Check> = checks(patient, part).into_iter().filter(fresh).collect();
+        all.extend(found);
+    }
+    all
 }
 
-fn degraded(id: &str, why: impl Into<String>, fix: impl Into<String>) -> Check {
-    Check { id: id.to_owned(), verdict: Verdict::Degraded, why: why.into(), fix: Some(fix.into()) }
+fn checks(patient: &Patient, part: Part) -> Vec<Check> {
+    match part {
+        Part::Files => files::checks(patient).into_iter().chain(modes::checks(patient)).collect(),
+        Part::Keys => keys::checks(patient),
+        Part::Certificates => certificates::checks(patient),
+        Part::Proxy => proxy::checks(patient),
+        Part::Network => network::checks(patient),
+        Part::Clock => clock::checks(patient),
+        Part::Daemon => daemon::checks(patient),
+        Part::Ports => ports::checks(patient),
+        Part::Sso => sso::checks(&patient.world, patient.profile.as_deref()),
+        Part::Artifacts => artifacts::checks(patient),
+    }
 }
 
-fn failed(id: &str, why: impl Into<String>, fix: Option<String>) -> Check {
-    Check { id: id.to_owned(), verdict: Verdict::Failed, why: why.into(), fix }
+fn applies(patient: &Patient, part: Part) -> bool {
+    match part {
+        Part::Certificates => !patient.world.setup.identities.is_empty(),
+        Part::Sso => sso::applies(&patient.world, patient.profile.as_deref()),
+        Part::Artifacts => artifacts::applies(patient),
+        _ => true,
+    }
 }
 
-fn from_fault(id: &str, fault: &Fault) -> Check {
-    failed(id, fault.chain(), fault.hint.clone())
+/// Does what is safe, says so, and gives the commands that would have done the same.
+fn fix(patient: &Patient, part: Option<Part>) -> Vec<String> {
+    if part.is_some_and(|part| part != Part::Files) {
+        output::say("note: `--fix` sets modes and makes directories: it belongs to `bowline doctor files`");
+        return Vec::new();
+    }
+    let mut fixed = Vec::new();
+    for remedy in modes::remedies(patient) {
+        match remedy.take() {
+            Ok(()) => {
+                output::say(&format!("fixed: {}", remedy.command()));
+                fixed.push(remedy.command());
+            }
+            Err(error) => output::say(&format!("not fixed: {}: {error}", remedy.command())),
+        }
+    }
+    fixed
+}
+
+fn list(form: Form) -> Result<ExitCode, Fault> {
+    let known = || ids::ALL.iter().map(|(id, means)| (id.as_str(), *means));
+    match form {
+        Form::Json => {
+            let all: Vec<_> = known().map(|(id, means)| json!({ "id": id, "means": means })).collect();
+            output::data(&format!("{:#}\n", json!({ "checks": all })))?;
+        }
+        Form::Text => output::data(&known().map(|(id, means)| format!("{id:21}  {means}\n")).collect::<String>())?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -8,15 +8,22 @@ use bowline_base::{Fault, atomic, utc};
 use bowline_credentials::{Sources, session_name};
 use bowline_host::{Check, Tasks};
 
-use super::{degraded, failed, from_fault, ok};
+use super::{ids, verdict::*};
 use crate::world::{World, small_runtime};
 
-const SCOPE: &str = "sso:account:access";
+pub(super) const SCOPE: &str = "sso:account:access";
+
+/// Whether anybody signs in here: the profile that is meant, or some session.
+pub(super) fn applies(world: &World, profile: Option<&str>) -> bool {
+    profile.is_some()
+        || world.aws_config().is_ok_and(|config| config.sso_sessions().next().is_some())
+        || login(world, None).is_ok()
+}
 
 pub(super) fn checks(world: &World, profile: Option<&str>) -> Vec<Check> {
     let login = match login(world, profile) {
         Ok(login) => login,
-        Err(fault) => return vec![from_fault("sso.profile", &fault)],
+        Err(fault) => return vec![from_fault(ids::SSO_PROFILE, &fault)],
     };
     let scope = matches!(login.key, SsoKey::Session(_)).then(|| scope(&login));
     [Some(session(&login)), scope, Some(cache(world)), Some(token(world, &login))].into_iter().flatten().collect()
@@ -30,28 +37,41 @@ fn login(world: &World, profile: Option<&str>) -> Result<SsoLogin, Fault> {
 
 fn session(login: &SsoLogin) -> Check {
     match &login.key {
-        SsoKey::Session(name) => ok("sso.session", format!("`[sso-session {name}]` at {}", login.start_url)),
+        SsoKey::Session(name) => ok(ids::SSO_SESSION, format!("`[sso-session {name}]` at {}", login.start_url)),
         SsoKey::Legacy(_) => failed(
-            "sso.session",
+            ids::SSO_SESSION,
             "the profile has the old `sso_start_url` and no `sso_session`: its sign-in cannot be renewed and ends after 8 hours",
-            Some(format!(
-                "{}\n\nand in the profile, instead of `sso_start_url` and `sso_region`:\nsso_session = main",
-                section(login, "main")
-            )),
+            Some(corrected(login)),
         ),
     }
 }
 
 fn scope(login: &SsoLogin) -> Check {
+    match lacks_scope(login) {
+        None => ok(ids::SSO_SCOPE, format!("`{SCOPE}` is asked for")),
+        Some((why, fix, true)) => degraded(ids::SSO_SCOPE, why, fix),
+        Some((why, fix, false)) => failed(ids::SSO_SCOPE, why, Some(fix)),
+    }
+}
+
+/// What should stand in `~/.aws/config` for a profile with the old fields.
+pub(super) fn corrected(login: &SsoLogin) -> String {
+    let section = section(login, "main");
+    format!("{section}\n\nand in the profile, instead of `sso_start_url` and `sso_region`:\nsso_session = main")
+}
+
+/// Why there may be no refresh token, the corrected section, and whether there is no scope at all.
+pub(super) fn lacks_scope(login: &SsoLogin) -> Option<(String, String, bool)> {
     if login.scopes.iter().any(|scope| scope == SCOPE) {
-        return ok("sso.scope", format!("`{SCOPE}` is asked for"));
+        return None;
     }
-    let fix = section(login, session_name(login));
-    if login.scopes.is_empty() {
-        let why = format!("no `sso_registration_scopes`: Bowline asks for `{SCOPE}`, other tools may not");
-        return degraded("sso.scope", why, fix);
-    }
-    failed("sso.scope", format!("`{SCOPE}` is not among the scopes: there will be no refresh token"), Some(fix))
+    let none = login.scopes.is_empty();
+    let why = if none {
+        format!("no `sso_registration_scopes`: Bowline asks for `{SCOPE}`, other tools may not")
+    } else {
+        format!("`{SCOPE}` is not among the scopes: there will be no refresh token")
+    };
+    Some((why, section(login, session_name(login)), none))
 }
 
 fn cache(world: &World) -> Check {
@@ -60,9 +80,9 @@ fn cache(world: &World) -> Check {
     let written = atomic::private_directory(directory).and_then(|()| atomic::write_private(&probe, b"probe"));
     let tried = written.and_then(|()| std::fs::remove_file(&probe));
     match tried {
-        Ok(()) => ok("sso.cache", format!("`{}` can be written to", directory.display())),
+        Ok(()) => ok(ids::SSO_CACHE, format!("`{}` can be written to", directory.display())),
         Err(error) => failed(
-            "sso.cache",
+            ids::SSO_CACHE,
             format!("`{}` cannot be written to: {error}", directory.display()),
             Some(format!("sudo chown -R \"$(id -u)\" '{0}' && chmod 700 '{0}'", directory.display())),
         ),
@@ -81,14 +101,14 @@ fn token(world: &World, login: &SsoLogin) -> Check {
     });
     match standing {
         Ok(token) if token.renewable_at(world.wire.now().wall) => {
-            ok("sso.token", format!("signed in; the token of {} is renewed by itself", utc(token.expires_at)))
+            ok(ids::SSO_TOKEN, format!("signed in; the token of {} is renewed by itself", utc(token.expires_at)))
         }
         Ok(token) => degraded(
-            "sso.token",
+            ids::SSO_TOKEN,
             format!("signed in until {}, and the token cannot be renewed", utc(token.expires_at)),
             format!("bowline login {}", session_name(login)),
         ),
-        Err(fault) => from_fault("sso.token", &fault),
+        Err(fault) => from_fault(ids::SSO_TOKEN, &fault),
     }
 }
 

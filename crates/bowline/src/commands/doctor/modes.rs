@@ -1,0 +1,214 @@
+//! Modes and owners: what holds a secret belongs to this user, and nobody else reads it.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use bowline_awsfiles::{Password, RolesAnywhere};
+use bowline_host::Check;
+
+use super::{
+    Patient, ids,
+    remedy::{Remedy, quoted},
+    verdict::*,
+};
+
+pub(super) fn checks(patient: &Patient) -> Vec<Check> {
+    let places = places(patient);
+    let wrong: Vec<Check> = places.iter().filter_map(|place| Some(judge(place, patient.me())?.0)).collect();
+    let seen = places.iter().filter(|place| place.facts.is_some()).count();
+    let mut checks = or_ok(wrong, ids::FILES_MODE, || format!("{seen} files and directories with secrets are private"));
+    checks.extend(directories(patient).iter().map(|directory| judge_directory(directory).0));
+    checks
+}
+
+/// What `--fix` does.
+pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
+    let modes = places(patient).into_iter().filter_map(|place| judge(&place, patient.me())?.1);
+    let missing = directories(patient).into_iter().filter_map(|directory| judge_directory(&directory).1);
+    modes.chain(missing).collect()
+}
+
+impl Patient {
+    fn me(&self) -> u32 {
+        rustix::process::geteuid().as_raw()
+    }
+}
+
+/// Something that holds secrets, and what the file system says of it.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    holds: &'static str,
+    /// `None`: it is not there.
+    facts: Option<Facts>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Facts {
+    directory: bool,
+    mode: u32,
+    owner: u32,
+}
+
+/// What root keeps for this user, through a group perhaps, is as safe. Who can list a directory reads no secret yet.
+fn judge(place: &Place, me: u32) -> Option<(Check, Option<Remedy>)> {
+    let facts = place.facts?;
+    let (path, holds) = (&place.path, place.holds);
+    let of_root = facts.owner == 0 && me != 0;
+    if of_root && facts.mode & 0o007 == 0 {
+        return None;
+    }
+    if facts.owner != me && !of_root {
+        let why = format!("`{}` ({holds}) belongs to user {}", path.display(), facts.owner);
+        let fix = format!("sudo chown \"$(id -u)\" {}", quoted(path));
+        return Some((failed(ids::FILES_MODE, why, Some(fix)), None));
+    }
+    if facts.mode & 0o077 == 0 {
+        return None;
+    }
+    let open = match (facts.mode & 0o007, facts.mode & 0o070) {
+        (0, _) => "its group",
+        _ => "everybody",
+    };
+    let why = format!("`{}` ({holds}) has mode {:o}: it is open to {open}", path.display(), facts.mode);
+    let remedy = Remedy::Mode(path.clone(), if facts.directory { 0o700 } else { 0o600 });
+    let check = if facts.directory && facts.mode & 0o022 == 0 {
+        degraded(ids::FILES_MODE, why, remedy.command())
+    } else {
+        failed(ids::FILES_MODE, why, Some(remedy.command()))
+    };
+    Some((check, (facts.owner == me).then_some(remedy)))
+}
+
+/// A directory of ours and whether it is there.
+struct Directory {
+    path: PathBuf,
+    holds: &'static str,
+    found: io::Result<bool>,
+}
+
+fn judge_directory(directory: &Directory) -> (Check, Option<Remedy>) {
+    let Directory { path, holds, found } = directory;
+    let id = ids::FILES_DIRECTORY;
+    match found {
+        Ok(true) => (ok(id, format!("`{}` ({holds}) is there", path.display())), None),
+        Ok(false) => {
+            let why = format!("`{}` ({holds}) is no directory", path.display());
+            (failed(id, why, Some(format!("ls -ld {}", quoted(path)))), None)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let remedy = Remedy::Directory(path.clone());
+            let why = format!("`{}` ({holds}) is not there yet", path.display());
+            (degraded(id, why, remedy.command()), Some(remedy))
+        }
+        Err(error) => {
+            let why = format!("`{}` ({holds}) cannot be looked at: {error}", path.display());
+            (failed(id, why, Some(format!("ls -ld {}", quoted(path)))), None)
+        }
+    }
+}
+
+fn directories(patient: &Patient) -> Vec<Directory> {
+    let setup = &patient.world.setup;
+    let look = |path: &Path, holds| Directory {
+        path: path.to_owned(),
+        holds,
+        found: fs::metadata(path).map(|found| found.is_dir()),
+    };
+    vec![look(&setup.lease_directory, "leases"), look(&setup.locations.sso_cache, "sign-ins")]
+}
+
+/// Everything that holds secrets, once.
+fn places(patient: &Patient) -> Vec<Place> {
+    let setup = &patient.world.setup;
+    let mut paths: Vec<(PathBuf, &'static str)> = vec![(setup.locations.credentials.clone(), "access keys")];
+    for (directory, holds) in [(&setup.locations.sso_cache, "sign-ins"), (&setup.lease_directory, "leases")] {
+        paths.push((directory.clone(), holds));
+        paths.extend(files_in(directory).map(|path| (path, holds)));
+    }
+    paths.extend(setup.identities.iter().flat_map(of_identity));
+    let settings = patient.settings();
+    // A grant opens it on purpose; what is wrong then is told by `daemon.socket`.
+    let runtime = setup.lease_directory.parent().filter(|_| settings.grants.is_empty());
+    paths.extend(runtime.map(|directory| (directory.to_owned(), "the socket and leases")));
+    paths.push((patient.world.environment.runtime_directory().join("endpoint/token"), "a token"));
+    paths.extend(
+        settings.endpoint.iter().flat_map(|endpoint| endpoint.token_file.clone()).map(|path| (path, "a token")),
+    );
+    paths.extend(settings.grants.iter().filter_map(|grant| grant.token_file.clone()).map(|path| (path, "a token")));
+    paths.sort();
+    paths.dedup_by(|one, other| one.0 == other.0);
+    paths.into_iter().map(|(path, holds)| Place { facts: facts(&path), path, holds }).collect()
+}
+
+/// A certificate is public; only a PKCS#12 file, which has no key beside it, holds one.
+fn of_identity(identity: &RolesAnywhere) -> Vec<(PathBuf, &'static str)> {
+    let key = identity.private_key.as_ref().unwrap_or(&identity.certificate);
+    let password = match &identity.password {
+        Some(Password::File(path)) => Some((path.clone(), "a password")),
+        Some(Password::Variable(_) | Password::Given(_)) | None => None,
+    };
+    std::iter::once((key.clone(), "a private key")).chain(password).collect()
+}
+
+fn files_in(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file())).map(|entry| entry.path())
+}
+
+fn facts(path: &Path) -> Option<Facts> {
+    let found = fs::metadata(path).ok()?;
+    let directory = found.is_dir();
+    (directory || found.is_file()).then(|| Facts { directory, mode: found.mode() & 0o7777, owner: found.uid() })
+}
+
+#[cfg(test)]
+mod tests {
+    use bowline_host::Verdict;
+
+    use super::*;
+
+    fn place(directory: bool, mode: u32, owner: u32) -> Place {
+        Place { path: "/h/x".into(), holds: "keys", facts: Some(Facts { directory, mode, owner }) }
+    }
+
+    #[test]
+    fn what_others_may_read_is_closed_by_chmod() {
+        for (mode, who) in [(0o644, "everybody"), (0o640, "its group"), (0o604, "everybody"), (0o660, "its group")] {
+            let (check, remedy) = judge(&place(false, mode, 1000), 1000).unwrap();
+            assert!(check.why.ends_with(who), "{mode:o}: {}", check.why);
+            assert_eq!(check.fix.as_deref(), Some("chmod 600 /h/x"));
+            assert_eq!(remedy, Some(Remedy::Mode("/h/x".into(), 0o600)));
+        }
+        let (listed, _) = judge(&place(true, 0o755, 1000), 1000).unwrap();
+        assert_eq!((listed.verdict, listed.fix.as_deref()), (Verdict::Degraded, Some("chmod 700 /h/x")));
+        assert_eq!(judge(&place(true, 0o775, 1000), 1000).unwrap().0.verdict, Verdict::Failed);
+        for mode in [0o600, 0o400, 0o700] {
+            assert!(judge(&place(false, mode, 1000), 1000).is_none());
+        }
+    }
+
+    #[test]
+    fn another_user_s_file_is_named_and_never_touched() {
+        let (check, remedy) = judge(&place(false, 0o600, 1001), 1000).unwrap();
+        assert!(check.why.contains("user 1001") && check.fix.unwrap().starts_with("sudo chown"));
+        assert_eq!(remedy, None);
+        for kept_by_root in [0o600, 0o640] {
+            assert!(judge(&place(false, kept_by_root, 0), 1000).is_none());
+        }
+        assert_eq!(judge(&place(false, 0o644, 0), 1000).unwrap().1, None);
+        assert!(judge(&place(false, 0o640, 0), 0).is_some());
+    }
+
+    #[test]
+    fn a_missing_directory_is_made_and_a_file_in_its_place_is_not_touched() {
+        let directory = |found| Directory { path: "/run/x".into(), holds: "leases", found };
+        let (check, remedy) = judge_directory(&directory(Err(io::ErrorKind::NotFound.into())));
+        assert_eq!((check.fix.as_deref(), remedy.is_some()), (Some("mkdir -p -m 700 /run/x"), true));
+        assert!(judge_directory(&directory(Ok(false))).1.is_none());
+        assert!(judge_directory(&directory(Ok(true))).0.fix.is_none());
+    }
+}

@@ -1,0 +1,55 @@
+//! What `--fix` may do by itself: set modes and make private directories, of this user only. Nothing is deleted.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use bowline_base::atomic;
+
+/// A step that cannot make anything worse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// `chmod MODE PATH`
+    Mode(PathBuf, u32),
+    /// `mkdir -p -m 700 PATH`
+    Directory(PathBuf),
+}
+
+impl Remedy {
+    /// The command that does the same.
+    pub(super) fn command(&self) -> String {
+        match self {
+            Self::Mode(path, mode) => format!("chmod {mode:o} {}", quoted(path)),
+            Self::Directory(path) => format!("mkdir -p -m 700 {}", quoted(path)),
+        }
+    }
+
+    pub(super) fn take(&self) -> io::Result<()> {
+        match self {
+            Self::Mode(path, mode) => fs::set_permissions(path, Permissions::from_mode(*mode)),
+            Self::Directory(path) => atomic::private_directory(path),
+        }
+    }
+}
+
+/// A path as a shell reads it back.
+pub(super) fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_can_be_pasted() {
+        assert_eq!(Remedy::Mode("/h/.aws/credentials".into(), 0o600).command(), "chmod 600 /h/.aws/credentials");
+        assert_eq!(Remedy::Mode("/h/it's; rm".into(), 0o600).command(), r"chmod 600 '/h/it'\''s; rm'");
+        assert_eq!(Remedy::Directory("/h/a b".into()).command(), "mkdir -p -m 700 '/h/a b'");
+    }
+}
