@@ -7,7 +7,7 @@ use crate::harness::{Finished, World, skip};
 /// A world whose `bowline` is on the path, with names that shells break or quote.
 fn world(name: &str) -> World {
     let world = World::new(name, |_| {});
-    world.configure("[profile corp:dev@eu]\nregion = x\n[profile two words]\nregion = x\n");
+    world.configure("[profile corp:dev@eu]\nregion = x\n[profile \"two words\"]\nregion = x\n");
     world
 }
 

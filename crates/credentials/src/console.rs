@@ -36,15 +36,15 @@ pub fn check(resolved: &Resolved, credentials: &Credentials, length: Option<Dura
     Ok(())
 }
 
-/// AWS's refusal is a page without a reason; the reasons there can be.
+/// AWS refuses with a page that gives no reason: the reasons there can be.
 #[must_use]
 pub fn explain(error: Error, length: Option<Duration>) -> Fault {
-    let fault: Fault = error.into();
-    if fault.kind != Kind::Refused || fault.hint.is_some() {
-        return fault;
+    if error.kind() != Kind::Refused {
+        return error.into();
     }
-    fault.hint(match length {
-        Some(_) => "try it without --duration: AWS refuses one for sessions of a role that was assumed by a role",
+    let hint = match length {
+        Some(_) => "try it without --duration: AWS refuses one for the session of a role that was assumed by a role",
         None => "see with `bowline verify PROFILE` whether the session is good, and that it is the session of a role",
-    })
+    };
+    Fault::new(Kind::Refused, "console", "AWS does not open the console for this session").hint(hint).cause(error)
 }
