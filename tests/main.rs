@@ -8,6 +8,8 @@
 mod audit;
 mod clients;
 mod commands;
+mod completion;
+mod console;
 mod crashes;
 mod demo;
 mod doctor;
@@ -19,6 +21,7 @@ mod load;
 mod maven;
 mod oracle;
 mod peers;
+mod policies;
 mod reload;
 mod signing_helper;
 mod sources;

@@ -1,11 +1,13 @@
 //! Sources beside SSO: container, instance, token file, MFA device, and profiles written after a sign-in. boto3 says who
 //! the credentials are for, so that they are good for more than our own reading.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
 
+use bowline_fakeaws::Bucket;
+use bowline_host::clock;
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, World, skip};
+use crate::harness::{Finished, World, fetch, free_address, skip, until};
 
 const DEVICE: &str = "arn:aws:iam::111122223333:mfa/me";
 
@@ -110,6 +112,12 @@ fn profiles_of_a_session_are_written_into_their_block_and_boto3_uses_them() {
     assert!(after.starts_with(&before), "what stood there stands there");
     assert_eq!(world.run(&["profiles", "sync"]).code, Some(0));
     assert_eq!(fs::read_to_string(&config).unwrap(), after, "a second time changes nothing");
+    assert!(after.contains("sso_role_name = admin\nregion = us-east-1\n"), "the sign-in's region: {after}");
+    let moved = world.run(&["profiles", "sync", "--region", "eu-west-1"]);
+    assert!(moved.stdout.contains("~ bowline-dev-admin\n~ bowline-dev-build\n"), "{}", moved.stdout);
+    assert!(fs::read_to_string(&config).unwrap().contains("sso_role_name = admin\nregion = eu-west-1\n"));
+    assert_eq!(world.run(&["profiles", "sync", "--no-region"]).code, Some(0));
+    assert!(!fs::read_to_string(&config).unwrap().contains("sso_role_name = admin\nregion"));
     assert_eq!(world.run(&["creds", "bowline-dev-admin"]).code, Some(0));
     if !Command::new("python3").args(["-c", "import boto3"]).status().is_ok_and(|status| status.success()) {
         skip!("boto3 with a written profile: no boto3 in python3");
@@ -137,4 +145,24 @@ fn boto3_takes_from_the_fakes_container_and_instance_what_we_take() {
         assert!(said.stdout.contains(role), "{}{}", said.stdout, said.stderr);
     }
     assert_eq!(world.cloud().counts().sum("imds.Token.ok"), 1);
+}
+
+/// botocore's order where nobody names a profile: keys of the environment, then `default` of the files.
+#[test]
+fn without_a_profile_the_proxy_takes_the_environment_before_the_default_of_the_files() {
+    let world = World::new("unnamed", |_| {});
+    let (good, gone) = (world.cloud().add_user("good"), world.cloud().add_user("gone"));
+    assert!(world.cloud().delete_key(gone.key_id.as_str()));
+    let gone = format!("aws_access_key_id = {}\naws_secret_access_key = {}\n", gone.key_id, gone.secret_key.expose());
+    world.configure(&format!("[default]\nregion = us-east-1\n{gone}"));
+    world.cloud().add_bucket("maven", Bucket::memory("us-east-1"));
+    world.cloud().put_object(clock::now(), "maven", "a.jar", "from S3");
+    let listen = free_address();
+    let mut command = world.bowline(&["artifacts", "serve", "--from", "s3://maven", "--listen", &listen.to_string()]);
+    command.env("AWS_ACCESS_KEY_ID", good.key_id.as_str()).env("AWS_SECRET_ACCESS_KEY", good.secret_key.expose());
+    let mut proxy = world.start("artifacts", &mut command);
+    until(Duration::from_secs(10), "the jar comes", || {
+        assert!(proxy.runs(), "the proxy ended: {}", proxy.stderr());
+        fetch(listen, "/a.jar").is_ok_and(|answer| answer.status == 200 && answer.text() == "from S3")
+    });
 }

@@ -184,7 +184,7 @@ impl World {
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         let output = self.output(arguments.first().unwrap_or(&"bowline"));
         let finished = run(&mut self.bowline(arguments), &output, LIMIT);
-        if matches!(arguments.first(), Some(&("creds" | "env"))) {
+        if matches!(arguments.first(), Some(&("console" | "creds" | "env"))) {
             fs::remove_file(output.with_extension("stdout")).unwrap();
         }
         finished

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 7] = [
+const DEBIAN: [(&str, &str); 9] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -24,6 +24,8 @@ const DEBIAN: [(&str, &str); 7] = [
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-surefire-plugin", "libsurefire-java"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-jar-plugin", "libmaven-jar-plugin-java"),
     ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/zsh", "zsh"),
+    ("/usr/bin/fish", "fish"),
 ];
 
 /// Work that goes on beside the compiler.

@@ -21,6 +21,7 @@ mod listing;
 mod marks;
 mod metrics;
 mod path;
+pub mod policy;
 mod proxy;
 mod record;
 mod source;

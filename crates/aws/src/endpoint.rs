@@ -16,6 +16,8 @@ pub enum Service {
     RolesAnywhere,
     /// Simple Storage Service.
     S3,
+    /// Where people sign in to the console.
+    Signin,
     /// IAM Identity Center's portal.
     Sso,
     /// IAM Identity Center's token service.
@@ -26,7 +28,8 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 6] = [Self::Logs, Self::RolesAnywhere, Self::S3, Self::Sso, Self::SsoOidc, Self::Sts];
+    pub const ALL: [Self; 7] =
+        [Self::Logs, Self::RolesAnywhere, Self::S3, Self::Signin, Self::Sso, Self::SsoOidc, Self::Sts];
 
     /// Its key in a `[services NAME]` section of the AWS configuration: `s3`, `sso_oidc`.
     #[must_use]
@@ -35,6 +38,7 @@ impl Service {
             Self::Logs => "cloudwatch_logs",
             Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
+            Self::Signin => "signin",
             Self::Sso => "sso",
             Self::SsoOidc => "sso_oidc",
             Self::Sts => "sts",
@@ -48,6 +52,7 @@ impl Service {
             Self::Logs => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
             Self::RolesAnywhere => "AWS_ENDPOINT_URL_ROLESANYWHERE",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
+            Self::Signin => "AWS_ENDPOINT_URL_SIGNIN",
             Self::Sso => "AWS_ENDPOINT_URL_SSO",
             Self::SsoOidc => "AWS_ENDPOINT_URL_SSO_OIDC",
             Self::Sts => "AWS_ENDPOINT_URL_STS",
@@ -61,6 +66,7 @@ impl Service {
             Self::Logs => "logs",
             Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
+            Self::Signin => "signin",
             Self::Sso => "sso",
             Self::SsoOidc => "sso-oidc",
             Self::Sts => "sts",
@@ -153,6 +159,13 @@ impl Endpoints {
             let dual = if self.dual_stack { ".dualstack" } else { "" };
             return format!("s3{fips}{dual}.{region}.{}", partition.suffix());
         }
+        if service == Service::Signin {
+            return match partition {
+                Partition::Aws => format!("{region}.signin.aws.amazon.com"),
+                Partition::China => "signin.amazonaws.cn".to_owned(),
+                Partition::Gov => "signin.amazonaws-us-gov.com".to_owned(),
+            };
+        }
         // In GovCloud the plain single-stack hosts are the FIPS ones, but for Roles Anywhere.
         let own_host = partition != Partition::Gov || self.dual_stack || service == Service::RolesAnywhere;
         let fips = self.fips && own_host;
@@ -161,7 +174,7 @@ impl Endpoints {
             Service::RolesAnywhere => "rolesanywhere",
             Service::Sso => "portal.sso",
             Service::SsoOidc => "oidc",
-            Service::S3 | Service::Sts => "sts",
+            Service::S3 | Service::Signin | Service::Sts => "sts",
         };
         let suffix = if self.dual_stack { partition.dual_stack_suffix() } else { partition.suffix() };
         format!("{label}{}.{region}.{suffix}", if fips { "-fips" } else { "" })

@@ -87,6 +87,8 @@ impl Error {
                 Kind::Unreachable
             }
             Problem::Said { .. } => Kind::Refused,
+            // The console's sign-in is made for people: it refuses with a page.
+            Problem::Nonsense { status: Some(400), .. } if self.0.service == Service::Signin => Kind::Refused,
             Problem::Nonsense { .. } | Problem::Wire(_) | Problem::OutOfTime(_) => Kind::Unreachable,
             Problem::NoCredentials(why) => why.0.kind,
             Problem::Unusable(_) => Kind::Config,

@@ -25,6 +25,7 @@ impl Auth {
             Service::Logs => "logs",
             Service::RolesAnywhere => "rolesanywhere",
             Service::S3 => "s3",
+            Service::Signin => "signin",
             Service::Sso => "awsssoportal",
             Service::SsoOidc => "sso-oauth",
             Service::Sts => "sts",

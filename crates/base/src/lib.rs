@@ -8,6 +8,7 @@ pub mod backoff;
 mod credentials;
 mod fault;
 mod identity;
+pub mod policy;
 mod secret;
 mod time;
 pub mod units;

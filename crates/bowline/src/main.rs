@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod completion;
 mod config;
 mod config_place;
 mod daemon;
@@ -32,6 +33,9 @@ fn main() -> ExitCode {
     if let Some(dropin) = std::env::args_os().next().as_deref().and_then(DropIn::called) {
         return dropin.run(environment);
     }
+    if let Some(words) = words_to_complete() {
+        return completion::answer(&environment, &words);
+    }
     let outcome = match creds_profile() {
         Some(profile) => {
             commands::creds::run(environment, None, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS)
@@ -50,6 +54,13 @@ fn creds_profile() -> Option<String> {
     let [command, profile] = arguments.as_slice() else { return None };
     let asked = |profile: &&str| command == "creds" && !profile.starts_with('-');
     profile.to_str().filter(asked).map(ToOwned::to_owned)
+}
+
+/// What a shell asks while somebody types, past the argument parser: the line is not whole yet.
+fn words_to_complete() -> Option<Vec<String>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let asked = arguments.next().is_some_and(|first| first == completion::ASKED);
+    asked.then(|| arguments.map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
 fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
@@ -75,6 +86,10 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Serve(arguments) => commands::serve::run(environment, file, &arguments)?,
         Command::Write(arguments) => commands::write::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Verify(arguments) => commands::verify::run(&World::of_file(environment, file)?, &arguments)?,
+        Command::Console(arguments) => commands::console::run(&World::of_file(environment, file)?, &arguments)?,
+        Command::Policy(part) => commands::policy::run(&environment, file, &part)?,
+        Command::Completions(arguments) => output::data(completion::script(arguments.shell))?,
+        Command::Man(arguments) => commands::man::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use bowline_aws::{Aws, Endpoints, Region};
 use bowline_awsfiles::{Config as AwsConfig, DefaultProfile, Locations};
 use bowline_base::{Fault, Kind, wire::Wire};
-use bowline_credentials::{Setup, roles_anywhere_from_environment};
+use bowline_credentials::{ENVIRONMENT, Setup, roles_anywhere_from_environment};
 use bowline_host::{HttpWire, client::Outside};
 
 use crate::{config::Config, config_place, environment::Environment, output};
@@ -60,6 +60,13 @@ impl World {
         self.named_profile().unwrap_or_else(|| "default".to_owned())
     }
 
+    /// Whose credentials are meant where nobody names a profile: the one that the environment names, else the chain of the
+    /// environment, in which its keys come before the files' `default`. An identity called `default` is meant by its name.
+    pub(crate) fn unnamed_identity(&self) -> String {
+        let ours = self.setup.identities.iter().any(|identity| identity.name == "default");
+        self.named_profile().unwrap_or_else(|| if ours { "default" } else { ENVIRONMENT }.to_owned())
+    }
+
     /// The profile that the environment names, if it does.
     pub(crate) fn named_profile(&self) -> Option<String> {
         let default = DefaultProfile::from_environment(&|name| self.environment.var(name).map(ToOwned::to_owned));
@@ -71,7 +78,8 @@ impl World {
         let of_profile = || {
             let config = self.aws_config().ok()?;
             let of_anchor = config.identity(profile).map(|identity| identity.trust_anchor.split(':').nth(3));
-            let found = of_anchor.unwrap_or_else(|| config.profile(profile).ok()?.region());
+            let named = if profile == ENVIRONMENT { "default" } else { profile };
+            let found = of_anchor.unwrap_or_else(|| config.profile(named).ok()?.region());
             found.map(ToOwned::to_owned)
         };
         let of_environment = || {

@@ -8,14 +8,17 @@
 pub mod broker;
 pub mod certificate;
 pub mod client;
+pub mod console;
 pub mod delivery;
 pub mod endpoint;
 pub mod grant;
+pub mod handover;
 mod lease_file;
 pub mod lease_store;
 pub mod login;
 pub mod mfa;
 pub mod once;
+pub mod policy;
 pub mod profiles;
 pub mod renewal;
 mod setup;

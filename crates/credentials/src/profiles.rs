@@ -3,7 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bowline_aws::sso::{self, list_account_roles, list_accounts};
+use bowline_aws::{
+    Region,
+    sso::{self, list_account_roles, list_accounts},
+};
 use bowline_awsfiles::{BlockError, Config, Document, RewriteError, Rule, SsoKey, rewrite};
 use bowline_base::{Fault, Kind};
 use serde::Serialize;
@@ -24,6 +27,19 @@ pub struct Wanted {
     pub account_name: String,
     /// The role's name.
     pub role: String,
+    /// The profile's `region`.
+    pub region: Option<String>,
+}
+
+/// Which `region` profiles get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegionOf {
+    /// That of the sign-in.
+    Session,
+    /// This one.
+    Named(Region),
+    /// None: the environment decides.
+    Nobody,
 }
 
 /// What happens to a profile.
@@ -34,6 +50,8 @@ pub enum Change {
     Add,
     /// It stays as it is.
     Keep,
+    /// It stands for another role now, or has another region.
+    Update,
     /// It was in the block and the session has it no more.
     Remove,
     /// Somebody wrote a profile of that name outside of the block: theirs stays, ours is not written.
@@ -55,7 +73,12 @@ pub struct Plan {
 ///
 /// # Errors
 /// `LoginRequired` without a good sign-in; `Config` for a template that gives one name twice or a session without a name.
-pub async fn wanted(sources: &Sources, name: &str, template: &str) -> Result<(String, Vec<Wanted>), Fault> {
+pub async fn wanted(
+    sources: &Sources,
+    name: &str,
+    template: &str,
+    region_of: &RegionOf,
+) -> Result<(String, Vec<Wanted>), Fault> {
     let (_, login, aws) = session_of(sources, name)?;
     let SsoKey::Session(session) = &login.key else {
         let message =
@@ -65,13 +88,19 @@ pub async fn wanted(sources: &Sources, name: &str, template: &str) -> Result<(St
         );
     };
     let region = region(Some(&login.region))?;
+    let written = match region_of {
+        RegionOf::Session => Some(region.to_string()),
+        RegionOf::Named(named) => Some(named.to_string()),
+        RegionOf::Nobody => None,
+    };
     let token = sources.tokens().usable(&aws, &login, None).await?;
     let mut found = Vec::new();
     for account in list_accounts(&aws, &region, &token.access_token).await? {
         for role in list_account_roles(&aws, &region, &token.access_token, &account.id).await? {
             let profile = profile_name(template, &account, &role)?;
             let (account_id, account_name) = (account.id.clone(), account.name.clone());
-            found.push(Wanted { profile, account_id, account_name, role });
+            let region = written.clone();
+            found.push(Wanted { profile, account_id, account_name, role, region });
         }
     }
     found.sort();
@@ -107,8 +136,9 @@ pub fn plan(document: &Document, session: &str, wanted: &[Wanted]) -> Result<Pla
     for one in wanted {
         let change = match own.get(&one.profile) {
             _ if foreign.contains(&one.profile) => Change::Foreign,
-            Some(old) if (&old.account_id, &old.role) == (&one.account_id, &one.role) => Change::Keep,
-            _ => Change::Add,
+            Some(old) if old.stands_for() == one.stands_for() => Change::Keep,
+            Some(_) => Change::Update,
+            None => Change::Add,
         };
         if change != Change::Foreign {
             lines.extend(section(session, one));
@@ -119,6 +149,12 @@ pub fn plan(document: &Document, session: &str, wanted: &[Wanted]) -> Result<Pla
     changes.extend(gone.map(|name| (Change::Remove, name.clone())));
     changes.sort_by(|one, other| one.1.cmp(&other.1));
     Ok(Plan { session: session.to_owned(), changes, lines })
+}
+
+impl Wanted {
+    fn stands_for(&self) -> (&str, &str, Option<&str>) {
+        (&self.account_id, &self.role, self.region.as_deref())
+    }
 }
 
 impl Plan {
@@ -149,18 +185,21 @@ fn profiles(all: &Config, outside: &Document) -> Result<BTreeMap<String, Wanted>
     let read = |profile: &bowline_awsfiles::Profile| {
         let text = |key: &str| profile.text(key).unwrap_or_default().to_owned();
         let (account_id, role) = (text("sso_account_id"), text("sso_role_name"));
-        Wanted { profile: profile.name().to_owned(), account_id, account_name: String::new(), role }
+        let region = profile.region().map(ToOwned::to_owned);
+        Wanted { profile: profile.name().to_owned(), account_id, account_name: String::new(), role, region }
     };
     Ok(inside.map(|profile| (profile.name().to_owned(), read(profile))).collect())
 }
 
 fn section(session: &str, wanted: &Wanted) -> Vec<String> {
-    vec![
+    let mut lines = vec![
         format!("[{}]", bowline_awsfiles::SectionName::Profile(wanted.profile.clone()).header()),
         format!("sso_session = {session}"),
         format!("sso_account_id = {}", wanted.account_id),
         format!("sso_role_name = {}", wanted.role),
-    ]
+    ];
+    lines.extend(wanted.region.as_ref().map(|region| format!("region = {region}")));
+    lines
 }
 
 fn block_name(session: &str) -> String {
@@ -202,7 +241,7 @@ mod tests {
 
     fn wanted(profile: &str, role: &str) -> Wanted {
         let (profile, role) = (profile.to_owned(), role.to_owned());
-        Wanted { profile, account_id: "111122223333".to_owned(), account_name: "dev".to_owned(), role }
+        Wanted { profile, account_id: "111122223333".to_owned(), account_name: "dev".to_owned(), role, region: None }
     }
 
     fn changes(plan: &Plan) -> Vec<(Change, &str)> {
@@ -220,6 +259,10 @@ mod tests {
         assert!(plan(&file, "corp", &first).unwrap().is_empty());
         let plan_2 = plan(&file, "corp", &first[..1]).unwrap();
         assert_eq!(changes(&plan_2), [(Change::Keep, "dev-admin"), (Change::Remove, "dev-build")]);
+        let elsewhere = Wanted { region: Some("eu-west-1".to_owned()), ..wanted("dev-admin", "admin") };
+        let plan_3 = plan(&file, "corp", &[elsewhere, wanted("dev-build", "deploy")]).unwrap();
+        assert_eq!(changes(&plan_3), [(Change::Update, "dev-admin"), (Change::Update, "dev-build")]);
+        assert!(plan_3.lines.contains(&"region = eu-west-1".to_owned()), "{:?}", plan_3.lines);
         let other = plan(&file, "other", &[wanted("dev-admin", "admin")]).unwrap();
         assert_eq!(changes(&other), [(Change::Foreign, "dev-admin")], "two sessions do not erase each other");
     }

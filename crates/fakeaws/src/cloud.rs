@@ -27,7 +27,7 @@ use crate::{
     operation::{Operation, Service},
     pages,
     reply::{Answer, Ending, Pass, Reply},
-    roles_anywhere, s3, s3_error, sso_oidc, sso_portal, sts,
+    roles_anywhere, s3, s3_error, signin, sso_oidc, sso_portal, sts,
 };
 
 /// A fake AWS without a socket or a clock. All methods may be called from any thread.
@@ -63,6 +63,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
     pub(crate) logs: logs::Groups,
+    pub(crate) signin: signin::Tokens,
 }
 
 impl Cloud {
@@ -84,6 +85,7 @@ impl Cloud {
             faults: Faults::default(),
             counters: Counters::default(),
             logs: logs::Groups::default(),
+            signin: signin::Tokens::default(),
         }))
     }
 
@@ -309,6 +311,7 @@ impl State {
             Service::Container => container::answer(self, call, now),
             Service::Instance => instance::answer(self, call, now),
             Service::Logs => logs::answer(self, call, now),
+            Service::Signin => signin::answer(self, call, now),
             Service::Operator => admin::answer(self, call, now),
         }
     }
@@ -330,7 +333,7 @@ fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
         Service::Oidc | Service::RolesAnywhere | Service::Portal | Service::Operator => {
             (429, "TooManyRequestsException")
         }
-        Service::Container | Service::Instance => (429, "TooManyRequests"),
+        Service::Container | Service::Instance | Service::Signin => (429, "TooManyRequests"),
         Service::Sts => (400, "Throttling"),
         Service::S3 => (503, "SlowDown"),
         Service::Logs => (400, "ThrottlingException"),
@@ -348,6 +351,7 @@ fn service_error(state: &mut State, service: Service, call: &Call, status: u16, 
         }
         Service::Container => container::error(status, code, "Injected"),
         Service::Instance => instance::error(status, code),
+        Service::Signin => signin::error(status, code),
         Service::Logs => logs::error(state, status, code, "Injected"),
         Service::S3 => s3_error::S3Error::injected(status, code).answer(state, call),
     }

@@ -1,5 +1,6 @@
-//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, S3 and CloudWatch Logs on one
-//! loopback port, and beside them what a container and an instance ask (`/v2/credentials/…`, `/latest/…`).
+//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, S3, CloudWatch Logs and the
+//! console's sign-in on one loopback port, and beside them what a container and an instance ask
+//! (`/v2/credentials/…`, `/latest/…`).
 //!
 //! [`Cloud`] is the whole of it, decided without a socket or a clock: [`Cloud::handle`] takes the time and a request
 //! and gives a [`Reply`]. [`FakeAws`] puts a listener in front. Credentials that it issues really expire and are
@@ -37,6 +38,7 @@ mod s3_object;
 mod scenario;
 mod serve;
 mod settings;
+mod signin;
 mod sigv4;
 mod sso_oidc;
 mod sso_portal;

@@ -17,6 +17,8 @@ pub(crate) enum Service {
     /// What an instance asks: IMDS.
     Instance,
     Logs,
+    /// Where people sign in to the console.
+    Signin,
     /// `/_fake/…` and the pages for people.
     Operator,
 }
@@ -47,6 +49,8 @@ impl Operation {
             ("POST", "/") if call.header("x-amz-target").is_some_and(|target| target.starts_with("Logs_")) => {
                 plain(Service::Logs, &format!("logs.{}", target(call)))
             }
+            ("POST", "/federation") => plain(Service::Signin, "signin.GetSigninToken"),
+            ("GET", "/federation") if call.query("Action").is_some() => plain(Service::Signin, "signin.Login"),
             ("POST", "/sessions") => plain(Service::RolesAnywhere, "rolesanywhere.CreateSession"),
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
@@ -131,5 +135,6 @@ mod tests {
         assert_eq!(name("GET", "/maven?list-type=2", ""), "s3.ListObjectsV2");
         assert_eq!(name("HEAD", "/maven/token", ""), "s3.HeadObject");
         assert_eq!(name("GET", "/", ""), "s3.ListBuckets");
+        assert_eq!(name("GET", "/federation?Action=login&SigninToken=x", ""), "signin.Login");
     }
 }

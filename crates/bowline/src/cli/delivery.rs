@@ -1,11 +1,11 @@
-//! `creds`, `env`, `exec`, `serve`, `write`, `verify`: the ways out.
+//! `creds`, `env`, `exec`, `serve`, `write`, `verify`, `console`: the ways out.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bowline_base::Secret;
 use clap::{Args, ValueEnum};
 
-use super::Output;
+use super::{Output, duration};
 
 /// `creds`
 #[derive(Debug, Args)]
@@ -121,6 +121,27 @@ pub(crate) struct Verify {
     pub(crate) mfa: MfaCode,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// `console`
+#[derive(Debug, Args)]
+pub(crate) struct Console {
+    /// Profile from ~/.aws/config
+    pub(crate) profile: String,
+    /// Where to: a service (`s3`), a path (`ec2/v2/home`) or an address [default: the console's home]
+    #[arg(long, value_name = "PAGE")]
+    pub(crate) destination: Option<String>,
+    /// Length of the console session, 15m to 12h [default: what is left of the role's own session]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+    /// Region of the sign-in and of the page [default: $AWS_REGION, then the profile's, then us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Print the address instead of opening a browser
+    #[arg(long, visible_alias = "no-browser")]
+    pub(crate) print: bool,
+    #[command(flatten)]
+    pub(crate) mfa: MfaCode,
 }
 
 /// The message must not repeat what may be a code with a blank too many.

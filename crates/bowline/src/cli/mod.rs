@@ -3,6 +3,8 @@
 mod artifacts;
 mod audit;
 mod delivery;
+mod man;
+mod policy;
 mod sign_in;
 
 use std::{path::PathBuf, time::Duration};
@@ -10,7 +12,7 @@ use std::{path::PathBuf, time::Duration};
 use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::{artifacts::*, audit::*, delivery::*, sign_in::*};
+pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, policy::*, sign_in::*};
 
 /// Ties machines outside AWS to AWS with nothing permanent
 #[derive(Debug, Parser)]
@@ -89,12 +91,33 @@ pub(crate) enum Command {
     /// Ask AWS who the credentials are, with what is handed out
     #[command(after_help = "Examples:\n  bowline verify build\n  bowline verify build --rotate")]
     Verify(Verify),
+    /// Open AWS's console as the profile's role
+    #[command(
+        after_help = "The address lets in whoever has it for 15 minutes. A browser gets it past the process list; --print shows it.\n\nExamples:\n  bowline console build\n  bowline console build --destination s3 --duration 4h\n  bowline console build --print"
+    )]
+    Console(Console),
+    /// Print the least that a role needs, and who may become it, as IAM documents
+    #[command(
+        subcommand,
+        after_help = "The document is all that is on stdout; what to do with it is on stderr.\n\nExamples:\n  bowline policy artifacts --from s3://corp-maven/releases > policy.json\n  bowline policy bedrock --model us.anthropic.claude-sonnet-4-6 --region us-east-1\n  bowline policy trust roles-anywhere --trust-anchor ARN --subject-cn site-1 > trust.json"
+    )]
+    Policy(Policy),
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),
     /// Read and prove the log of who got what; find keys that lie around
     #[command(subcommand)]
     Audit(Audit),
+    /// Print what a shell needs to complete commands, flags and profile names
+    #[command(
+        after_help = "Examples:\n  eval \"$(bowline completions bash)\"      in ~/.bashrc\n  eval \"$(bowline completions zsh)\"       in ~/.zshrc, after compinit\n  bowline completions fish | source       in ~/.config/fish/config.fish"
+    )]
+    Completions(Completions),
+    /// Print the manual, or write every page of it
+    #[command(
+        after_help = "Examples:\n  bowline man | man -l -\n  bowline man exec | man -l -\n  bowline man --directory ~/.local/share/man/man1"
+    )]
+    Man(Man),
 }
 
 /// `demo`

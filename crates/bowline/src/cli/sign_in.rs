@@ -1,5 +1,6 @@
 //! `login`, `profiles`: signing in, and the profiles that come of it.
 
+use bowline_aws::Region;
 use clap::{Args, Subcommand};
 
 use super::Output;
@@ -36,6 +37,12 @@ pub(crate) struct ProfilesSync {
     /// How profiles are named: {account_name}, {account_id}, {account_email}, {role}
     #[arg(long, value_name = "TEMPLATE", default_value = bowline_credentials::profiles::TEMPLATE)]
     pub(crate) template: String,
+    /// The profiles' region [default: that of the sign-in]
+    #[arg(long, value_name = "REGION", value_parser = Region::parse)]
+    pub(crate) region: Option<Region>,
+    /// Write no region: the environment decides
+    #[arg(long, conflicts_with = "region")]
+    pub(crate) no_region: bool,
     /// Print the plan and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

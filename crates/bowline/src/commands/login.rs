@@ -72,7 +72,7 @@ fn told(signed_in: &SignedIn) -> String {
     format!("Signed in to {session} until {}; {what_then}.", utc(*token_until))
 }
 
-fn has_display(world: &World) -> bool {
+pub(super) fn has_display(world: &World) -> bool {
     let set = |name| world.environment.var(name).is_some();
     set("BROWSER")
         || (!set("SSH_CONNECTION") && (set("DISPLAY") || set("WAYLAND_DISPLAY") || cfg!(target_vendor = "apple")))
@@ -92,7 +92,8 @@ fn show(world: &World, event: &LoginEvent, no_browser: bool) {
     }
 }
 
-fn open(world: &World, url: &str) -> bool {
+/// Shows `url` in a browser; whether there was one to start. The process list shows `url` to everybody.
+pub(super) fn open(world: &World, url: &str) -> bool {
     let standard = if cfg!(target_vendor = "apple") { "open" } else { "xdg-open" };
     let program = world.environment.var("BROWSER").and_then(|list| list.split(':').next()).unwrap_or(standard);
     let mut browser = Command::new(program);

@@ -6,7 +6,7 @@ use bowline_awsfiles::Document;
 use bowline_base::{Fault, Kind};
 use bowline_credentials::{
     Sources,
-    profiles::{self, Change, Plan},
+    profiles::{self, Change, Plan, RegionOf},
 };
 use bowline_host::Tasks;
 
@@ -28,7 +28,7 @@ pub(crate) fn sync(world: &World, arguments: &ProfilesSync) -> Result<(), Fault>
 }
 
 async fn sync_in(sources: &Sources, name: &str, arguments: &ProfilesSync) -> Result<(), Fault> {
-    let (session, wanted) = profiles::wanted(sources, name, &arguments.template).await?;
+    let (session, wanted) = profiles::wanted(sources, name, &arguments.template, &region_of(arguments)).await?;
     let plan = profiles::plan(&document(sources)?, &session, &wanted)?;
     match arguments.output.output {
         Form::Json => {
@@ -42,6 +42,14 @@ async fn sync_in(sources: &Sources, name: &str, arguments: &ProfilesSync) -> Res
     profiles::write(sources, &session, &wanted)?;
     output::say(&format!("Wrote `{}`.", sources.setup().locations.config.display()));
     Ok(())
+}
+
+fn region_of(arguments: &ProfilesSync) -> RegionOf {
+    match &arguments.region {
+        Some(region) => RegionOf::Named(region.clone()),
+        None if arguments.no_region => RegionOf::Nobody,
+        None => RegionOf::Session,
+    }
 }
 
 fn document(sources: &Sources) -> Result<Document, Fault> {
@@ -60,6 +68,7 @@ fn text(plan: &Plan) -> String {
     let line = |(change, name): &(Change, String)| match change {
         Change::Add => format!("+ {name}\n"),
         Change::Keep => format!("  {name}\n"),
+        Change::Update => format!("~ {name}\n"),
         Change::Remove => format!("- {name}\n"),
         Change::Foreign => format!("! {name}: a profile of that name stands outside of the block and is left alone\n"),
     };

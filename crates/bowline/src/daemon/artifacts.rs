@@ -37,7 +37,7 @@ pub(super) fn job(world: &World, broker: &Broker, section: &ArtifactsSection) ->
 pub(super) fn profile(world: &World, section: &ArtifactsSection) -> Option<String> {
     let mut origins = section.repositories.iter().flat_map(|repository| &repository.from);
     let reads_s3 = origins.any(|origin| matches!(origin, Origin::S3 { .. }));
-    reads_s3.then(|| section.identity.clone().unwrap_or_else(|| world.default_profile()))
+    reads_s3.then(|| section.identity.clone().unwrap_or_else(|| world.unnamed_identity()))
 }
 
 fn repositories(world: &World, section: &ArtifactsSection) -> Result<Vec<Repository>, Fault> {

@@ -56,8 +56,8 @@ impl Shell {
         match self {
             Self::Posix => format!("export {name}='{}'\n", value.replace('\'', r"'\''")),
             Self::Fish => format!("set -gx {name} '{}'\n", value.replace('\\', r"\\").replace('\'', r"\'")),
-            Self::PowerShell => format!("$Env:{name} = '{}'\n", value.replace('\'', "''")),
-            Self::Cmd => format!("set \"{name}={}\"\n", cmd(value)),
+            Self::PowerShell => format!("$Env:{name} = '{}'\n", power_shell(value)),
+            Self::Cmd => cmd(name, value),
             Self::Dotenv => format!("{name}={}\n", dotenv(value)),
             Self::Json => String::new(),
         }
@@ -85,9 +85,23 @@ fn json(set: &[(&str, Secret)], unset: &[&str]) -> Secret {
     Secret::new(format!("{:#}\n", Value::Object(object)))
 }
 
-/// Inside `set "…"` only the percent sign is still looked at. A line break cannot be written, and no key has one.
-fn cmd(value: &str) -> String {
-    value.replace('%', "%%").replace(['\r', '\n'], " ")
+/// PowerShell takes four typographic quotes for `'` as well; each is written twice.
+fn power_shell(value: &str) -> String {
+    let quote = |c: char| matches!(c, '\'' | '\u{2018}' | '\u{2019}' | '\u{201A}' | '\u{201B}');
+    value.chars().flat_map(|c| std::iter::repeat_n(c, if quote(c) { 2 } else { 1 })).collect()
+}
+
+/// Inside `set "…"` only the percent sign is still looked at. A quote in the value would end that, and what follows it
+/// could be a command: then nothing is quoted and every sign that means something is escaped. A line break cannot be
+/// written, and no key has one.
+fn cmd(name: &str, value: &str) -> String {
+    let value = value.replace('%', "%%").replace(['\r', '\n'], " ");
+    if !value.contains('"') {
+        return format!("set \"{name}={value}\"\n");
+    }
+    let sign = |c: char| "\"&|<>^()".contains(c);
+    let escaped: String = value.chars().flat_map(|c| sign(c).then_some('^').into_iter().chain([c])).collect();
+    format!("set {name}={escaped}\n")
 }
 
 /// docker takes a line as it stands, so nothing is quoted that need not be; libraries read double quotes alike.
@@ -138,22 +152,77 @@ mod tests {
         };
         assert_eq!(secret_line(Shell::Fish), r#"set -gx AWS_SECRET_ACCESS_KEY 'a\'b$c`d"e\\f!g%h^i'"#);
         assert_eq!(secret_line(Shell::PowerShell), r#"$Env:AWS_SECRET_ACCESS_KEY = 'a''b$c`d"e\f!g%h^i'"#);
-        assert_eq!(secret_line(Shell::Cmd), r#"set "AWS_SECRET_ACCESS_KEY=a'b$c`d"e\f!g%%h^i""#);
+        assert_eq!(secret_line(Shell::Cmd), r#"set AWS_SECRET_ACCESS_KEY=a'b$c`d^"e\f!g%%h^^i"#);
         assert_eq!(secret_line(Shell::Dotenv), r#"AWS_SECRET_ACCESS_KEY="a'b\$c\`d\"e\\f!g%h^i""#);
         assert_eq!(secret_line(Shell::Json), r#"  "AWS_SECRET_ACCESS_KEY": "a'b$c`d\"e\\f!g%h^i","#);
     }
 
+    /// Whatever a value may hold that means something to some shell.
+    const NASTY: [&str; 16] = [
+        "plain/+=",
+        "'",
+        "''a'",
+        "\"",
+        "$HOME ${HOME} $(id) `id`",
+        "!! !$ !x",
+        "back\\slash\\",
+        "\\'",
+        "\\\\n\\t",
+        "line one\nline two\n",
+        " blank\tand tab ",
+        "ünïcode 鍵 🔑 \u{2018}\u{2019}",
+        "*?[a-z]{1,2}~#",
+        "a;b&c|d<e>f(g)",
+        "%PATH% ^x",
+        "-n",
+    ];
+
+    fn spoken(shell: Shell) -> String {
+        let names: Vec<String> = (0..NASTY.len()).map(|number| format!("AWS_TEST_{number}")).collect();
+        let set: Vec<(&str, Secret)> =
+            names.iter().zip(NASTY).map(|(name, value)| (name.as_str(), Secret::new(value))).collect();
+        shell.render(&set, &["AWS_NEVER_SET"]).expose().to_owned()
+    }
+
     #[test]
-    fn a_real_shell_reads_back_what_was_written() {
-        let script =
-            format!("{}\nprintf '%s|%s' \"$AWS_SECRET_ACCESS_KEY\" \"$AWS_SESSION_TOKEN\"", text(Shell::Posix));
-        let mut shells = 0;
-        for shell in ["sh", "bash", "zsh", "ksh"] {
-            let Ok(said) = Command::new(shell).args(["-c", &script]).output() else { continue };
-            shells += 1;
-            assert_eq!(String::from_utf8(said.stdout).unwrap(), "a'b$c`d\"e\\f!g%h^i|line one\nline two/+=", "{shell}");
+    fn every_shell_here_reads_back_what_was_written() {
+        let mut shells = Vec::new();
+        for name in ["sh", "dash", "bash", "zsh", "fish"] {
+            let mut script = spoken(Shell::named(name).unwrap());
+            for number in 0..NASTY.len() {
+                script.push_str(&format!("printf '%s\\0' \"$AWS_TEST_{number}\"\n"));
+            }
+            let Ok(said) = Command::new(name).args(["-c", &script]).output() else {
+                eprintln!("skipped: {name} is not installed");
+                continue;
+            };
+            let said = String::from_utf8(said.stdout).unwrap();
+            let read: Vec<&str> = said.split_terminator('\0').collect();
+            assert_eq!(read, NASTY, "{name}");
+            shells.push(name);
         }
-        assert!(shells > 0, "there is always sh");
+        assert!(shells.contains(&"sh"), "there is always sh");
+    }
+
+    /// No such shell is here: what their manuals say.
+    #[test]
+    fn power_shell_and_cmd_are_written_as_their_manuals_ask() {
+        let rows = [
+            ("it's", "'it''s'", "\"X=it's\""),
+            ("\u{2018}a\u{2019}", "'\u{2018}\u{2018}a\u{2019}\u{2019}'", "\"X=\u{2018}a\u{2019}\""),
+            ("$Env:P `n", "'$Env:P `n'", "\"X=$Env:P `n\""),
+            ("50%", "'50%'", "\"X=50%%\""),
+            ("a&b|c>d", "'a&b|c>d'", "\"X=a&b|c>d\""),
+            ("a\"&calc", "'a\"&calc'", "X=a^\"^&calc"),
+            ("^!\\", "'^!\\'", "\"X=^!\\\""),
+            ("one\ntwo", "'one\ntwo'", "\"X=one two\""),
+            ("鍵", "'鍵'", "\"X=鍵\""),
+        ];
+        for (value, power_shell, cmd) in rows {
+            let text = |shell: Shell| shell.render(&[("X", Secret::new(value))], &[]).expose().to_owned();
+            assert_eq!(text(Shell::PowerShell), format!("$Env:X = {power_shell}\n"));
+            assert_eq!(text(Shell::Cmd), format!("set {cmd}\n"));
+        }
     }
 
     #[test]

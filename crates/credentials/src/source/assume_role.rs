@@ -58,7 +58,7 @@ fn duration(role: &AssumeRole) -> Option<Duration> {
 }
 
 /// Whether the keys that sign are a role's session themselves.
-fn is_chained(role: &AssumeRole) -> bool {
+pub(super) fn is_chained(role: &AssumeRole) -> bool {
     let by_a_role = |named: &CredentialSource| *named != CredentialSource::Environment;
     match &role.from {
         RoleSource::Named(named) => by_a_role(named),

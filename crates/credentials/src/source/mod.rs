@@ -83,6 +83,12 @@ impl Resolved {
         describe(&self.source)
     }
 
+    /// Whether its credentials are those of a role that was assumed by a role.
+    #[must_use]
+    pub fn is_chained(&self) -> bool {
+        matches!(&self.source, Source::AssumeRole(role) if assume_role::is_chained(role))
+    }
+
     /// What a person should know before it is fetched: where it will be otherwise than the files ask for.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {

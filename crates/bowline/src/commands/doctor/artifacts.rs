@@ -25,7 +25,7 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     };
     let world = &patient.world;
     let profile =
-        patient.profile.clone().or_else(|| section.identity.clone()).unwrap_or_else(|| world.default_profile());
+        patient.profile.clone().or_else(|| section.identity.clone()).unwrap_or_else(|| world.unnamed_identity());
     let ports = ports::of_artifacts(&section.listen);
     let places = section.repositories.iter().flat_map(|repository| &repository.from);
     let good = ok(ids::ARTIFACTS_CONFIG, format!("{} repositories are configured", section.repositories.len()));

@@ -36,6 +36,7 @@ ids! {
     NETWORK_S3 = "network.s3", "S3 answers";
     NETWORK_ROLES_ANYWHERE = "network.rolesanywhere", "IAM Roles Anywhere answers";
     NETWORK_LOGS = "network.logs", "CloudWatch Logs answers";
+    NETWORK_OTHER = "network.other", "another endpoint that something configured needs answers";
     CERTIFICATES_PAIR = "certificates.pair", "certificate and key can be read, belong together, and AWS can take them";
     CERTIFICATES_END = "certificates.end", "more than a third of the certificate's life is left";
     CERTIFICATES_CHAIN = "certificates.chain", "the certificates between it and the trust anchor outlive it";

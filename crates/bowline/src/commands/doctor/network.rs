@@ -119,6 +119,8 @@ fn id(service: Service) -> Id {
         Service::S3 => ids::NETWORK_S3,
         Service::RolesAnywhere => ids::NETWORK_ROLES_ANYWHERE,
         Service::Logs => ids::NETWORK_LOGS,
+        // No profile needs these to give credentials.
+        Service::Signin => ids::NETWORK_OTHER,
     }
 }
 
