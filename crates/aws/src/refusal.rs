@@ -87,9 +87,11 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
         || matches!(code, "InvalidSecurity" | "MissingAuthenticationToken" | "NotSignedUp" | "UnauthorizedException")
 }
 
-const PASSING: [&str; 15] = [
+const PASSING: [&str; 17] = [
     "BandwidthLimitExceeded",
+    "ConcurrentModification",
     "EC2ThrottledException",
+    "EntityTemporarilyUnmodifiable",
     "IDPCommunicationError",
     "InternalError",
     "InternalServerException",
