@@ -99,11 +99,11 @@ fn credentials(id: &str, secret: &str) -> Credentials {
     }
 }
 
-/// A user with tags, from its making to its end.
+/// A user with tags, from its making to its end. No blanks in values: moto signs what it made of a form's `%20`, a `+`.
 async fn live_and_die(aws: &Aws, region: &Region, manager: &FixedIdentity) {
     let tag = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     let request = iam::CreateUser {
-        tags: vec![tag("owner", "dirk mgr"), tag("stage", "a=b+c")],
+        tags: vec![tag("owner", "dirk-mgr"), tag("stage", "a=b+c")],
         ..iam::CreateUser::new("dirk-a+b@c")
     };
     let made = iam::create_user(aws, region, manager, &request).await.unwrap();
