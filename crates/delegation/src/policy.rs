@@ -53,6 +53,9 @@ impl Scope {
 /// What a manager may do: make users, tag them, and handle the keys of those that it owns. With `boundary`, the ARN of a
 /// managed policy, every user that it makes has to have that permissions boundary. Longer than an inline policy of a
 /// user may be: attach it as a managed policy.
+///
+/// A user of the namespace that has no owner yet can be claimed, since AWS asks the same right of a user that is being
+/// made: before attaching this, an administrator tags those that were there before.
 #[must_use]
 pub fn admin(scope: &Scope, boundary: Option<&str>) -> Value {
     ours::admin(scope, boundary)
@@ -80,6 +83,13 @@ pub fn iam_sorry_admin(scope: &Scope) -> Value {
 #[must_use]
 pub fn iam_sorry_refresh(scope: &Scope) -> Value {
     predecessor::refresh(scope)
+}
+
+/// The predecessor's document for a role that deploys Lambda functions; `namespaced` where the role's name begins with
+/// `iam-sorry-PREFIX-`, so that buckets and tables of that prefix are in it.
+#[must_use]
+pub fn iam_sorry_lambda(scope: &Scope, namespaced: bool) -> Value {
+    predecessor::lambda(scope, namespaced)
 }
 
 fn document(statements: Vec<Value>) -> Value {

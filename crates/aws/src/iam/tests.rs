@@ -1,3 +1,5 @@
+//! IAM calls against a script: what is sent, what is made of the answers, and what is never sent twice.
+
 use bowline_base::{Fault, FixedIdentity, KeyId, Kind};
 
 use super::*;

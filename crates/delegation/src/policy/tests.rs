@@ -2,6 +2,7 @@
 
 use bowline_fakeaws::policy::{Document, Question, Verdict, judge};
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::namespace::Namespace;
@@ -31,7 +32,11 @@ fn ours() -> Vec<(&'static str, Document)> {
 
 fn theirs() -> Vec<(&'static str, Document)> {
     let read = |value: Value| Document::from_json(&value).unwrap();
-    vec![("admin", read(iam_sorry_admin(&scope()))), ("refresh", read(iam_sorry_refresh(&scope())))]
+    vec![
+        ("iam-sorry's admin", read(iam_sorry_admin(&scope()))),
+        ("iam-sorry's refresh", read(iam_sorry_refresh(&scope()))),
+        ("iam-sorry's lambda", read(iam_sorry_lambda(&scope(), true))),
+    ]
 }
 
 /// `action` on `resource`, by the manager, with every tag and boundary that could help.
@@ -79,14 +84,9 @@ const GROUPS: [&str; 12] = [
     "iam:RemoveUserFromGroup",
     "iam:UpdateGroup",
 ];
-const UNTAG: [&str; 6] = [
-    "iam:UntagUser",
-    "iam:UntagRole",
-    "iam:UntagPolicy",
-    "lambda:UntagResource",
-    "dynamodb:UntagResource",
-    "s3:PutBucketTagging",
-];
+const UNTAG: [&str; 3] = ["iam:UntagUser", "iam:UntagRole", "iam:UntagPolicy"];
+/// Ours do not let the tags of anything else be removed either.
+const UNTAG_ALL: [&str; 3] = ["lambda:UntagResource", "dynamodb:UntagResource", "s3:PutBucketTagging"];
 const POWERS: [&str; 22] = [
     "iam:AttachUserPolicy",
     "iam:CreateAccessKey",
@@ -120,6 +120,26 @@ fn no_document_allows_group_calls_or_the_removal_of_tags() {
         for (action, resource) in GROUPS.iter().chain(&UNTAG).flat_map(|a| resources.iter().map(move |r| (a, r))) {
             assert!(!ever_allowed(&document, action, resource), "{name}: {action} on {resource}");
         }
+    }
+    for (name, document) in ours() {
+        for (action, service) in UNTAG_ALL.iter().zip(["lambda:r:1:function:", "dynamodb:r:1:table/", "s3:::"]) {
+            let resource = format!("arn:aws:{service}dirk-x").replace(":1:", ":111122223333:");
+            assert!(!ever_allowed(&document, action, &resource), "{name}: {action} on {resource}");
+        }
+    }
+}
+
+/// SHA-256 of what iam-sorry f29313d generates for `dirk` in the same account, without white space.
+#[test]
+fn the_predecessors_style_is_equal_to_the_predecessors_documents() {
+    for (value, expected) in [
+        (iam_sorry_admin(&scope()), "16d0425df13b097df7711960435ac379db9d3bf6ec9f4ac22bcdf1779ed03db8"),
+        (iam_sorry_refresh(&scope()), "c70e14340ab2c3af55e0ce634ce2ceb9a36c374981c6b60ffcca7637bbabbb45"),
+        (iam_sorry_lambda(&scope(), true), "94263d6fd753afb07bd43e4dee0e2dec28d4f903ce3def506adc10a99daf6713"),
+        (iam_sorry_lambda(&scope(), false), "9cc74a374d41e2da8106a1400c66840cfea568c85fc4cf81868aef4bd5261f79"),
+    ] {
+        let digest: String = Sha256::digest(value.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, expected, "{value:#}");
     }
 }
 

@@ -1,3 +1,5 @@
+//! Policies judged: every operator, missing keys, sets, and what is refused when it is read.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
