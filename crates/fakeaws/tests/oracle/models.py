@@ -36,6 +36,8 @@ ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/build"
 REDIRECT = "http://127.0.0.1/oauth/callback"
 GRANTS = ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]
 DEVICE_GRANT = GRANTS[2]
+# One for all clients: it reads each service's model once.
+SESSION = boto3.session.Session()
 
 passed, failed = 0, 0
 
@@ -68,7 +70,7 @@ def client(service, key_id=KEY_ID, secret=SECRET, token=None, region="us-east-1"
         signature_version=UNSIGNED if key_id is None else None,
         s3={"addressing_style": "path"},
     )
-    return boto3.session.Session().client(
+    return SESSION.client(
         service,
         region_name=region,
         endpoint_url=ENDPOINT,
