@@ -113,7 +113,7 @@ impl Call {
         total: Duration,
     ) -> Self {
         let retries_left = match request.repeat {
-            Repeat::Freely => RETRIES,
+            Repeat::Freely | Repeat::WhenRefused => RETRIES,
             Repeat::Once => 1,
             Repeat::Never => 0,
         };
@@ -168,8 +168,12 @@ impl Call {
         let Some(said) = refusal::read(&head, &body) else {
             let error = self.nonsense(head.status, "an AWS answer");
             let passing = head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS;
-            self.unsure |= passing && self.request.repeat == Repeat::Once;
-            return if passing { self.retry(now, entropy, &head, error) } else { self.fail(error) };
+            self.unsure |= passing && self.request.repeat.leaves_doubt();
+            return if passing && !self.may_be_done(head.status) {
+                self.retry(now, entropy, &head, error);
+            } else {
+                self.fail(error);
+            };
         };
         let unmet = matches!(head.status, StatusCode::NOT_MODIFIED | StatusCode::PRECONDITION_FAILED);
         if self.request.method == Method::HEAD && !self.probing && said.code.is_none() && !unmet {
@@ -183,14 +187,17 @@ impl Call {
     /// The exchange did not take place, or broke off.
     pub(crate) fn broken(&mut self, now: Now, entropy: u64, error: WireError) {
         let arrived = !matches!(error, WireError::Connect { .. });
-        self.unsure |= arrived && self.request.repeat == Repeat::Once;
+        self.unsure |= arrived && self.request.repeat.leaves_doubt();
         let error = Error::wire(self.request.service, self.request.operation, error);
+        if arrived && self.request.repeat == Repeat::WhenRefused {
+            return self.fail(error);
+        }
         self.pause(now, entropy, Duration::ZERO, error);
     }
 
     /// The body went past the bound of [`Call::head`].
     pub(crate) fn too_long(&mut self, head: &Parts) {
-        self.unsure |= self.request.repeat == Repeat::Once;
+        self.unsure |= self.request.repeat.leaves_doubt();
         let error = self.nonsense(head.status, "as short as an answer of this kind");
         self.fail(error);
     }
@@ -210,7 +217,7 @@ impl Call {
     /// The error of a call that was given up because its time was over.
     pub(crate) fn out_of_time(&mut self) -> Error {
         let in_flight = matches!(self.state, State::Sent | State::Spent);
-        self.unsure |= in_flight && self.request.repeat == Repeat::Once;
+        self.unsure |= in_flight && self.request.repeat.leaves_doubt();
         let error = Error::out_of_time(self.request.service, self.request.operation, self.total);
         self.marked(error)
     }
@@ -255,8 +262,11 @@ impl Call {
         if let Some(drift) = self.drift_in(now, head, &code).filter(|_| self.request.auth.is_signed()) {
             return self.correct(drift, error);
         }
+        self.unsure |= status >= 500 && self.request.repeat.leaves_doubt();
+        if self.may_be_done(head.status) {
+            return self.fail(error);
+        }
         let Some(credentials) = self.credentials.clone().filter(|_| self.request.auth.is_signed()) else {
-            self.unsure |= status >= 500 && self.request.repeat == Repeat::Once;
             return if passing { self.retry(now, entropy, head, error) } else { self.fail(error) };
         };
         let young = now.wall.duration_since(credentials.obtained_at).unsigned_abs().as_secs() < YOUNG;
@@ -278,6 +288,11 @@ impl Call {
         let drift = theirs.as_second() - now.wall.as_second();
         let news = drift.abs_diff(self.drift);
         (news >= CLEAR_DRIFT || (refusal::is_drift(code) && news >= 2)).then_some(drift)
+    }
+
+    /// A server's error does not say that nothing was done.
+    fn may_be_done(&self, status: StatusCode) -> bool {
+        status.is_server_error() && self.request.repeat == Repeat::WhenRefused
     }
 
     fn correct(&mut self, drift: i64, error: Error) {

@@ -14,7 +14,7 @@ pub(crate) use crate::call::Answer;
 use crate::{
     Aws, Error,
     call::{Call, Step},
-    request::{Auth, Reading, Repeat, Request},
+    request::{Auth, Reading, Request},
 };
 
 /// Runs a call to its whole answer.
@@ -59,7 +59,7 @@ async fn start(aws: &Aws, request: Request, identity: Option<&dyn Identity>) -> 
         }
         (None, _) | (_, Auth::Unsigned | Auth::X509 { .. }) => None,
     };
-    let once = request.repeat == Repeat::Once;
+    let once = request.repeat.leaves_doubt();
     let host = request.base.host().to_owned();
     let now = aws.wire.now();
     let mut call = Call::new(request, credentials, aws.drifts.of(&host), now, deadline.saturating_sub(now.boot));
@@ -175,6 +175,7 @@ mod tests {
     use super::*;
     use crate::{
         Endpoints, Service,
+        request::Repeat,
         scripted::{region, start},
     };
 

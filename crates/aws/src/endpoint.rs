@@ -10,6 +10,8 @@ use crate::{Error, Partition, Region};
 /// A service that this crate speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
+    /// Identity and Access Management.
+    Iam,
     /// CloudWatch Logs.
     Logs,
     /// IAM Roles Anywhere.
@@ -28,13 +30,14 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 7] =
-        [Self::Logs, Self::RolesAnywhere, Self::S3, Self::Signin, Self::Sso, Self::SsoOidc, Self::Sts];
+    pub const ALL: [Self; 8] =
+        [Self::Iam, Self::Logs, Self::RolesAnywhere, Self::S3, Self::Signin, Self::Sso, Self::SsoOidc, Self::Sts];
 
     /// Its key in a `[services NAME]` section of the AWS configuration: `s3`, `sso_oidc`.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
+            Self::Iam => "iam",
             Self::Logs => "cloudwatch_logs",
             Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
@@ -49,6 +52,7 @@ impl Service {
     #[must_use]
     pub fn variable(self) -> &'static str {
         match self {
+            Self::Iam => "AWS_ENDPOINT_URL_IAM",
             Self::Logs => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
             Self::RolesAnywhere => "AWS_ENDPOINT_URL_ROLESANYWHERE",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
@@ -63,6 +67,7 @@ impl Service {
     #[must_use]
     pub fn origin(self) -> &'static str {
         match self {
+            Self::Iam => "iam",
             Self::Logs => "logs",
             Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
@@ -166,6 +171,9 @@ impl Endpoints {
                 Partition::Gov => "signin.amazonaws-us-gov.com".to_owned(),
             };
         }
+        if service == Service::Iam {
+            return iam_host(partition, self.fips, self.dual_stack);
+        }
         // In GovCloud the plain single-stack hosts are the FIPS ones, but for Roles Anywhere.
         let own_host = partition != Partition::Gov || self.dual_stack || service == Service::RolesAnywhere;
         let fips = self.fips && own_host;
@@ -174,10 +182,23 @@ impl Endpoints {
             Service::RolesAnywhere => "rolesanywhere",
             Service::Sso => "portal.sso",
             Service::SsoOidc => "oidc",
-            Service::S3 | Service::Signin | Service::Sts => "sts",
+            Service::Iam | Service::S3 | Service::Signin | Service::Sts => "sts",
         };
         let suffix = if self.dual_stack { partition.dual_stack_suffix() } else { partition.suffix() };
         format!("{label}{}.{region}.{suffix}", if fips { "-fips" } else { "" })
+    }
+}
+
+/// A partition has one IAM, and each of its four hosts is named in its own way.
+fn iam_host(partition: Partition, fips: bool, dual_stack: bool) -> String {
+    let suffix = if dual_stack { partition.dual_stack_suffix() } else { partition.suffix() };
+    match (partition, fips, dual_stack) {
+        (Partition::Gov, _, _) => format!("iam.us-gov.{suffix}"),
+        (Partition::Aws, true, true) => format!("iam-fips.global.{suffix}"),
+        (_, true, _) => format!("iam-fips.{suffix}"),
+        (_, false, true) => format!("iam.global.{suffix}"),
+        (Partition::Aws, false, false) => format!("iam.{suffix}"),
+        (Partition::China, false, false) => format!("iam.cn-north-1.{suffix}"),
     }
 }
 
@@ -311,6 +332,27 @@ mod tests {
         assert_eq!(at("us-gov-west-1", &[FIPS]), "rolesanywhere-fips.us-gov-west-1.amazonaws.com");
         assert_eq!(at("eu-central-1", &[DUAL]), "rolesanywhere.eu-central-1.api.aws");
         assert_eq!(at("cn-north-1", &[]), "rolesanywhere.cn-north-1.amazonaws.com.cn");
+    }
+
+    /// Expected values: botocore 1.44.5, `EndpointRulesetResolver`.
+    #[test]
+    fn a_partition_has_one_iam() {
+        let at = |name: &str, pairs: &[(&str, &str)]| with(pairs).unwrap().host(Service::Iam, &region(name));
+        assert_eq!(at("eu-central-1", &[]), "iam.amazonaws.com");
+        assert_eq!(at("us-east-1", &[FIPS]), "iam-fips.amazonaws.com");
+        assert_eq!(at("us-east-1", &[DUAL]), "iam.global.api.aws");
+        assert_eq!(at("us-east-1", &[FIPS, DUAL]), "iam-fips.global.api.aws");
+        assert_eq!(at("cn-northwest-1", &[]), "iam.cn-north-1.amazonaws.com.cn");
+        assert_eq!(at("cn-north-1", &[DUAL]), "iam.global.api.amazonwebservices.com.cn");
+        assert_eq!(at("cn-north-1", &[FIPS, DUAL]), "iam-fips.api.amazonwebservices.com.cn");
+        assert_eq!(at("us-gov-east-1", &[]), "iam.us-gov.amazonaws.com");
+        assert_eq!(at("us-gov-east-1", &[FIPS]), "iam.us-gov.amazonaws.com");
+        assert_eq!(at("us-gov-east-1", &[DUAL]), "iam.us-gov.api.aws");
+        let signing = |name: &str| region(name).partition().iam_region().as_str().to_owned();
+        assert_eq!(
+            ["eu-west-1", "cn-northwest-1", "us-gov-east-1"].map(signing),
+            ["us-east-1", "cn-north-1", "us-gov-west-1"]
+        );
     }
 
     #[test]

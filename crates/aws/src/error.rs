@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bowline_base::{Fault, Kind, Unavailable, units, wire::WireError};
 
 use crate::{
-    Service,
+    Service, iam,
     refusal::{self, Said},
 };
 
@@ -214,6 +214,9 @@ impl Error {
             Problem::Wire(_) | Problem::OutOfTime(_) => {
                 let variable = self.0.service.variable();
                 Some(format!("try again later; look at the network, HTTPS_PROXY and {variable} if it lasts"))
+            }
+            Problem::Said { .. } if self.0.service == Service::Iam => {
+                iam::Why::of(self).map(|why| why.fix().to_owned())
             }
             Problem::Said { .. } if self.kind() == Kind::Unreachable => Some("try again later".to_owned()),
             Problem::Nonsense { .. } => Some("look for a proxy or a sign-in page between here and AWS".to_owned()),

@@ -1,7 +1,8 @@
 //! AWS on the wire: calls as values, signed; one file a service.
 //!
-//! Every call is a typed request and a typed answer in the file of its service ([`sts`], [`sso`], [`sso_oidc`],
-//! [`s3`], [`logs`], [`rolesanywhere`], [`signin`]). Underneath is one pure machine (`call`) that alone decides about retries, clock skew and renewal of
+//! Every call is a typed request and a typed answer in the file of its service ([`sts`], [`iam`], [`sso`],
+//! [`sso_oidc`], [`s3`], [`logs`], [`rolesanywhere`], [`signin`]). Underneath is one pure machine (`call`) that alone
+//! decides about retries, clock skew and renewal of
 //! refused credentials, and one thin driver over a [`Wire`]. This crate opens no socket, reads no clock, no
 //! environment and no file, and does not know where an [`Identity`](base::Identity) gets its keys.
 
@@ -10,6 +11,7 @@ mod drift;
 mod drive;
 mod endpoint;
 mod error;
+pub mod iam;
 mod json;
 pub mod logs;
 mod refusal;

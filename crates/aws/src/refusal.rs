@@ -87,9 +87,11 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
         || matches!(code, "InvalidSecurity" | "MissingAuthenticationToken" | "NotSignedUp" | "UnauthorizedException")
 }
 
-const PASSING: [&str; 15] = [
+const PASSING: [&str; 17] = [
     "BandwidthLimitExceeded",
+    "ConcurrentModification",
     "EC2ThrottledException",
+    "EntityTemporarilyUnmodifiable",
     "IDPCommunicationError",
     "InternalError",
     "InternalServerException",
@@ -123,6 +125,8 @@ fn xml(body: &[u8]) -> Option<Found> {
         |path: &[&str]| document.text_at(path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let path: &[&str] = match document.name() {
         "Error" => &[],
+        // moto says no to signatures and rights in a form between the two.
+        "ErrorResponse" if document.text_at(&["Errors"]).is_some() => &["Errors", "Error"],
         "ErrorResponse" => &["Error"],
         "Response" => &["Errors", "Error"],
         _ => return None,
@@ -169,6 +173,11 @@ mod tests {
             ("S3", None, "<Error><Code>C</Code><Message> m.\n</Message><RequestId>r</RequestId></Error>"),
             ("query", None, "<ErrorResponse><Error><Code>C</Code><Message>m</Message></Error></ErrorResponse>"),
             ("EC2", None, "<Response><Errors><Error><Code>C</Code><Message>m</Message></Error></Errors></Response>"),
+            (
+                "moto",
+                None,
+                "<ErrorResponse><Errors><Error><Code>C</Code><Message>m</Message></Error></Errors></ErrorResponse>",
+            ),
             ("JSON", None, r#"{"__type":"com.amazonaws.x#C","message":"m"}"#),
             ("header", Some("C:http://internal.amazon.com/coral/"), r#"{"__type":"other","Message":"m"}"#),
             ("OAuth", None, r#"{"error":"C","error_description":"m"}"#),

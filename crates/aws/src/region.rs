@@ -69,6 +69,16 @@ impl Partition {
         }
     }
 
+    /// Where the one IAM of the partition takes its signatures from; from botocore's rules.
+    pub(crate) fn iam_region(self) -> Region {
+        let name = match self {
+            Self::Aws => "us-east-1",
+            Self::China => "cn-north-1",
+            Self::Gov => "us-gov-west-1",
+        };
+        Region(name.to_owned())
+    }
+
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Aws | Self::Gov => "amazonaws.com",

@@ -22,6 +22,7 @@ pub(crate) enum Auth {
 impl Auth {
     pub(crate) fn signed(region: &Region, service: Service) -> Self {
         let name = match service {
+            Service::Iam => return Self::Signed { region: region.partition().iam_region(), name: "iam" },
             Service::Logs => "logs",
             Service::RolesAnywhere => "rolesanywhere",
             Service::S3 => "s3",
@@ -46,8 +47,18 @@ pub(crate) enum Repeat {
     Freely,
     /// What was sent may be spent: one quick repetition, then the caller has to know.
     Once,
+    /// It would be done twice: again only after a refusal that says that nothing was done, as a throttled call is. Where
+    /// the answer is lost, the error is ambiguous.
+    WhenRefused,
     /// It would be done twice: the caller finds out what arrived.
     Never,
+}
+
+impl Repeat {
+    /// A lost answer leaves the caller in doubt.
+    pub(crate) fn leaves_doubt(self) -> bool {
+        matches!(self, Self::Once | Self::WhenRefused)
+    }
 }
 
 /// What to do with a good answer's body.

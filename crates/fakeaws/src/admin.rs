@@ -8,14 +8,14 @@
 //! | `POST /_fake/settings` | `Settings::patch` |
 //! | `POST /_fake/approve`, `/_fake/deny` | `{"user_code": "ABCD-EFGH"}`, or all pending with `{}` |
 //! | `POST /_fake/expire` | `{"what": "access-tokens" \| "sessions" \| "registrations" \| "keys"}` |
-//! | `POST /_fake/users` | `{"name": "ci"}`: a long-lived key |
+//! | `POST /_fake/users` | `{"name": "ci"}`: a long-lived key of a user that may do everything, or, with `"policies": [{…}]`, what they say |
 //! | `POST /_fake/buckets` | `{"name": "maven", "region": "…", "directory": "/path", "list_allowed": false}` |
 
 use bowline_base::Timestamp;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{Bucket, Fault, call::Call, cloud::State, json, keys::Principal, pages, reply::Answer};
+use crate::{Bucket, Fault, call::Call, cloud::State, json, pages, reply::Answer};
 
 /// Answers a call of a person or a test.
 pub(crate) fn answer(state: &mut State, call: &Call, now: Timestamp) -> Answer {
@@ -108,8 +108,19 @@ fn expire(state: &mut State, body: &Value, now: Timestamp) -> Answer {
 
 fn user(state: &mut State, body: &Value) -> Answer {
     let Some(name) = json::text(body, "name") else { return refused("`name` is missing") };
-    let principal = Principal::user(&state.home_account(), name, state.mint.key_id("AIDA"));
-    let key = state.keys.issue_long_lived(principal, &mut state.mint, &mut state.ledger);
+    state.furnish_user(name);
+    match body.get("policies").map(Value::as_array) {
+        None => state.directory.administrator(name),
+        Some(None) => return refused("`policies` is not a list of documents"),
+        Some(Some(documents)) => {
+            for (number, document) in documents.iter().enumerate() {
+                if let Err(error) = state.directory.furnish_policy(name, &format!("furnished-{number}"), document) {
+                    return refused(&error.to_string());
+                }
+            }
+        }
+    }
+    let key = state.furnish_key(name);
     ok(&json!({"access_key_id": key.id, "secret_access_key": key.secret.expose()}))
 }
 

@@ -18,14 +18,17 @@ use crate::{
     container,
     counters::Counters,
     faults::{Effect, Fault, Faults, Strike},
+    iam::{self, directory::Directory},
     instance,
-    keys::{Keys, Principal, Term, later, whole_second},
+    keys::{Birth, Keys, Principal, Standing, Term, later, whole_second},
     ledger::Ledger,
     logs, mfa,
     mint::Mint,
     oidc_state::{Oidc, User},
     operation::{Operation, Service},
     pages,
+    policy::DocumentError,
+    query,
     reply::{Answer, Ending, Pass, Reply},
     roles_anywhere, s3, s3_error, signin, sso_oidc, sso_portal, sts,
 };
@@ -52,10 +55,13 @@ pub struct SsoTokens {
 
 /// Everything the services know.
 pub(crate) struct State {
+    /// When the cloud came into being: the birthday of what it was furnished with.
+    pub(crate) started: Timestamp,
     pub(crate) settings: Settings,
     pub(crate) mint: Mint,
     pub(crate) ledger: Ledger,
     pub(crate) keys: Keys,
+    pub(crate) directory: Directory,
     pub(crate) oidc: Oidc,
     pub(crate) instance: instance::Tokens,
     pub(crate) spent_codes: mfa::Spent,
@@ -74,10 +80,12 @@ impl Cloud {
         let mint = Mint::new(settings.seed.unwrap_or(clock));
         let ledger = Ledger::new(settings.secret_ledger.clone());
         Self(Mutex::new(State {
+            started: now.wall,
             settings,
             mint,
             ledger,
             keys: Keys::default(),
+            directory: Directory::default(),
             oidc: Oidc::default(),
             instance: instance::Tokens::default(),
             spent_codes: mfa::Spent::default(),
@@ -119,12 +127,57 @@ impl Cloud {
         self.state().counters.end(&pass.0);
     }
 
-    /// A long-lived user in the first account, with one key.
+    /// A long-lived user in the first account that may do everything, with one more key.
     #[must_use]
     pub fn add_user(&self, name: &str) -> Credentials {
         let state = &mut *self.state();
-        let principal = Principal::user(&state.home_account(), name, state.mint.key_id("AIDA"));
-        state.keys.issue_long_lived(principal, &mut state.mint, &mut state.ledger).credentials(Timestamp::UNIX_EPOCH)
+        state.furnish_user(name);
+        state.directory.administrator(name);
+        state.furnish_key(name).credentials(Timestamp::UNIX_EPOCH)
+    }
+
+    /// A long-lived user in the first account that may do what `documents` say and nothing else, with one more key.
+    ///
+    /// # Errors
+    /// A document is no identity policy.
+    pub fn add_limited_user(&self, name: &str, documents: &[Value]) -> Result<Credentials, DocumentError> {
+        let state = &mut *self.state();
+        state.furnish_user(name);
+        for (number, document) in documents.iter().enumerate() {
+            state.directory.furnish_policy(name, &format!("furnished-{number}"), document)?;
+        }
+        Ok(state.furnish_key(name).credentials(Timestamp::UNIX_EPOCH))
+    }
+
+    /// Tags a user at once, as an administrator did long ago.
+    pub fn tag_user(&self, name: &str, key: &str, value: &str) {
+        self.state().directory.furnish_tag(name, key, value);
+    }
+
+    /// A managed policy in the first account, for permissions boundaries; gives its ARN.
+    ///
+    /// # Errors
+    /// The document is no identity policy.
+    pub fn add_policy(&self, name: &str, document: &Value) -> Result<String, DocumentError> {
+        let state = &mut *self.state();
+        let arn = iam::directory::policy_arn(&state.home_account(), "/", name);
+        state.directory.add_managed(&arn, &document.to_string())?;
+        Ok(arn)
+    }
+
+    /// The long-lived keys that a user really has, whether or not anybody sees them yet, and whether they are active.
+    #[must_use]
+    pub fn keys_of(&self, user: &str) -> Vec<(String, bool)> {
+        let state = self.state();
+        let Some(id) = state.directory.true_id(user) else { return Vec::new() };
+        let keys = state.keys.truly_of_user(&id);
+        keys.map(|key| (key.id.clone(), *key.standing.truth() == Standing::Active)).collect()
+    }
+
+    /// The users that really are, whether or not anybody sees them yet.
+    #[must_use]
+    pub fn users(&self) -> Vec<String> {
+        self.state().directory.true_names()
     }
 
     /// Temporary credentials of `role` in the first account, as `AssumeRole` would give them, without the call.
@@ -278,6 +331,26 @@ impl State {
         self.settings.accounts.first().map_or_else(|| "111122223333".to_owned(), |account| account.id.clone())
     }
 
+    /// When what is written now has reached every reader.
+    pub(crate) fn spread(&self, now: Timestamp) -> Timestamp {
+        later(now, self.settings.propagation_delay)
+    }
+
+    /// The user of that name; made when there is none.
+    pub(crate) fn furnish_user(&mut self, name: &str) {
+        let (account, started) = (self.home_account(), self.started);
+        let mint = &mut self.mint;
+        self.directory.furnish(&account, name, started, || mint.key_id("AIDA"));
+    }
+
+    /// One more key of a user that is there, known everywhere at once.
+    pub(crate) fn furnish_key(&mut self, name: &str) -> crate::keys::Key {
+        let user = self.directory.truth(name).expect("the user was furnished just before");
+        let principal = Principal::user(&user.account, &user.arn, &user.id);
+        let birth = Birth { created_at: self.started, live_from: Timestamp::MIN };
+        self.keys.issue_long_lived(principal, &birth, &mut self.mint, &mut self.ledger)
+    }
+
     /// A new temporary key.
     pub(crate) fn issue(&mut self, principal: Principal, expires_at: Timestamp, now: Timestamp) -> crate::keys::Key {
         let live_from = later(now, self.settings.propagation_delay);
@@ -307,6 +380,7 @@ impl State {
             Service::RolesAnywhere => roles_anywhere::answer(self, call, now),
             Service::Portal => sso_portal::answer(self, call, now),
             Service::Sts => sts::answer(self, call, now),
+            Service::Iam => iam::answer(self, call, now),
             Service::S3 => s3::answer(self, operation, call, now),
             Service::Container => container::answer(self, call, now),
             Service::Instance => instance::answer(self, call, now),
@@ -334,7 +408,7 @@ fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
             (429, "TooManyRequestsException")
         }
         Service::Container | Service::Instance | Service::Signin => (429, "TooManyRequests"),
-        Service::Sts => (400, "Throttling"),
+        Service::Sts | Service::Iam => (400, "Throttling"),
         Service::S3 => (503, "SlowDown"),
         Service::Logs => (400, "ThrottlingException"),
     };
@@ -346,8 +420,10 @@ fn service_error(state: &mut State, service: Service, call: &Call, status: u16, 
         Service::Oidc => sso_oidc::plain_error(status, code),
         Service::RolesAnywhere => roles_anywhere::error(state, status, code, "Injected"),
         Service::Portal | Service::Operator => sso_portal::error(state, status, code, "Injected"),
-        Service::Sts => {
-            sts::error(state, status, code, if code == "Throttling" { "Rate exceeded" } else { "Injected" })
+        Service::Sts | Service::Iam => {
+            let namespace = if service == Service::Sts { sts::NAMESPACE } else { iam::NAMESPACE };
+            let words = if code == "Throttling" { "Rate exceeded" } else { "Injected" };
+            query::error(state, namespace, status, code, words)
         }
         Service::Container => container::error(status, code, "Injected"),
         Service::Instance => instance::error(status, code),

@@ -1,11 +1,12 @@
-//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, S3, CloudWatch Logs and the
+//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, IAM, S3, CloudWatch Logs and the
 //! console's sign-in on one loopback port, and beside them what a container and an instance ask
 //! (`/v2/credentials/…`, `/latest/…`).
 //!
 //! [`Cloud`] is the whole of it, decided without a socket or a clock: [`Cloud::handle`] takes the time and a request
 //! and gives a [`Reply`]. [`FakeAws`] puts a listener in front. Credentials that it issues really expire and are
 //! refused from that moment; refresh tokens rotate; every call is counted; faults are injected from the program or
-//! over `/_fake/…` on the same port. See `admin.rs` for that interface.
+//! over `/_fake/…` on the same port. See `admin.rs` for that interface. What a user may do at IAM and STS is decided by
+//! its policies, really evaluated ([`policy`]); roles carry none here, and S3 asks none.
 //!
 //! It shares no codec with `bowline-aws`: requests are parsed, signatures verified and answers written here, so that
 //! a mistake in one is not hidden by the same mistake in the other. It knows nothing of the rest of Bowline.
@@ -19,6 +20,7 @@ mod cloud;
 mod container;
 mod counters;
 mod faults;
+mod iam;
 mod instance;
 mod json;
 mod keys;
@@ -29,6 +31,8 @@ mod mint;
 mod oidc_state;
 mod operation;
 mod pages;
+pub mod policy;
+mod query;
 mod reply;
 mod roles_anywhere;
 mod s3;
@@ -40,6 +44,7 @@ mod serve;
 mod settings;
 mod signin;
 mod sigv4;
+mod slow;
 mod sso_oidc;
 mod sso_portal;
 mod sts;

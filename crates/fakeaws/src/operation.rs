@@ -10,6 +10,7 @@ pub(crate) enum Service {
     Oidc,
     RolesAnywhere,
     Portal,
+    Iam,
     Sts,
     S3,
     /// What a container asks for its task role's credentials.
@@ -52,6 +53,9 @@ impl Operation {
             ("POST", "/federation") => plain(Service::Signin, "signin.GetSigninToken"),
             ("GET", "/federation") if call.query("Action").is_some() => plain(Service::Signin, "signin.Login"),
             ("POST", "/sessions") => plain(Service::RolesAnywhere, "rolesanywhere.CreateSession"),
+            ("POST", "/") if call.form().field("Version") == Some(crate::iam::VERSION) => {
+                plain(Service::Iam, &format!("iam.{}", action(call)))
+            }
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
             (_, path) if path.starts_with("/v2/credentials/") || path == "/v1/credentials" => {
@@ -131,6 +135,7 @@ mod tests {
         let device = r#"{"grantType":"urn:ietf:params:oauth:grant-type:device_code"}"#;
         assert_eq!(name("POST", "/token", device), "sso-oidc.CreateToken.device_code");
         assert_eq!(name("POST", "/", "Action=AssumeRole&Version=2011-06-15"), "sts.AssumeRole");
+        assert_eq!(name("POST", "/", "Action=CreateUser&Version=2010-05-08"), "iam.CreateUser");
         assert_eq!(name("GET", "/federation/credentials?role_name=a", ""), "sso.GetRoleCredentials");
         assert_eq!(name("GET", "/maven?list-type=2", ""), "s3.ListObjectsV2");
         assert_eq!(name("HEAD", "/maven/token", ""), "s3.HeadObject");

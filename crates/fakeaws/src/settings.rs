@@ -57,8 +57,10 @@ pub struct Settings {
     pub revoke_on_reuse: bool,
     /// When refresh tokens are left out of answers.
     pub omit_refresh_token: OmitRefresh,
-    /// New keys are unknown to STS and S3 for this long.
+    /// New keys are unknown to STS and S3 for this long; what IAM is told is seen by readers, IAM's own too, after it.
     pub propagation_delay: Duration,
+    /// IAM gives at most so many items a page, however many are asked for.
+    pub largest_iam_page: usize,
     /// How far the server's clock is ahead (or, negative, behind).
     pub clock_skew: SignedDuration,
     /// How far a signature's time may be from the server's clock.
@@ -109,6 +111,7 @@ impl Default for Settings {
             revoke_on_reuse: true,
             omit_refresh_token: OmitRefresh::Never,
             propagation_delay: Duration::ZERO,
+            largest_iam_page: 1000,
             clock_skew: SignedDuration::ZERO,
             signature_window: Duration::from_secs(300),
             web_identity_tokens: Vec::new(),
@@ -191,6 +194,10 @@ impl Settings {
             }
             "trust_anchors" => assign(texts(value), &mut self.trust_anchors),
             "accept_role_session_name" => assign(value.as_bool(), &mut self.accept_role_session_name),
+            "largest_iam_page" => {
+                let size = value.as_u64().and_then(|size| usize::try_from(size).ok());
+                assign(size, &mut self.largest_iam_page)
+            }
             "denied_roles" => assign(texts(value), &mut self.denied_roles),
             "mfa_roles" => assign(texts(value), &mut self.mfa_roles),
             "mfa_devices" => assign(devices(value), &mut self.mfa_devices),

@@ -197,7 +197,11 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::{keys::Principal, ledger::Ledger, mint::Mint};
+    use crate::{
+        keys::{Birth, Principal},
+        ledger::Ledger,
+        mint::Mint,
+    };
 
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -206,8 +210,9 @@ mod tests {
         let mut keys = Keys::default();
         let (mut mint, mut ledger) = (Mint::new(0), Ledger::new(None));
         for (id, token) in [("AKIDEXAMPLE", None), ("ASIAEXAMPLE", Some("tok/en+with=="))] {
-            let principal = Principal::user("111122223333", "ci", "AIDA".into());
-            let mut key = keys.issue_long_lived(principal, &mut mint, &mut ledger);
+            let principal = Principal::user("111122223333", "arn:aws:iam::111122223333:user/ci", "AIDA");
+            let birth = Birth { created_at: Timestamp::MIN, live_from: Timestamp::MIN };
+            let mut key = keys.issue_long_lived(principal, &birth, &mut mint, &mut ledger);
             keys.delete(&key.id);
             (key.id, key.secret, key.token) = (id.to_owned(), Secret::new(SECRET), token.map(Secret::new));
             key.expires_at = token.map(|_| "2026-11-22T02:31:00Z".parse().unwrap());

@@ -3,61 +3,28 @@
 use std::time::Duration;
 
 use bowline_base::{Timestamp, utc};
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     call::{Call, Form},
     cloud::State,
+    iam::permission::{Wish, permit},
     keys::{Key, Principal, later, whole_second},
     mfa,
-    mint::hex,
+    policy::Context,
+    query::{self, No, authenticate, constraint, null},
     reply::Answer,
-    sigv4::{Refusal, Signer, Verifier, stamp},
     xml::element,
 };
 
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+pub(crate) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 const HOUR: u64 = 3600;
-
-/// Why STS says no: status, code, words.
-struct No(u16, &'static str, String);
-
-impl No {
-    fn invalid(words: impl Into<String>) -> Self {
-        Self(400, "ValidationError", words.into())
-    }
-}
 
 /// Answers a call of this service.
 pub(crate) fn answer(state: &mut State, call: &Call, now: Timestamp) -> Answer {
     let form = call.form();
     let action = form.field("Action").unwrap_or_default().to_owned();
-    match act(state, call, &form, &action, now) {
-        Ok(result) => {
-            let id = state.mint.request_id();
-            let body = format!(
-                "<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result>{result}</{action}Result>\
-                 <ResponseMetadata>{}</ResponseMetadata></{action}Response>",
-                element("RequestId", &id)
-            );
-            Answer::new(200, "text/xml", body, "ok").header("x-amzn-requestid", &id)
-        }
-        Err(No(status, code, words)) => error(state, status, code, &words),
-    }
-}
-
-/// An error in this service's form.
-pub(crate) fn error(state: &mut State, status: u16, code: &str, message: &str) -> Answer {
-    let id = state.mint.request_id();
-    let kind = if status < 500 { "Sender" } else { "Receiver" };
-    let body = format!(
-        "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error>{}{}{}</Error>{}</ErrorResponse>",
-        element("Type", kind),
-        element("Code", code),
-        element("Message", message),
-        element("RequestId", &id)
-    );
-    Answer::new(status, "text/xml", body, code).header("x-amzn-requestid", &id)
+    let outcome = act(state, call, &form, &action, now).map(Some);
+    query::answer(state, NAMESPACE, &action, outcome)
 }
 
 fn act(state: &mut State, call: &Call, form: &Form, action: &str, now: Timestamp) -> Result<String, No> {
@@ -71,59 +38,15 @@ fn act(state: &mut State, call: &Call, form: &Form, action: &str, now: Timestamp
     match action {
         "AssumeRoleWithWebIdentity" => assume_with_web_identity(state, form, now),
         "AssumeRole" => {
-            let signer = authenticate(state, call, now)?;
+            let signer = authenticate(state, call, "sts", now)?;
             assume(state, form, &signer.key, now)
         }
-        "GetCallerIdentity" => Ok(identity(&authenticate(state, call, now)?.key.principal)),
+        "GetCallerIdentity" => Ok(identity(&authenticate(state, call, "sts", now)?.key.principal)),
         "GetSessionToken" => {
-            let signer = authenticate(state, call, now)?;
+            let signer = authenticate(state, call, "sts", now)?;
             session_token(state, form, &signer.key, now)
         }
         _ => Err(No(400, "InvalidAction", format!("Could not find operation {action} for version 2011-06-15"))),
-    }
-}
-
-fn authenticate(state: &State, call: &Call, now: Timestamp) -> Result<Signer, No> {
-    let verifier = Verifier { keys: &state.keys, service: "sts", now, window: state.settings.signature_window };
-    verifier.verify(call, &hex(&Sha256::digest(&call.body))).map_err(refusal)
-}
-
-/// STS's words for what the verifier found.
-fn refusal(refusal: Refusal) -> No {
-    let unknown = "The security token included in the request is invalid.";
-    match refusal {
-        Refusal::Missing => No(403, "MissingAuthenticationToken", "Request is missing Authentication Token".into()),
-        Refusal::Malformed(words) => No(400, "IncompleteSignature", words),
-        Refusal::UnknownKey(_) | Refusal::WrongToken => No(403, "InvalidClientTokenId", unknown.into()),
-        Refusal::Expired => No(403, "ExpiredToken", "The security token included in the request is expired".into()),
-        Refusal::Skewed { sent, now, window } => No(403, "SignatureDoesNotMatch", skewed(sent, now, window)),
-        Refusal::NotSigned(name) => {
-            let words = format!("'{name}' must be a 'SignedHeader' in the AWS Authorization.");
-            No(403, "SignatureDoesNotMatch", words)
-        }
-        Refusal::WrongService => {
-            No(403, "SignatureDoesNotMatch", "Credential should be scoped to correct service: 'sts'. ".into())
-        }
-        Refusal::BadSignature { .. } => No(
-            403,
-            "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided. Check your AWS Secret \
-             Access Key and signing method. Consult the service documentation for details."
-                .into(),
-        ),
-    }
-}
-
-fn skewed(sent: Timestamp, now: Timestamp, window: Duration) -> String {
-    let minutes = window.as_secs() / 60;
-    let back = now.checked_sub(window).unwrap_or(now);
-    let (late, at, clock) = (sent < now, stamp(sent), stamp(now));
-    match late {
-        true => format!("Signature expired: {at} is now earlier than {} ({clock} - {minutes} min.)", stamp(back)),
-        false => {
-            let ahead = stamp(later(now, window));
-            format!("Signature not yet current: {at} is still later than {ahead} ({clock} + {minutes} min.)")
-        }
     }
 }
 
@@ -135,6 +58,7 @@ fn identity(principal: &Principal) -> String {
 /// A role and the name of the session that is asked for.
 struct Asked {
     account: String,
+    arn: String,
     role: String,
     session: String,
 }
@@ -157,17 +81,8 @@ fn asked(form: &Form) -> Result<Asked, No> {
     if role.is_empty() || account.len() != 12 {
         return Err(No::invalid(format!("{arn} is invalid")));
     }
-    Ok(Asked { account: account.to_owned(), role: role.to_owned(), session: session.to_owned() })
-}
-
-fn null(name: &str) -> No {
-    constraint("null", name, "Member must not be null")
-}
-
-fn constraint(value: &str, name: &str, rule: &str) -> No {
-    let shown = if value == "null" { String::new() } else { format!(" '{value}'") };
-    let words = format!("1 validation error detected: Value{shown} at '{name}' failed to satisfy constraint: {rule}");
-    No::invalid(words)
+    let text = str::to_owned;
+    Ok(Asked { account: text(account), arn: text(arn), role: text(role), session: text(session) })
 }
 
 fn duration(form: &Form, fallback: u64, longest: u64) -> Result<Duration, No> {
@@ -191,6 +106,7 @@ fn assume(state: &mut State, form: &Form, caller: &Key, now: Timestamp) -> Resul
             "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
         ));
     }
+    may_assume(state, form, &asked, &caller.principal, now)?;
     let proven = mfa::proven(&mut state.spent_codes, &state.settings, form)
         .map_err(|words| No(403, "AccessDenied", words.to_owned()))?;
     let wants_proof = state.settings.mfa_roles.contains(&asked.role);
@@ -201,7 +117,31 @@ fn assume(state: &mut State, form: &Form, caller: &Key, now: Timestamp) -> Resul
         );
         return Err(No(403, "AccessDenied", words));
     }
-    Ok(assumed(state, &asked, lifetime, now))
+    let source = form.field("SourceIdentity").or(caller.principal.source_identity.as_deref()).map(str::to_owned);
+    let shown = source.as_ref().map(|name| element("SourceIdentity", name)).unwrap_or_default();
+    Ok(format!("{}{shown}", assumed(state, &asked, source, lifetime, now)))
+}
+
+/// What the policies of a user say to it. A source identity, once set, cannot become another.
+fn may_assume(state: &State, form: &Form, asked: &Asked, caller: &Principal, now: Timestamp) -> Result<(), No> {
+    let context =
+        ["ExternalId", "RoleSessionName", "SourceIdentity"].into_iter().fold(Context::default(), |context, name| {
+            match form.field(name) {
+                Some(value) => context.with(&format!("sts:{name}"), value),
+                None => context,
+            }
+        });
+    let wish = |action| Wish { action, resource: asked.arn.clone(), context: context.clone() };
+    permit(state, caller, wish("sts:AssumeRole"), now)?;
+    if form.field("Tags.member.1.Key").is_some() {
+        permit(state, caller, wish("sts:TagSession"), now)?;
+    }
+    let Some(source) = form.field("SourceIdentity") else { return Ok(()) };
+    if caller.source_identity.as_deref().is_some_and(|set| set != source) {
+        let words = "The source identity of the session cannot be changed".to_owned();
+        return Err(No(403, "AccessDenied", words));
+    }
+    permit(state, caller, wish("sts:SetSourceIdentity"), now)
 }
 
 fn assume_with_web_identity(state: &mut State, form: &Form, now: Timestamp) -> Result<String, No> {
@@ -218,12 +158,19 @@ fn assume_with_web_identity(state: &mut State, form: &Form, now: Timestamp) -> R
     }
     let subject = element("SubjectFromWebIdentityToken", "system:serviceaccount:default:build");
     let audience = element("Audience", "sts.amazonaws.com");
-    Ok(format!("{subject}{audience}{}", assumed(state, &asked, lifetime, now)))
+    Ok(format!("{subject}{audience}{}", assumed(state, &asked, None, lifetime, now)))
 }
 
-fn assumed(state: &mut State, asked: &Asked, lifetime: Duration, now: Timestamp) -> String {
+fn assumed(
+    state: &mut State,
+    asked: &Asked,
+    source_identity: Option<String>,
+    lifetime: Duration,
+    now: Timestamp,
+) -> String {
     let role_id = state.mint.key_id("AROA");
-    let principal = Principal::role_session(&asked.account, &asked.role, &asked.session, &role_id);
+    let session = Principal::role_session(&asked.account, &asked.role, &asked.session, &role_id);
+    let principal = Principal { source_identity, ..session };
     let user = format!("{}{}", element("Arn", &principal.arn), element("AssumedRoleId", &principal.user_id));
     let credentials = issue(state, principal, lifetime, now);
     format!("<AssumedRoleUser>{user}</AssumedRoleUser>{credentials}")
@@ -235,9 +182,9 @@ fn session_token(state: &mut State, form: &Form, caller: &Key, now: Timestamp) -
         return Err(No(403, "AccessDenied", words));
     }
     let lifetime = duration(form, 12 * HOUR, 36 * HOUR)?;
-    mfa::proven(&mut state.spent_codes, &state.settings, form)
+    let mfa = mfa::proven(&mut state.spent_codes, &state.settings, form)
         .map_err(|words| No(403, "AccessDenied", words.to_owned()))?;
-    Ok(issue(state, caller.principal.clone(), lifetime, now))
+    Ok(issue(state, Principal { mfa: Some(mfa), ..caller.principal.clone() }, lifetime, now))
 }
 
 fn issue(state: &mut State, principal: Principal, lifetime: Duration, now: Timestamp) -> String {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 mod expiry;
+mod iam;
 mod login;
 mod requests;
 mod roles_anywhere;

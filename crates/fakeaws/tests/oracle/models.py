@@ -36,6 +36,8 @@ ROLE_ARN = f"arn:aws:iam::{ACCOUNT}:role/build"
 REDIRECT = "http://127.0.0.1/oauth/callback"
 GRANTS = ["authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:device_code"]
 DEVICE_GRANT = GRANTS[2]
+# One for all clients: it reads each service's model once.
+SESSION = boto3.session.Session()
 
 passed, failed = 0, 0
 
@@ -68,7 +70,7 @@ def client(service, key_id=KEY_ID, secret=SECRET, token=None, region="us-east-1"
         signature_version=UNSIGNED if key_id is None else None,
         s3={"addressing_style": "path"},
     )
-    return boto3.session.Session().client(
+    return SESSION.client(
         service,
         region_name=region,
         endpoint_url=ENDPOINT,
@@ -324,7 +326,83 @@ def fault_checks():
     check("by object", counts["objects"].get("s3.GetObject maven/fault") == 2, counts["objects"])
 
 
-for part in (oidc_checks, portal_checks, sts_checks, s3_checks, fault_checks):
+def iam_checks():
+    iam, boundary = client("iam"), f"arn:aws:iam::{ACCOUNT}:policy/oracle-bound"
+    anything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    made = iam.create_policy(PolicyName="oracle-bound", PolicyDocument=json.dumps(anything))["Policy"]
+    check("managed policy", made["Arn"] == boundary and made["PolicyId"].startswith("ANPA"), made)
+    name = "dirk-bedrock+1@x"
+    tags = [{"Key": "owner", "Value": "dirk mgr"}, {"Key": "empty", "Value": ""}]
+    user = iam.create_user(UserName=name, Path="/team/", Tags=tags, PermissionsBoundary=boundary)["User"]
+    check("user", user["Arn"] == f"arn:aws:iam::{ACCOUNT}:user/team/{name}" and user["UserId"].startswith("AIDA"), user)
+    check("boundary", user["PermissionsBoundary"] == {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": boundary}, user)
+    age = datetime.datetime.now(datetime.timezone.utc) - user["CreateDate"]
+    check("create date", abs(age.total_seconds()) < 60, age)
+    by_key = lambda found: sorted((tag["Key"], tag["Value"]) for tag in found)  # noqa: E731
+    check("tags come back", by_key(iam.get_user(UserName=name)["User"]["Tags"]) == by_key(tags))
+    iam.tag_user(UserName=name, Tags=[{"Key": "Owner", "Value": "eve"}])
+    pages = list(iam.get_paginator("list_user_tags").paginate(UserName=name, PaginationConfig={"PageSize": 1}))
+    check("tags, paged and overwritten", [by_key(page["Tags"]) for page in pages] == [[("empty", "")], [("Owner", "eve")]], pages)
+    iam.untag_user(UserName=name, TagKeys=["empty"])
+    check("untagged", by_key(iam.list_user_tags(UserName=name)["Tags"]) == [("Owner", "eve")])
+    keys_checks(iam, name)
+    iam.put_user_policy(UserName=name, PolicyName="in", PolicyDocument=json.dumps(anything))
+    check("inline policy", iam.get_user_policy(UserName=name, PolicyName="in")["PolicyDocument"] == anything)
+    check("policy names", iam.list_user_policies(UserName=name)["PolicyNames"] == ["in"])
+    fails("malformed", "MalformedPolicyDocument", iam.put_user_policy, 400, UserName=name, PolicyName="x", PolicyDocument="{}")
+    iam.attach_user_policy(UserName=name, PolicyArn=boundary)
+    attached = iam.list_attached_user_policies(UserName=name)["AttachedPolicies"]
+    check("attached", attached == [{"PolicyName": "oracle-bound", "PolicyArn": boundary}], attached)
+    fails("in use", "DeleteConflict", iam.delete_user, 409, UserName=name)
+    iam.detach_user_policy(UserName=name, PolicyArn=boundary)
+    iam.delete_user_policy(UserName=name, PolicyName="in")
+    users = [user["UserName"] for page in iam.get_paginator("list_users").paginate(PaginationConfig={"PageSize": 1}) for user in page["Users"]]
+    check("users, paged", users == sorted(users) and name in users and len(users) > 1, users)
+    check("users by path", [user["UserName"] for user in iam.list_users(PathPrefix="/team/")["Users"]] == [name])
+    fails("exists", "EntityAlreadyExists", iam.create_user, 409, UserName=name.upper())
+    iam.delete_user(UserName=name)
+    fails("gone", "NoSuchEntity", iam.get_user, 404, UserName=name)
+    fake("faults", {"at": "iam.*", "effect": "throttle", "times": 1})
+    fails("IAM throttles", "Throttling", iam.list_users, 400)
+    manager_checks()
+
+
+def keys_checks(iam, name):
+    first, second = (iam.create_access_key(UserName=name)["AccessKey"] for _ in range(2))
+    fails("two keys", "LimitExceeded", iam.create_access_key, 409, UserName=name)
+    pages = iam.get_paginator("list_access_keys").paginate(UserName=name, PaginationConfig={"PageSize": 1})
+    listed = [[key["AccessKeyId"] for key in page["AccessKeyMetadata"]] for page in pages]
+    check("keys, paged", sorted(listed) == sorted([[first["AccessKeyId"]], [second["AccessKeyId"]]]), listed)
+    owner = iam.get_access_key_last_used(AccessKeyId=first["AccessKeyId"])
+    check("never used", owner["UserName"] == name and "LastUsedDate" not in owner["AccessKeyLastUsed"], owner)
+    pair = (first["AccessKeyId"], first["SecretAccessKey"])
+    check("a key is its user", client("sts", *pair).get_caller_identity()["Arn"].endswith(f"user/team/{name}"))
+    used = iam.get_access_key_last_used(AccessKeyId=first["AccessKeyId"])["AccessKeyLastUsed"]
+    check("used", (used["ServiceName"], used["Region"]) == ("sts", "us-east-1") and used["LastUsedDate"], used)
+    session = client("sts", *pair).get_session_token(DurationSeconds=129600)["Credentials"]
+    temporary = (session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+    check("a session is the user", client("sts", *temporary).get_caller_identity()["Arn"].endswith(name))
+    fails("and calls no IAM", "InvalidClientTokenId", client("iam", *temporary).get_user, 403)
+    fails("nor GetSessionToken", "AccessDenied", client("sts", *temporary).get_session_token, 403)
+    iam.update_access_key(UserName=name, AccessKeyId=first["AccessKeyId"], Status="Inactive")
+    fails("inactive", "InvalidClientTokenId", client("sts", *pair).get_caller_identity, 403)
+    for key in (first, second):
+        iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    fails("no such key", "NoSuchEntity", iam.delete_access_key, 404, UserName=name, AccessKeyId=first["AccessKeyId"])
+
+
+def manager_checks():
+    mine = {"Effect": "Allow", "Action": "iam:*", "Resource": "arn:aws:iam::*:user/dirk-*"}
+    user = fake("users", {"name": "dirk-mgr", "policies": [{"Version": "2012-10-17", "Statement": [mine]}]})
+    manager = client("iam", user["access_key_id"], user["secret_access_key"])
+    fails("outside", "AccessDenied", manager.create_user, 403, UserName="alice")
+    fake("settings", {"propagation_delay": "1h"})
+    manager.create_user(UserName="dirk-early")
+    fails("too new to be seen", "NoSuchEntity", manager.get_user, 404, UserName="dirk-early")
+    fake("settings", {"propagation_delay": "0ms"})
+
+
+for part in (oidc_checks, portal_checks, sts_checks, iam_checks, s3_checks, fault_checks):
     try:
         part()
     except Exception as error:  # noqa: BLE001  the other parts still run
