@@ -1,0 +1,164 @@
+//! A key of an agent as a recipient: enrolled once with the agent, sealed to without it, opened with it again.
+
+use std::{collections::HashSet, io};
+
+use age::{DecryptError, EncryptError, x25519};
+use age_core::format::{FileKey, Stanza};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use bech32::{Bech32, Hrp};
+use ring::hkdf::{HKDF_SHA256, Salt};
+use zeroize::Zeroizing;
+
+use super::{Signer, error::AgentError, sshsig};
+use crate::ssh::PublicKey;
+
+const STANZA: &str = "bowline/ssh-agent-v1";
+const NATIVE: &str = "X25519";
+const PURPOSE: &[u8] = b"bowline/ssh-agent-v1 x25519 ";
+/// More of our stanzas than this are not tried: each may cost a person a confirmation.
+const MOST_TRIED: usize = 4;
+
+/// A key that was found to sign the same each time, and the public half of what its signature becomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolment {
+    key: PublicKey,
+    salt: [u8; 32],
+    public: String,
+}
+
+impl Enrolment {
+    /// Has the agent sign `salt` twice, and takes the key if both are the same. The salt is random and not secret.
+    ///
+    /// # Errors
+    /// [`AgentError::Kind`] for anything but ed25519, [`AgentError::NoKey`], [`AgentError::Unsteady`], and whatever is
+    /// the matter with the agent.
+    pub fn new(signer: &dyn Signer, key: &PublicKey, salt: [u8; 32]) -> Result<Self, AgentError> {
+        if key.ed25519().is_none() {
+            return Err(AgentError::Kind(key.kind().clone()));
+        }
+        if !signer.keys()?.contains(key) {
+            return Err(AgentError::NoKey(key.fingerprint()));
+        }
+        let first = sshsig::sign(signer, key, &salt)?;
+        if *first != *sshsig::sign(signer, key, &salt)? {
+            return Err(AgentError::Unsteady(key.fingerprint()));
+        }
+        Ok(Self { key: key.clone(), salt, public: derive(&first, &salt, key).to_public().to_string() })
+    }
+
+    /// The key's fingerprint.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.key.fingerprint()
+    }
+
+    /// A line of the public list; a comment to `age`.
+    pub(crate) fn to_line(&self) -> String {
+        format!("#{STANZA} {} {} {}", self.key.line(), STANDARD_NO_PAD.encode(self.salt), self.public)
+    }
+
+    /// `None` if the line is none of these, `Some(None)` if it is one and is wrong.
+    pub(crate) fn from_line(line: &str) -> Option<Option<Self>> {
+        let rest = line.strip_prefix('#')?.strip_prefix(STANZA)?;
+        Some(Self::from_words(&rest.split_ascii_whitespace().collect::<Vec<_>>()))
+    }
+
+    fn from_words(words: &[&str]) -> Option<Self> {
+        let [kind, blob, salt, public] = words else { return None };
+        let key = PublicKey::from_line(&format!("{kind} {blob}")).ok().filter(|key| key.ed25519().is_some())?;
+        let public = public.parse::<x25519::Recipient>().ok()?.to_string();
+        Some(Self { key, salt: decode_salt(salt)?, public })
+    }
+}
+
+impl age::Recipient for Enrolment {
+    /// The native stanza for the derived key under our own name, so that nobody takes it for a recovery key.
+    fn wrap_file_key(&self, file_key: &FileKey) -> Result<(Vec<Stanza>, HashSet<String>), EncryptError> {
+        let recipient: x25519::Recipient =
+            self.public.parse().map_err(|error: &str| EncryptError::Io(io::Error::other(error)))?;
+        let (mut stanzas, labels) = recipient.wrap_file_key(file_key)?;
+        for stanza in stanzas.iter_mut().filter(|stanza| stanza.tag == NATIVE) {
+            stanza.tag = STANZA.to_owned();
+            stanza.args.splice(0..0, [self.fingerprint(), STANDARD_NO_PAD.encode(self.salt)]);
+        }
+        // The native recipient may add a random stanza of its own; one name for each file is enough.
+        stanzas.retain(|stanza| stanza.tag == STANZA);
+        Ok((stanzas, labels))
+    }
+}
+
+/// Opens stanzas of enrolled keys through their agent.
+pub struct AgentIdentity(Box<dyn Signer>);
+
+impl AgentIdentity {
+    /// Through this agent.
+    #[must_use]
+    pub fn new(signer: Box<dyn Signer>) -> Self {
+        Self(signer)
+    }
+
+    fn unwrap(&self, ours: &Ours, keys: &[PublicKey]) -> Option<Result<FileKey, DecryptError>> {
+        let key = keys.iter().find(|key| key.fingerprint() == ours.fingerprint)?;
+        let signature = match sshsig::sign(&*self.0, key, &ours.salt) {
+            Ok(signature) => signature,
+            Err(error) => return Some(Err(carried(error))),
+        };
+        age::Identity::unwrap_stanza(&derive(&signature, &ours.salt, key), &ours.native)
+    }
+}
+
+impl age::Identity for AgentIdentity {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<FileKey, DecryptError>> {
+        self.unwrap_stanzas(std::slice::from_ref(stanza))
+    }
+
+    fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
+        let ours: Vec<Ours> = stanzas.iter().filter_map(Ours::read).take(MOST_TRIED).collect();
+        let first = ours.first()?;
+        let keys = match self.0.keys() {
+            Ok(keys) => keys,
+            Err(error) => return Some(Err(carried(error))),
+        };
+        let opened = ours.iter().find_map(|stanza| self.unwrap(stanza, &keys));
+        Some(opened.unwrap_or_else(|| Err(carried(AgentError::NoKey(first.fingerprint.clone())))))
+    }
+}
+
+/// One of our stanzas, read.
+struct Ours {
+    fingerprint: String,
+    salt: [u8; 32],
+    native: Stanza,
+}
+
+impl Ours {
+    fn read(stanza: &Stanza) -> Option<Self> {
+        let [fingerprint, salt, share] = stanza.args.as_slice() else { return None };
+        let native = Stanza { tag: NATIVE.to_owned(), args: vec![share.clone()], body: stanza.body.clone() };
+        let ours = stanza.tag == STANZA && fingerprint.len() <= 64;
+        ours.then_some(Self { fingerprint: fingerprint.clone(), salt: decode_salt(salt)?, native })
+    }
+}
+
+fn decode_salt(text: &str) -> Option<[u8; 32]> {
+    STANDARD_NO_PAD.decode(text).ok()?.try_into().ok()
+}
+
+/// The key that a signature becomes: HKDF-SHA256 over its 64 bytes, salted, bound to purpose and fingerprint.
+fn derive(signature: &[u8; 64], salt: &[u8; 32], key: &PublicKey) -> x25519::Identity {
+    let fingerprint = key.fingerprint();
+    let prk = Salt::new(HKDF_SHA256, salt).extract(signature);
+    let info = [PURPOSE, fingerprint.as_bytes()];
+    let okm = prk.expand(&info, HKDF_SHA256).expect("32 bytes are well within HKDF's limit");
+    let mut scalar = Zeroizing::new([0; 32]);
+    okm.fill(&mut *scalar).expect("32 bytes are what was asked for");
+    // The library takes a key in its text form only.
+    let text = bech32::encode_upper::<Bech32>(Hrp::parse_unchecked("age-secret-key-"), &*scalar);
+    let text = Zeroizing::new(text.expect("32 bytes fit into a bech32 text"));
+    text.parse().expect("any 32 bytes are an X25519 key")
+}
+
+/// age's error has no room for ours; `store::age_file` takes it out again.
+fn carried(error: AgentError) -> DecryptError {
+    DecryptError::Io(io::Error::other(error))
+}
