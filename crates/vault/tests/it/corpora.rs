@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 use bowline_base::Secret;
 use bowline_vault::{
     envelope::{Pair, open_pair},
-    ssh::{KeyFile, PublicKey, for_sealing},
-    store::{Place, RecoveryKey, Unlocked},
+    ssh::{KeyFile, NotOpenSsh, PublicKey, for_sealing},
+    store::{Place, RecoveryKey, StoreError, Unlocked},
 };
 use proptest::prelude::*;
 
@@ -103,7 +103,17 @@ fn every_input_that_was_ever_kept_has_an_answer_wherever_it_is_cut() {
     }
 }
 
-/// As a store, and as a passphrase's file. Both readers see every byte of the header before any key is tried.
+/// A key whose numbers are zero in a form that OpenSSH never writes: the age library's reader panics on it.
+#[test]
+fn a_key_file_that_makes_the_library_panic_is_damaged_to_us() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/key-file/rsa-zero-number");
+    let bytes = fs::read(path).unwrap();
+    assert!(matches!(KeyFile::parse(&bytes), KeyFile::OpenSsh(_)), "its header is good");
+    let refused = Unlocked::ssh_key(&bytes, None).err();
+    assert!(matches!(refused, Some(StoreError::KeyFile(NotOpenSsh::Damaged))));
+}
+
+/// As a store: the reader sees every byte of the header before any key is tried.
 fn open_store(bytes: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::new(folder.path());

@@ -1,12 +1,12 @@
 //! Debian's `age` opens what we write, with nothing of ours installed.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use bowline_base::Secret;
 use bowline_vault::store::{Passphrase, Place, RecoveryKey};
 use serde_json::Value;
 
-use crate::tools::{contents, fixture, output, place, program, recipient, skip};
+use crate::tools::{contents, fixture, output, place, program, python, recipient, skip};
 
 fn check(printed: &str) {
     let document: Value = serde_json::from_str(printed).unwrap();
@@ -31,6 +31,23 @@ fn age_opens_the_store_with_an_ssh_key_and_with_the_recovery_key() {
         command.args(["--decrypt", "--identity"]).arg(file).arg(store.directory().join("vault.age"));
         check(&output(&mut command, b""));
     }
+}
+
+#[test]
+fn age_asks_for_the_passphrase_and_opens_the_store_with_it() {
+    let (Some(age), Some(python)) = (program("age"), python()) else {
+        skip!("age with a passphrase: no age or target/py")
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Place::new(folder.path().join("vault"));
+    let passphrase = Passphrase::new(&Secret::new("a b"), 4);
+    store.create(&contents(vec![recipient("ed25519"), passphrase.recipient]), Some(&passphrase.file)).unwrap();
+    let opened = folder.path().join("opened");
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/at_a_terminal.py")).arg("a b").arg(age);
+    command.args(["-d", "-i"]).arg(store.directory().join("passphrase.age")).arg("-o").arg(&opened);
+    output(command.arg(store.directory().join("vault.age")), b"");
+    check(&std::fs::read_to_string(opened).unwrap());
 }
 
 #[test]

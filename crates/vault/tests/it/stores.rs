@@ -164,5 +164,5 @@ fn a_passphrase_file_that_would_take_minutes_is_refused() {
     let costly = file.replacen(" 4\n", " 30\n", 1);
     assert_ne!(file, costly);
     let error = Unlocked::passphrase(costly.as_bytes(), &Secret::new("a")).err();
-    assert!(error.is_some());
+    assert!(matches!(error, Some(StoreError::TooMuchWork { required: 30, .. })));
 }
