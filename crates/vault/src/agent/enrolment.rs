@@ -1,6 +1,6 @@
 //! A key of an agent as a recipient: enrolled once with the agent, sealed to without it, opened with it again.
 
-use std::{collections::HashSet, io};
+use std::{cell::RefCell, collections::HashSet, io};
 
 use age::{DecryptError, EncryptError, x25519};
 use age_core::format::{FileKey, Stanza};
@@ -87,23 +87,45 @@ impl age::Recipient for Enrolment {
     }
 }
 
-/// Opens stanzas of enrolled keys through their agent.
-pub struct AgentIdentity(Box<dyn Signer>);
+/// Opens stanzas of enrolled keys through their agent. What the agent signed once is kept while this lives: it may ask
+/// a person each time, and every addition in the inbox has the same salt.
+pub struct AgentIdentity {
+    signer: Box<dyn Signer>,
+    derived: RefCell<Vec<(String, [u8; 32], x25519::Identity)>>,
+}
 
 impl AgentIdentity {
     /// Through this agent.
     #[must_use]
     pub fn new(signer: Box<dyn Signer>) -> Self {
-        Self(signer)
+        Self { signer, derived: RefCell::default() }
     }
 
-    fn unwrap(&self, ours: &Ours, keys: &[PublicKey]) -> Option<Result<FileKey, DecryptError>> {
-        let key = keys.iter().find(|key| key.fingerprint() == ours.fingerprint)?;
-        let signature = match sshsig::sign(&*self.0, key, &ours.salt) {
-            Ok(signature) => signature,
-            Err(error) => return Some(Err(carried(error))),
+    /// Asks the agent. `None` if it does not hold the key.
+    fn ask(&self, ours: &Ours) -> Result<Option<x25519::Identity>, AgentError> {
+        let keys = self.signer.keys()?;
+        let Some(key) = keys.iter().find(|key| key.fingerprint() == ours.fingerprint) else { return Ok(None) };
+        let derived = derive(&*sshsig::sign(&*self.signer, key, &ours.salt)?, &ours.salt, key);
+        self.derived.borrow_mut().push((ours.fingerprint.clone(), ours.salt, derived.clone()));
+        Ok(Some(derived))
+    }
+
+    fn known(&self, ours: &Ours) -> Option<x25519::Identity> {
+        let derived = self.derived.borrow();
+        let same =
+            |(fingerprint, salt, _): &&(String, [u8; 32], _)| *fingerprint == ours.fingerprint && *salt == ours.salt;
+        derived.iter().find(same).map(|(_, _, identity)| identity.clone())
+    }
+
+    fn unwrap(&self, ours: &Ours) -> Option<Result<FileKey, DecryptError>> {
+        let identity = match self.known(ours) {
+            Some(identity) => identity,
+            None => match self.ask(ours) {
+                Ok(identity) => identity?,
+                Err(error) => return Some(Err(carried(error))),
+            },
         };
-        age::Identity::unwrap_stanza(&derive(&signature, &ours.salt, key), &ours.native)
+        age::Identity::unwrap_stanza(&identity, &ours.native)
     }
 }
 
@@ -115,11 +137,7 @@ impl age::Identity for AgentIdentity {
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
         let ours: Vec<Ours> = stanzas.iter().filter_map(Ours::read).take(MOST_TRIED).collect();
         let first = ours.first()?;
-        let keys = match self.0.keys() {
-            Ok(keys) => keys,
-            Err(error) => return Some(Err(carried(error))),
-        };
-        let opened = ours.iter().find_map(|stanza| self.unwrap(stanza, &keys));
+        let opened = ours.iter().find_map(|stanza| self.unwrap(stanza));
         Some(opened.unwrap_or_else(|| Err(carried(AgentError::NoKey(first.fingerprint.clone())))))
     }
 }

@@ -114,19 +114,10 @@ impl Place {
     /// # Errors
     /// [`StoreError`]
     pub fn open(&self, key: &Unlocked) -> Result<Found, StoreError> {
-        let sealed = read(&self.store(), age_file::LONGEST, contents::WHAT)?;
-        let sealed = sealed.ok_or_else(|| StoreError::Missing(self.0.clone()))?;
-        let contents = Contents::decode(&age_file::open(contents::WHAT, &sealed, key.for_age())?)?;
-        let (mut waiting, mut unreadable) = (Vec::new(), Vec::new());
-        for path in self.additions()? {
-            match self.addition(&path, key, &contents) {
-                Ok(addition) if contents.taken.contains(&addition.id) => {}
-                Ok(addition) => waiting.push(addition),
-                Err(error) => unreadable.push((path, error)),
-            }
-        }
-        let public = self.recipients().map(|(store, list)| store == contents.store && list == contents.recipients);
-        Ok(Found { contents, waiting, unreadable, recipients_changed: !public.unwrap_or(false) })
+        let (mut found, inbox) = self.look(key)?;
+        let waiting = inbox.into_iter().map(|(_, addition)| addition);
+        found.waiting = waiting.filter(|addition| !found.contents.taken.contains(&addition.id)).collect();
+        Ok(found)
     }
 
     /// Opens the store, takes in the inbox, lets `change` change it, and writes it if anything is different. The files
@@ -141,24 +132,36 @@ impl Place {
         change: impl FnOnce(&mut Contents) -> Result<(), StoreError>,
     ) -> Result<(Contents, Merged), StoreError> {
         let _lock = self.lock()?;
-        let found = self.open(key)?;
+        let (found, inbox) = self.look(key)?;
         let mut contents = found.contents.clone();
-        let mut files = Vec::new();
-        for path in self.additions()? {
-            if let Ok(addition) = self.addition(&path, key, &contents) {
-                files.push((path, addition));
-            }
-        }
-        let merged = merge(&mut contents, files.iter().map(|(_, addition)| addition.clone()).collect(), replacing);
+        let merged = merge(&mut contents, inbox.iter().map(|(_, addition)| addition.clone()).collect(), replacing);
         change(&mut contents)?;
         if contents != found.contents || found.recipients_changed {
             self.keep_the_one_before()?;
             self.write_sealed(&contents)?;
         }
-        for (path, _) in files.iter().filter(|(_, addition)| merged.done.contains(&addition.id)) {
+        for (path, _) in inbox.iter().filter(|(_, addition)| merged.done.contains(&addition.id)) {
+            // One that stays is known as taken, and goes next time.
             fs::remove_file(path).ok();
         }
         Ok((contents, merged))
+    }
+
+    /// The store, and every addition that opens, taken in or not.
+    fn look(&self, key: &Unlocked) -> Result<(Found, Vec<(PathBuf, Addition)>), StoreError> {
+        let sealed = read(&self.store(), age_file::LONGEST, contents::WHAT)?;
+        let sealed = sealed.ok_or_else(|| StoreError::Missing(self.0.clone()))?;
+        let contents = Contents::decode(&age_file::open(contents::WHAT, &sealed, key.for_age())?)?;
+        let (mut inbox, mut unreadable) = (Vec::new(), Vec::new());
+        for path in self.additions()? {
+            match self.addition(&path, key, &contents) {
+                Ok(addition) => inbox.push((path, addition)),
+                Err(error) => unreadable.push((path, error)),
+            }
+        }
+        let public = self.recipients().map(|(store, list)| store == contents.store && list == contents.recipients);
+        let recipients_changed = !public.unwrap_or(false);
+        Ok((Found { contents, waiting: Vec::new(), unreadable, recipients_changed }, inbox))
     }
 
     /// The store first: a public list that is behind is noticed at the next opening, one ahead of it is not sealed yet.

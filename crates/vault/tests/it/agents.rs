@@ -94,7 +94,7 @@ fn the_store_opens_through_a_real_agent_and_the_stanza_is_nothing_to_plain_age()
         assert!(printed.contains("AKIAIOSFODNN7EXAMPLE"));
     }
     agent.ssh_add(&["-q", "-D"]);
-    let error = store.open(&through_agent).err().unwrap();
+    let error = store.open(&Unlocked::agent(Box::new(agent.client()))).err().unwrap();
     assert!(matches!(&error, StoreError::Agent(AgentError::NoKey(_))), "{error}");
     assert!(Fault::from(error).hint.unwrap().contains("ssh-add"));
 }
@@ -113,7 +113,11 @@ fn an_addition_to_an_enrolled_store_needs_no_agent() {
         entry: crate::tools::entry("AKIAI44QH8DHBEXAMPLE"),
     };
     store.add(&addition).unwrap();
-    assert_eq!(store.open(&Unlocked::agent(Box::new(agent.client()))).unwrap().waiting, [addition]);
+    // One signature for the store and its inbox: a person may have to confirm each.
+    let signed = std::rc::Rc::new(std::cell::Cell::new(0));
+    let counting = Counting(agent.client(), signed.clone());
+    assert_eq!(store.open(&Unlocked::agent(Box::new(counting))).unwrap().waiting, [addition]);
+    assert_eq!(signed.get(), 1);
 }
 
 #[test]
@@ -223,5 +227,19 @@ impl Signer for Recorder {
         let signature = self.0.sign(key, data)?;
         self.1.replace(signature.clone());
         Ok(signature)
+    }
+}
+
+/// Counts signatures.
+struct Counting(Agent, std::rc::Rc<std::cell::Cell<u32>>);
+
+impl Signer for Counting {
+    fn keys(&self) -> Result<Vec<PublicKey>, AgentError> {
+        self.0.keys()
+    }
+
+    fn sign(&self, key: &PublicKey, data: &[u8]) -> Result<Vec<u8>, AgentError> {
+        self.1.set(self.1.get() + 1);
+        self.0.sign(key, data)
     }
 }

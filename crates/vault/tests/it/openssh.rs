@@ -78,3 +78,21 @@ fn passphrases_are_asked_for_only_where_they_help() {
     assert!(matches!(Unlocked::ssh_key(&fixture("ecdsa"), None).err(), Some(StoreError::KeyKind(_))));
     assert!(matches!(Unlocked::ssh_key(b"", None).err(), Some(StoreError::KeyFile(_))));
 }
+
+/// The fixture takes one round of bcrypt; here it says 100,000 and would take half an hour.
+#[test]
+fn a_key_file_that_would_take_minutes_is_refused_at_once() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let text = String::from_utf8(fixture("ed25519")).unwrap();
+    let body: String = text.lines().filter(|line| !line.starts_with("-----")).collect();
+    let mut bytes = STANDARD.decode(body).unwrap();
+    let kdf = bytes.windows(6).position(|window| window == b"bcrypt").unwrap();
+    // Behind the name: the options' length, the salt's length, 16 bytes of salt, the rounds.
+    let rounds = kdf + 6 + 4 + 4 + 16;
+    assert_eq!(bytes[rounds..rounds + 4], [0, 0, 0, 1]);
+    bytes[rounds..rounds + 4].copy_from_slice(&100_000_u32.to_be_bytes());
+    let body = STANDARD.encode(bytes);
+    let file = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n");
+    let refused = Unlocked::ssh_key(file.as_bytes(), Some(&passphrase())).err();
+    assert!(matches!(refused, Some(StoreError::Rounds(100_000))));
+}
