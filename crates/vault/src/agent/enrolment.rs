@@ -1,6 +1,10 @@
 //! A key of an agent as a recipient: enrolled once with the agent, sealed to without it, opened with it again.
 
-use std::{cell::RefCell, collections::HashSet, io};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    io,
+};
 
 use age::{DecryptError, EncryptError, x25519};
 use age_core::format::{FileKey, Stanza};
@@ -15,8 +19,9 @@ use crate::ssh::PublicKey;
 const STANZA: &str = "bowline/ssh-agent-v1";
 const NATIVE: &str = "X25519";
 const PURPOSE: &[u8] = b"bowline/ssh-agent-v1 x25519 ";
-/// More of our stanzas than this are not tried: each may cost a person a confirmation.
-const MOST_TRIED: usize = 4;
+/// More signatures than this are not asked for: each may cost a person a confirmation, and whoever can write into the
+/// inbox can invent salts.
+const MOST_ASKED: usize = 4;
 
 /// A key that was found to sign the same each time, and the public half of what its signature becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,19 +97,22 @@ impl age::Recipient for Enrolment {
 pub struct AgentIdentity {
     signer: Box<dyn Signer>,
     derived: RefCell<Vec<(String, [u8; 32], x25519::Identity)>>,
+    asked: Cell<usize>,
 }
 
 impl AgentIdentity {
     /// Through this agent.
     #[must_use]
     pub fn new(signer: Box<dyn Signer>) -> Self {
-        Self { signer, derived: RefCell::default() }
+        Self { signer, derived: RefCell::default(), asked: Cell::new(0) }
     }
 
-    /// Asks the agent. `None` if it does not hold the key.
+    /// Asks the agent. `None` if it does not hold the key, or was asked often enough.
     fn ask(&self, ours: &Ours) -> Result<Option<x25519::Identity>, AgentError> {
         let keys = self.signer.keys()?;
-        let Some(key) = keys.iter().find(|key| key.fingerprint() == ours.fingerprint) else { return Ok(None) };
+        let held = keys.iter().find(|key| key.fingerprint() == ours.fingerprint);
+        let Some(key) = held.filter(|_| self.asked.get() < MOST_ASKED) else { return Ok(None) };
+        self.asked.set(self.asked.get() + 1);
         let derived = derive(&*sshsig::sign(&*self.signer, key, &ours.salt)?, &ours.salt, key);
         self.derived.borrow_mut().push((ours.fingerprint.clone(), ours.salt, derived.clone()));
         Ok(Some(derived))
@@ -135,7 +143,7 @@ impl age::Identity for AgentIdentity {
     }
 
     fn unwrap_stanzas(&self, stanzas: &[Stanza]) -> Option<Result<FileKey, DecryptError>> {
-        let ours: Vec<Ours> = stanzas.iter().filter_map(Ours::read).take(MOST_TRIED).collect();
+        let ours: Vec<Ours> = stanzas.iter().filter_map(Ours::read).collect();
         let first = ours.first()?;
         let opened = ours.iter().find_map(|stanza| self.unwrap(stanza));
         Some(opened.unwrap_or_else(|| Err(carried(AgentError::NoKey(first.fingerprint.clone())))))
@@ -179,4 +187,85 @@ fn derive(signature: &[u8; 64], salt: &[u8; 32], key: &PublicKey) -> x25519::Ide
 /// age's error has no room for ours; `store::age_file` takes it out again.
 fn carried(error: AgentError) -> DecryptError {
     DecryptError::Io(io::Error::other(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use age::{Identity as _, Recipient as _};
+    use age_core::secrecy::ExposeSecret as _;
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+
+    use super::*;
+    use crate::ssh::wire::put_string;
+
+    /// An agent with one key, in this process.
+    struct Software {
+        pair: Ed25519KeyPair,
+        signed: Rc<Cell<usize>>,
+    }
+
+    impl Software {
+        fn new(signed: &Rc<Cell<usize>>) -> Self {
+            Self { pair: Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap(), signed: signed.clone() }
+        }
+
+        fn key(&self) -> PublicKey {
+            let mut blob = Vec::new();
+            put_string(&mut blob, b"ssh-ed25519");
+            put_string(&mut blob, self.pair.public_key().as_ref());
+            PublicKey::from_blob(&blob).unwrap()
+        }
+    }
+
+    impl Signer for Software {
+        fn keys(&self) -> Result<Vec<PublicKey>, AgentError> {
+            Ok(vec![self.key()])
+        }
+
+        fn sign(&self, _: &PublicKey, data: &[u8]) -> Result<Vec<u8>, AgentError> {
+            self.signed.set(self.signed.get() + 1);
+            let mut answer = Vec::new();
+            put_string(&mut answer, b"ssh-ed25519");
+            put_string(&mut answer, self.pair.sign(data).as_ref());
+            Ok(answer)
+        }
+    }
+
+    fn enrolled(salt: u8) -> Enrolment {
+        let signer = Software::new(&Rc::default());
+        Enrolment::new(&signer, &signer.key(), [salt; 32]).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrapped_without_the_agent_is_unwrapped_with_it() {
+        let key = FileKey::new(Box::new([3; 16]));
+        let (stanzas, _) = enrolled(1).wrap_file_key(&key).unwrap();
+        assert_eq!((stanzas.len(), stanzas[0].tag.as_str(), stanzas[0].args.len()), (1, STANZA, 3));
+        let identity = AgentIdentity::new(Box::new(Software::new(&Rc::default())));
+        let opened = identity.unwrap_stanzas(&stanzas).unwrap().ok().unwrap();
+        assert_eq!(opened.expose_secret(), key.expose_secret());
+    }
+
+    #[test]
+    fn invented_salts_do_not_make_the_agent_sign_for_ever() {
+        let key = FileKey::new(Box::new([3; 16]));
+        let (mut stanzas, _) = enrolled(1).wrap_file_key(&key).unwrap();
+        let signed = Rc::default();
+        let identity = AgentIdentity::new(Box::new(Software::new(&signed)));
+        for salt in 0..50 {
+            stanzas[0].args[1] = STANDARD_NO_PAD.encode([salt; 32]);
+            identity.unwrap_stanzas(&stanzas);
+        }
+        assert_eq!(signed.get(), MOST_ASKED);
+    }
+
+    #[test]
+    fn the_line_of_the_list_comes_back_and_others_are_told_apart() {
+        let enrolment = enrolled(9);
+        assert_eq!(Enrolment::from_line(&enrolment.to_line()), Some(Some(enrolment.clone())));
+        assert_eq!(Enrolment::from_line("# a comment"), None);
+        assert_eq!(Enrolment::from_line(&enrolment.to_line()[..60]), Some(None));
+    }
 }
