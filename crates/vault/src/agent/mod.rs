@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Sealing needs the public half alone. `ssh-keygen -Y sign` makes the same signature, so this is no lock-in either.
-//! The protocol is encoded and decoded in pure code ([`wire`]); [`Agent`] is the socket.
+//! The protocol is encoded and decoded in pure code (`wire`); [`Agent`] is the socket.
 
 mod client;
 mod enrolment;

@@ -9,6 +9,7 @@ use std::{
 use base::{Now, Secret};
 use bowline_base as base;
 use bowline_vault::store::{Opened, Place, Unlocked};
+use zeroize::Zeroizing;
 
 use crate::tools::{contents, entry, fixture, name, recipient};
 
@@ -26,13 +27,14 @@ fn count(needle: &[u8]) -> usize {
         let (range, _) = line.split_once(' ').unwrap();
         let (from, to) = range.split_once('-').unwrap();
         let [from, to] = [from, to].map(|text| u64::from_str_radix(text, 16).unwrap());
-        let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
+        // Wiped, or this very copy of the memory would be what the next search finds.
+        let mut bytes = Zeroizing::new(vec![0; usize::try_from(to - from).unwrap()]);
         if memory.seek(SeekFrom::Start(from)).is_err() || memory.read_exact(&mut bytes).is_err() {
             continue;
         }
-        // Turned where it lies: this buffer may be looked at itself, by the next round.
-        bytes.iter_mut().for_each(|byte| *byte = !*byte);
-        found += bytes.windows(needle.len()).filter(|window| *window == needle).count();
+        let is_it = |window: &[u8]| window.iter().zip(needle).all(|(byte, turned)| *byte == !turned);
+        let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == !needle[0]).map(|(at, _)| at);
+        found += starts.filter(|at| bytes.get(*at..at + needle.len()).is_some_and(is_it)).count();
     }
     found
 }
