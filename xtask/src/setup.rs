@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 9] = [
+const DEBIAN: [(&str, &str); 11] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -26,6 +26,8 @@ const DEBIAN: [(&str, &str); 9] = [
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/zsh", "zsh"),
     ("/usr/bin/fish", "fish"),
+    ("/usr/bin/age", "age"),
+    ("/usr/bin/ssh-keygen", "openssh-client"),
 ];
 
 /// Work that goes on beside the compiler.
