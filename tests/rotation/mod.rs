@@ -22,10 +22,10 @@ use self::{
 };
 
 /// Between two reads of one reader; of those that start a process each time, longer.
-const BREATH: Duration = Duration::from_millis(8);
-const BREATH_OF_PROCESSES: Duration = Duration::from_millis(60);
+const BREATH: Duration = Duration::from_millis(15);
+const BREATH_OF_PROCESSES: Duration = Duration::from_millis(100);
 /// How many readers of the endpoint there are beside the first.
-const CROWD: usize = 7;
+const CROWD: usize = 4;
 
 /// Reads through `way` until `end` or until somebody else failed.
 fn read_on(stage: &Stage<'_>, way: Way, judge: &Judge<'_>, end: Duration, over: &AtomicBool) {
