@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_that_ends_first_makes_room() {
+    fn the_oldest_token_makes_room() {
         let mut sessions = Sessions::default();
         sessions.add(Secret::new("short"), 5, at(0));
         for number in 0..MOST {
