@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::harness::{Running, World, python, skip};
+use crate::harness::{Running, World, aws_cli_2, python, skip};
 
 const LIMIT: Duration = Duration::from_secs(18);
 
@@ -31,6 +31,43 @@ fn boto3_and_the_aws_cli_call_as_the_role_through_credential_process() {
 }
 
 #[test]
+fn the_aws_cli_2_of_debian_calls_as_the_role_through_credential_process() {
+    let world = World::new("aws-cli-2", |_| {});
+    let Some(mut cli) = aws_cli_2(&world) else { skip!("the AWS CLI 2: no Debian package awscli in /usr/bin/aws") };
+    world.sign_in();
+    // It is older than `AWS_ENDPOINT_URL`.
+    cli.args(["--endpoint-url", world.endpoint(), "--profile", "build-via-bowline"]);
+    cli.args(["sts", "get-caller-identity", "--output", "text", "--query", "Arn"]);
+    let arn = all(vec![world.start("aws", &mut cli)]).remove(0);
+    assert!(arn.contains(":assumed-role/") && arn.contains("build"), "{arn}");
+}
+
+/// What the clients make of a token by themselves, and what they get for it from us.
+#[test]
+fn boto3_and_the_aws_cli_are_the_same_role_by_a_token_file_and_through_us() {
+    let Some(python) = python() else { skip!("web identity in boto3 and the AWS CLI: no target/py") };
+    let world = World::new("web-identity", |settings| settings.web_identity_tokens = vec!["a.jwt".to_owned().into()]);
+    world.write("jwt", "a.jwt");
+    world.configure(&format!(
+        "[profile ci]\nrole_arn = arn:aws:iam::111122223333:role/ci\nrole_session_name = job-7\nregion = us-east-1\n\
+         web_identity_token_file = {}\n\n[profile ci-via-bowline]\ncredential_process = {} creds ci\nregion = us-east-1\n",
+        world.path("jwt").display(),
+        env!("CARGO_BIN_EXE_bowline")
+    ));
+    let mut processes = Vec::new();
+    for profile in ["ci", "ci-via-bowline"] {
+        processes.push(world.start("boto3", python.script(&world, "caller.py").arg(profile)));
+        let cli = ["sts", "get-caller-identity", "--profile", profile, "--output", "text", "--query", "Arn"];
+        processes.push(world.start("aws", python.module(&world, "awscli").args(cli)));
+    }
+    for arn in all(processes) {
+        assert_eq!(arn.trim(), "arn:aws:sts::111122223333:assumed-role/ci/job-7");
+    }
+    // Two clients by themselves, and one call of ours for the other two.
+    assert_eq!(world.cloud().counts().sum("sts.AssumeRoleWithWebIdentity.ok"), 3);
+}
+
+#[test]
 fn eight_boto3_on_an_expired_token_refresh_it_once() {
     let Some(python) = python() else { skip!("eight boto3 processes: no target/py") };
     let world = World::new("eight-at-once", |_| {});
@@ -43,24 +80,6 @@ fn eight_boto3_on_an_expired_token_refresh_it_once() {
     let counts = world.cloud().counts();
     assert_eq!(counts.sum("sso-oidc.CreateToken"), 1, "{counts:?}");
     assert_eq!(counts.sum("sso-oidc.CreateToken.refresh_token.ok"), 1, "{counts:?}");
-}
-
-#[test]
-fn fifty_creds_at_once_make_one_call_each_way() {
-    let world = World::new("fifty-at-once", |_| {});
-    world.sign_in_long_ago();
-    let start = |_| world.start("creds", &mut world.bowline(&["creds", "build"]));
-    let outputs = all((0..50).map(start).collect());
-    // What they printed is credentials by design: keep it out of the search for leaks.
-    world.forget_output("creds");
-    let keys: std::collections::BTreeSet<String> = outputs
-        .iter()
-        .map(|json| serde_json::from_str::<serde_json::Value>(json).unwrap()["AccessKeyId"].to_string())
-        .collect();
-    let counts = world.cloud().counts();
-    assert_eq!(counts.sum("sso-oidc.CreateToken"), 1, "{counts:?}");
-    assert_eq!(counts.sum("sso.GetRoleCredentials"), 1, "{counts:?}");
-    assert_eq!(keys.len(), 1);
 }
 
 /// Times are scaled 600 to 1, for both sides: a token lives 6 s instead of an hour, and botocore's own limits of 15 and

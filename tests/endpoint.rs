@@ -14,70 +14,19 @@ use bowline_fakeaws::{Effect, Fault};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Running, World, elapsed, free_address, is_private, pause, python, skip, until};
+use crate::harness::{Serving, World, ask, document, elapsed, free_address, is_private, pause, python, skip, until};
 
 const LIMIT: Duration = Duration::from_secs(18);
 
-/// `bowline serve` and what its clients are told.
-struct Serving {
-    _process: Running,
-    address: SocketAddr,
-    imds: SocketAddr,
-    token: String,
-    exports: Vec<(String, String)>,
-}
-
-fn serve(world: &World, profiles: &[&str]) -> Serving {
-    let (address, imds) = (free_address(), free_address());
-    let mut command = world.bowline(&["serve"]);
-    command.args(profiles).args(["--listen", &address.to_string(), "--imds", &imds.to_string()]);
-    let process = world.start("serve", &mut command);
-    until(Duration::from_secs(10), "the exports are printed", || process.stdout().contains("METADATA"));
-    let export = |line: &str| {
-        let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
-        Some((name.to_owned(), value.trim_matches('\'').to_owned()))
-    };
-    let exports: Vec<(String, String)> = process.stdout().lines().filter_map(export).collect();
-    let token = fs::read_to_string(&exports[1].1).unwrap();
-    let serving = Serving { _process: process, address, imds, token, exports };
-    until(Duration::from_secs(10), "credentials are in memory", || serving.role("build").0 == 200);
-    serving
-}
-
-/// Status and all of the answer, on a connection of its own.
-fn ask(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    let host =
-        if headers.iter().any(|(name, _)| *name == "host") { String::new() } else { format!("host: {address}\r\n") };
-    let lines: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(stream, "{method} {path} HTTP/1.1\r\n{host}{lines}connection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    (status, answer)
-}
-
-impl Serving {
-    fn role(&self, profile: &str) -> (u16, String) {
-        ask(self.address, "GET", &format!("/v1/role/{profile}"), &[("authorization", &self.token)])
-    }
-}
-
 /// Address, method, path, headers, and the status that comes back.
 type Refused<'a> = (SocketAddr, &'a str, &'a str, &'a [(&'a str, &'a str)], u16);
-
-/// The body as JSON.
-fn document(answer: &str) -> Value {
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
-}
 
 #[test]
 fn boto3_and_the_aws_cli_call_as_the_role_through_both_endpoints() {
     let Some(python) = python() else { skip!("boto3 and the AWS CLI: no target/py") };
     let world = World::new("endpoint-clients", |_| {});
     world.sign_in();
-    let serving = serve(&world, &["build"]);
+    let serving = Serving::start(&world, &["build"]);
     let imds = format!("http://{}", serving.imds);
     let mut processes = Vec::new();
     let cli = ["sts", "get-caller-identity", "--output", "text", "--query", "Arn"];
@@ -108,7 +57,7 @@ fn boto3_and_the_aws_cli_call_as_the_role_through_both_endpoints() {
 fn who_is_no_client_of_ours_gets_a_reason_and_no_credentials() {
     let world = World::new("endpoint-refusals", |_| {});
     world.sign_in();
-    let serving = serve(&world, &["build"]);
+    let serving = Serving::start(&world, &["build"]);
     let (address, imds, good) = (serving.address, serving.imds, ("authorization", serving.token.as_str()));
     let metadata = "/latest/meta-data/iam/security-credentials/build";
     let refusals: [Refused<'_>; 11] = [
@@ -140,7 +89,7 @@ fn who_is_no_client_of_ours_gets_a_reason_and_no_credentials() {
 fn a_slow_client_is_cut() {
     let world = World::new("endpoint-slow", |_| {});
     world.sign_in();
-    let serving = serve(&world, &["build"]);
+    let serving = Serving::start(&world, &["build"]);
     for sent in ["", "GET /v1/role/build HTTP/1.1\r\nhost:"] {
         let mut stream = TcpStream::connect(serving.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
@@ -156,7 +105,7 @@ fn a_slow_client_is_cut() {
 fn ten_seconds_of_two_second_sessions_have_no_gap_and_no_mixed_set() {
     let world = World::new("endpoint-load", |settings| settings.role_lifetime = Duration::from_secs(2));
     world.sign_in();
-    let serving = serve(&world, &["build"]);
+    let serving = Serving::start(&world, &["build"]);
     world.cloud().clear_counts();
     let sets: Mutex<BTreeMap<String, BTreeSet<String>>> = Mutex::default();
     let end = elapsed() + Duration::from_secs(10);
@@ -185,7 +134,7 @@ fn ten_seconds_of_two_second_sessions_have_no_gap_and_no_mixed_set() {
 fn when_upstream_is_dead_the_old_set_is_served_to_its_end_and_then_a_clear_refusal() {
     let world = World::new("endpoint-dead", |settings| settings.role_lifetime = Duration::from_secs(4));
     world.sign_in();
-    let serving = serve(&world, &["build"]);
+    let serving = Serving::start(&world, &["build"]);
     world.cloud().fault(Fault::new("sso.*", Effect::Reset));
     let mut answers = Vec::new();
     until(Duration::from_secs(10), "the session has ended", || {

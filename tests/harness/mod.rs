@@ -4,6 +4,8 @@ mod http;
 mod processes;
 mod python;
 mod s3s;
+mod serving;
+mod tools;
 mod wait;
 mod world;
 
@@ -11,6 +13,8 @@ pub(crate) use http::{Client, fetch};
 pub(crate) use processes::{Finished, Running, run, start};
 pub(crate) use python::{Python, python};
 pub(crate) use s3s::S3sFs;
+pub(crate) use serving::{Serving, ask, ask_unix, document};
+pub(crate) use tools::{aws_cli_2, node, terraform};
 pub(crate) use wait::{Raise, elapsed, free_address, pause, until};
 pub(crate) use world::{Daemon, World, is_private};
 

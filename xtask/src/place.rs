@@ -30,3 +30,8 @@ pub(crate) fn test_secrets() -> PathBuf {
 pub(crate) fn python() -> PathBuf {
     target().join("py")
 }
+
+/// The npm packages: the AWS SDK for JavaScript.
+pub(crate) fn node() -> PathBuf {
+    target().join("node")
+}

@@ -1,4 +1,5 @@
-//! Sets up what a clean machine lacks for the tests, while the compiler is busy: Python packages and Maven's plugins.
+//! Sets up what a clean machine lacks for the tests, while the compiler is busy: Python and npm packages,
+//! Debian's AWS CLI, Maven's plugins.
 //!
 //! What cannot be had is said here and skipped by the tests that need it; it is never a failure.
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 11] = [
+const DEBIAN: [(&str, &str); 12] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -28,6 +29,8 @@ const DEBIAN: [(&str, &str); 11] = [
     ("/usr/bin/fish", "fish"),
     ("/usr/bin/age", "age"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
+    // Version 2, beside version 1 of the Python packages.
+    ("/usr/bin/aws", "awscli"),
 ];
 
 /// Work that goes on beside the compiler.
@@ -39,7 +42,11 @@ pub(crate) struct Setup {
 impl Setup {
     /// Begins to fetch what is missing.
     pub(crate) fn start() -> Self {
-        let parts = vec![("python packages", thread::spawn(python)), ("debian packages", thread::spawn(debian))];
+        let parts = vec![
+            ("python packages", thread::spawn(python)),
+            ("npm packages", thread::spawn(node)),
+            ("debian packages", thread::spawn(debian)),
+        ];
         Self { parts, start: Instant::now() }
     }
 
@@ -74,6 +81,25 @@ fn python() -> Result<(), String> {
     capture(command("python3", &["-m", "venv"]).arg(&folder))?;
     let quiet = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"];
     capture(command(folder.join("bin/pip"), &quiet).arg("--requirement").arg(&wanted_path))?;
+    fs::write(&stamp, wanted).map_err(|error| format!("`{}`: {error}", stamp.display()))
+}
+
+/// The packages of `tests/node/package-lock.json` by their checksums, anew whenever that file changes. No script of
+/// theirs runs. The stamp is written last.
+fn node() -> Result<(), String> {
+    let (from, folder) = (place::root().join("tests/node"), place::node());
+    let wanted =
+        fs::read_to_string(from.join("package-lock.json")).map_err(|error| format!("the lock file: {error}"))?;
+    let stamp = folder.join("installed");
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        return Ok(());
+    }
+    fs::remove_dir_all(&folder).ok();
+    fs::create_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(from.join(file), folder.join(file)).map_err(|error| format!("`{file}`: {error}"))?;
+    }
+    capture(command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder))?;
     fs::write(&stamp, wanted).map_err(|error| format!("`{}`: {error}", stamp.display()))
 }
 

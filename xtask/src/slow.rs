@@ -9,10 +9,14 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 2] = [
+pub(crate) const SLOW: [Slow; 3] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
+    },
+    Slow {
+        test: "rotation::no_way_out_has_a_gap_in_a_ten_minute_run_of_twenty_second_sessions",
+        shows: "every way out for 10 minutes, a rotation every ten seconds",
     },
     Slow { test: "demo::a_minute_of_demo_has_no_failure", shows: "`demo --for 60s` rotates at least ten times" },
 ];

@@ -190,6 +190,12 @@ impl Cloud {
         state.issue(principal, whole_second(later(wall, lifetime)), wall).credentials(now.wall)
     }
 
+    /// What was issued under this key id, whether it still works or not: id, secret and token that belong together.
+    #[must_use]
+    pub fn issued(&self, key_id: &str) -> Option<Credentials> {
+        self.state().keys.issued(key_id).map(|key| key.credentials(Timestamp::UNIX_EPOCH))
+    }
+
     /// Makes a key unknown to every service, as deleting it does; whether it was known.
     pub fn delete_key(&self, key_id: &str) -> bool {
         self.state().keys.delete(key_id)

@@ -183,6 +183,11 @@ impl Keys {
         }
     }
 
+    /// The key, wherever it has got to.
+    pub(crate) fn issued(&self, id: &str) -> Option<&Key> {
+        self.0.get(id)
+    }
+
     /// Ends every temporary key.
     pub(crate) fn expire_sessions(&mut self, now: Timestamp) {
         for key in self.0.values_mut() {

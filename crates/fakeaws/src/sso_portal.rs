@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     call::Call,
     cloud::State,
-    keys::{Principal, later},
+    keys::{Principal, later, whole_second},
     reply::Answer,
 };
 
@@ -59,7 +59,7 @@ fn role_credentials(state: &mut State, call: &Call, now: Timestamp) -> Result<Va
     let reserved = format!("AWSReservedSSO_{role}_0123456789abcdef");
     let role_id = state.mint.key_id("AROA");
     let principal = Principal::role_session(id, &reserved, &state.sso_user().0, &role_id);
-    let milliseconds = later(now, state.settings.role_lifetime).as_millisecond();
+    let milliseconds = whole_second(later(now, state.settings.role_lifetime)).as_millisecond();
     let end = Timestamp::from_millisecond(milliseconds).unwrap_or(now);
     let key = state.issue(principal, end, now);
     Ok(json!({"roleCredentials": {

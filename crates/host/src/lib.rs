@@ -16,6 +16,8 @@ pub mod ports;
 pub mod process;
 pub mod program;
 pub mod server;
+#[cfg(target_os = "linux")]
+mod sock_diag;
 mod sys;
 pub mod tasks;
 pub mod tls;

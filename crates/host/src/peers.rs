@@ -7,6 +7,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
+use crate::sys;
+
 /// What the kernel says about the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -18,9 +20,45 @@ pub enum Owner {
     Untold,
 }
 
-/// The owner of the socket at `peer` that is connected to our `own` address. Reads two small files of the kernel.
+/// The owner of the socket at `peer` that is connected to our `own` address: by one question to the kernel, and by its
+/// table of all sockets where it does not answer that.
 #[must_use]
 pub fn owner(peer: SocketAddr, own: SocketAddr) -> Owner {
+    asked(peer, own).unwrap_or_else(|| looked_up(peer, own))
+}
+
+/// `None` when the kernel does not answer. A socket of IPv6 may be connected to an address of IPv4, so that there are two
+/// places to look in.
+fn asked(peer: SocketAddr, own: SocketAddr) -> Option<Owner> {
+    let families = [plain(peer).zip(plain(own)), Some((mapped(peer), mapped(own)))];
+    let mut told = families.into_iter().flatten().map(|(from, to)| sys::socket_holder(from, to));
+    match told.next()? {
+        Some(Some(uid)) => Some(Owner::Uid(uid)),
+        None => None,
+        Some(None) => match told.next() {
+            Some(Some(Some(uid))) => Some(Owner::Uid(uid)),
+            Some(None) => None,
+            Some(Some(None)) | None => Some(Owner::NotHere),
+        },
+    }
+}
+
+/// As a socket of IPv4 has it; `None` for a real address of IPv6.
+fn plain(address: SocketAddr) -> Option<SocketAddr> {
+    let ip = address.ip().to_canonical();
+    ip.is_ipv4().then(|| SocketAddr::new(ip, address.port()))
+}
+
+/// As a socket of IPv6 has it.
+fn mapped(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    SocketAddr::new(ip.into(), address.port())
+}
+
+fn looked_up(peer: SocketAddr, own: SocketAddr) -> Owner {
     let tables: Vec<String> =
         ["/proc/net/tcp", "/proc/net/tcp6"].iter().filter_map(|path| fs::read_to_string(path).ok()).collect();
     if tables.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     os::fd::{FromRawFd as _, OwnedFd, RawFd},
 };
 
@@ -37,4 +38,20 @@ pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
         return Err(error.into());
     }
     Ok(descriptor)
+}
+
+/// Who holds the socket at `from` that is connected to `to`: `Some(None)` when no process does, `None` when this system
+/// does not say.
+pub(crate) fn socket_holder(from: SocketAddr, to: SocketAddr) -> Option<Option<u32>> {
+    #[cfg(target_os = "linux")]
+    return match crate::sock_diag::holder(from, to) {
+        Ok(crate::sock_diag::Told::Uid(uid)) => Some(Some(uid)),
+        Ok(crate::sock_diag::Told::Nobody) => Some(None),
+        Err(_) => None,
+    };
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (from, to);
+        None
+    }
 }

@@ -79,12 +79,12 @@ fn lifetime(headers: &HeaderMap) -> Result<u32, Refusal> {
 pub(super) struct Sessions(BTreeMap<u64, (Secret, Duration)>, u64);
 
 impl Sessions {
-    /// Remembers `token` for `seconds`.
+    /// Remembers `token` for `seconds`. Where there are too many the oldest goes, whose client gets a 401 and asks for
+    /// another; the shortest would be the one that somebody is just about to show.
     pub(super) fn add(&mut self, token: Secret, seconds: u32, now: Now) {
         self.0.retain(|_, (_, until)| now.boot < *until);
         while self.0.len() >= MOST {
-            let first = self.0.iter().min_by_key(|(_, (_, until))| *until).map(|(number, _)| *number);
-            first.and_then(|number| self.0.remove(&number));
+            self.0.pop_first();
         }
         self.1 += 1;
         self.0.insert(self.1, (token, now.boot + Duration::from_secs(seconds.into())));
@@ -173,6 +173,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_just_given_is_known_however_many_longer_ones_there_are() {
+        let mut sessions = Sessions::default();
+        for number in 0..MOST {
+            sessions.add(Secret::new(format!("long-{number}")), 21_600, at(0));
+        }
+        sessions.add(Secret::new("short"), 1, at(0));
+        assert!(sessions.know(b"short", at(0)) && sessions.know(b"long-1", at(0)) && !sessions.know(b"long-0", at(0)));
+    }
+
+    #[test]
     fn paths_mean_the_same_with_and_without_a_slash() {
         let mut sessions = Sessions::default();
         sessions.add(Secret::new("good"), 10, at(0));
@@ -194,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_that_ends_first_makes_room() {
+    fn the_oldest_token_makes_room() {
         let mut sessions = Sessions::default();
         sessions.add(Secret::new("short"), 5, at(0));
         for number in 0..MOST {

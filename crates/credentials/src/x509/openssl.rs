@@ -70,7 +70,10 @@ impl Ca {
 }
 
 fn openssl(directory: &Path, words: &str) -> String {
-    let done = Command::new("openssl").args(words.split_whitespace()).current_dir(directory).output().unwrap();
+    let done = Command::new("openssl").args(words.split_whitespace()).current_dir(directory).output();
+    let done = done.unwrap_or_else(|error| {
+        panic!("these tests need the `openssl` command, which `cargo xtask test` installs on Debian as root: {error}")
+    });
     assert!(done.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
