@@ -204,13 +204,7 @@ impl Inner {
         if self.failing.contains_key(FILE) { Patience::Short } else { Patience::Long }
     }
 
-    fn append(
-        &mut self,
-        places: &Places,
-        now: Now,
-        record: &Record,
-        mark: Option<&Mark>,
-    ) -> Result<Appended, Fault> {
+    fn append(&mut self, places: &Places, now: Now, record: &Record, mark: Option<&Mark>) -> Result<Appended, Fault> {
         let mut file = match self.file.take() {
             Some(file) => file,
             None => LogFile::open(places, now.wall, self.patience())?,

@@ -82,8 +82,7 @@ impl Mark {
             fs::remove_file(directory.join(ended)).ok();
         }
         let path = directory.join(&self.name);
-        let mut file =
-            OpenOptions::new().create(true).write(true).truncate(true).mode(atomic::PRIVATE).open(path)?;
+        let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(atomic::PRIVATE).open(path)?;
         file.write_all(format!("{line}\n").as_bytes())
     }
 }

@@ -130,7 +130,8 @@ pub fn verify<R: BufRead>(
             }
         }
     }
-    let bad = walk.end().err().map(|flaw| Bad { file: names.last().cloned().unwrap_or_default(), line: lines + 1, flaw });
+    let bad =
+        walk.end().err().map(|flaw| Bad { file: names.last().cloned().unwrap_or_default(), line: lines + 1, flaw });
     Ok(Verdict { bad, ..walk.verdict })
 }
 

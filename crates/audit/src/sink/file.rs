@@ -121,11 +121,7 @@ impl LogFile {
         })
     }
 
-    fn locked<T>(
-        &mut self,
-        patience: Patience,
-        work: impl FnOnce(&mut Self) -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+    fn locked<T>(&mut self, patience: Patience, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         acquire(&self.lock, &self.places, patience)?;
         let outcome = work(self);
         self.lock.unlock().map_err(|cause| unwritable(&self.places.directory, cause))?;

@@ -9,8 +9,7 @@ use std::{
 };
 
 use bowline_audit::{
-    Against, AuditLog, Checkpoint, Event, Filter, Flaw, Places, PublicKey, Record, sink::stdout::Stdout,
-    verify_files,
+    Against, AuditLog, Checkpoint, Event, Filter, Flaw, Places, PublicKey, Record, sink::stdout::Stdout, verify_files,
 };
 use bowline_base::Fault;
 
