@@ -76,11 +76,12 @@ fn row(found: &Found) -> String {
     let cell = |name: &str| found.text(name).unwrap_or("-").to_owned();
     let until = found.text("expires").map(|end| format!(" until {end}")).unwrap_or_default();
     let client = found.client().map(|client| format!(" to {client}")).unwrap_or_default();
+    let source = found.text("source").map(|source| format!(" from {source}")).unwrap_or_default();
     let reason = found.text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
     let (time, event, profile, key) = (cell("time"), cell("event"), cell("profile"), cell("key_id"));
     // What a client called itself must not move the cursor of who reads this.
     let rest: String =
-        format!("{client}{until}{reason}").chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        format!("{client}{until}{source}{reason}").chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     format!("{:>6}  {time}  {event:15}  {profile:16}  {key:20} {rest}\n", found.line)
 }
 
