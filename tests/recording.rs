@@ -306,7 +306,7 @@ fn a_command_with_other_identities_than_the_daemon_goes_alone_and_says_so() {
         assert_eq!(end.code, Some(0), "{}", end.stderr);
         end.stderr
     };
-    assert_eq!(ask(Some(daemon.config.clone())), "", "the same file");
+    assert_eq!(ask(Some(daemon.config)), "", "the same file");
     assert_eq!(ask(None), "", "no file");
     world.write("other.toml", &identity("other"));
     let told = ask(Some(world.path("other.toml")));
