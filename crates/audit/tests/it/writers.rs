@@ -96,7 +96,7 @@ fn line() -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn any_interleaving_of_writers_and_deaths_verifies_and_loses_nothing(steps in prop::collection::vec(step(), 1..40)) {
         let world = World::with_files_of(3000);
