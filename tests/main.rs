@@ -25,6 +25,7 @@ mod oracle;
 mod parallel;
 mod peers;
 mod policies;
+mod recording;
 mod reload;
 mod rotation;
 mod signing_helper;

@@ -28,11 +28,13 @@ pub enum Event {
     TornTail,
     /// Records that could not be kept in the file, and went to another sink only.
     Gap,
+    /// The configuration of the log was replaced.
+    Reloaded,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
@@ -43,6 +45,7 @@ impl Event {
         Self::DaemonStopped,
         Self::TornTail,
         Self::Gap,
+        Self::Reloaded,
     ];
 
     /// As it stands in a line: `refresh-failed`.
@@ -59,6 +62,7 @@ impl Event {
             Self::DaemonStopped => "daemon-stopped",
             Self::TornTail => "torn-tail",
             Self::Gap => "gap",
+            Self::Reloaded => "reloaded",
         }
     }
 
@@ -69,7 +73,7 @@ impl Event {
     }
 
     /// `ok`, or `failed` where somebody did not get what was asked for.
-    fn outcome(self) -> &'static str {
+    pub(crate) fn outcome(self) -> &'static str {
         match self {
             Self::Refused | Self::RefreshFailed | Self::Gap => "failed",
             _ => "ok",
@@ -90,15 +94,17 @@ pub enum Client {
     Process {
         /// Its user.
         uid: u32,
-        /// Its id, where the kernel tells.
+        /// Its id, where the kernel tells; of its parent where the process is Bowline itself.
         pid: Option<i32>,
-        /// The name of the program; of its parent where the peer is Bowline itself.
+        /// The name of the program; of its parent where the process is Bowline itself.
         program: Option<String>,
     },
     /// A socket's other end.
     Socket {
         /// Address and port.
         address: SocketAddr,
+        /// The user of the process there, where it is on this machine and the kernel tells.
+        uid: Option<u32>,
         /// What it says it is.
         user_agent: Option<String>,
     },
@@ -111,11 +117,12 @@ impl Client {
             Self::Process { uid, pid, program } => {
                 map.insert("uid".into(), json!(uid));
                 pid.map(|pid| map.insert("pid".into(), json!(pid)));
-                program.as_ref().map(|program| map.insert("program".into(), json!(program)));
+                program.as_ref().map(|program| map.insert("program".into(), json!(cut(program))));
             }
-            Self::Socket { address, user_agent } => {
+            Self::Socket { address, uid, user_agent } => {
                 map.insert("address".into(), json!(address.to_string()));
-                user_agent.as_ref().map(|agent| map.insert("user_agent".into(), json!(agent)));
+                uid.map(|uid| map.insert("uid".into(), json!(uid)));
+                user_agent.as_ref().map(|agent| map.insert("user_agent".into(), json!(cut(agent))));
             }
         }
         Value::Object(map)
@@ -126,7 +133,15 @@ impl Client {
         match self {
             Self::Process { uid, pid, program: None } => format!("process {uid} {pid:?}"),
             Self::Process { uid, program: Some(program), .. } => format!("process {uid} {program}"),
-            Self::Socket { address, user_agent } => format!("socket {} {user_agent:?}", address.ip()),
+            Self::Socket { address, uid, user_agent } => format!("socket {} {uid:?} {user_agent:?}", address.ip()),
+        }
+    }
+
+    /// The same without what a client says of itself: who is refused may say another thing each time.
+    fn origin(&self) -> String {
+        match self {
+            Self::Process { .. } => self.identity(),
+            Self::Socket { address, uid, .. } => format!("socket {} {uid:?}", address.ip()),
         }
     }
 }
@@ -176,26 +191,57 @@ impl Record {
         fields.insert("event".into(), self.event.name().into());
         fields.insert("outcome".into(), self.event.outcome().into());
         for (name, text) in texts {
-            text.map(|text| fields.insert(name.into(), text.chars().take(LONGEST_TEXT).collect::<String>().into()));
+            text.map(|text| fields.insert(name.into(), cut(&text).into()));
         }
         self.client.as_ref().map(|client| fields.insert("client".into(), client.value()));
         fields
     }
 
-    /// What two records have in common of which the second says nothing new: one line per client and lease. A refusal
-    /// counts once per client and reason.
-    pub(crate) fn sameness(&self) -> Option<String> {
-        let client = self.client.as_ref()?.identity();
-        let what = match self.event {
-            Event::Issued => self.key_id.as_ref()?.to_string(),
-            Event::Refused => self.reason.clone()?,
+    /// What two records have in common of which the second says nothing new: one line per client and lease. Keys without
+    /// an end are told of once a day, a refusal once an hour per client and reason, so that what goes on shows.
+    pub(crate) fn sameness(&self, now: Timestamp) -> Option<Sameness> {
+        let client = self.client.as_ref();
+        let (who, what, until) = match self.event {
+            Event::Issued => {
+                let until = self.expires.unwrap_or_else(|| end_of(now, DAY));
+                (client?.identity(), self.key_id.as_ref()?.to_string(), until)
+            }
+            Event::Refused => {
+                // A reason that counts seconds is one reason.
+                let reason = self.reason.as_ref()?.chars().filter(|c| !c.is_ascii_digit()).collect();
+                (client?.origin(), reason, end_of(now, HOUR))
+            }
+            // Whoever looks at a lease that another process fetched has nothing to add.
+            Event::Refreshed => (String::new(), self.key_id.as_ref()?.to_string(), self.expires?),
             _ => return None,
         };
-        Some(format!("{}\n{:?}\n{client}\n{what}", self.event, self.profile))
+        let text = format!("{}\n{:?}\n{who}\n{what}", self.event, self.profile);
+        (until > now).then_some(Sameness { text, until })
     }
 }
 
+/// See [`Record::sameness`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sameness {
+    pub(crate) text: String,
+    /// From then on the same is told again.
+    pub(crate) until: Timestamp,
+}
+
 const LONGEST_TEXT: usize = 2000;
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// What nobody reads to its end is cut.
+fn cut(text: &str) -> String {
+    text.chars().take(LONGEST_TEXT).collect()
+}
+
+/// The end of the hour or the day in which `now` is.
+fn end_of(now: Timestamp, length: i64) -> Timestamp {
+    let end = (now.as_second().div_euclid(length) + 1).saturating_mul(length);
+    Timestamp::from_second(end).unwrap_or(Timestamp::MAX)
+}
 
 #[cfg(test)]
 mod tests {
@@ -206,14 +252,42 @@ mod tests {
         Record { client: Some(client), key_id: Some(KeyId::new(key)), ..Record::about(Event::Issued, "build") }
     }
 
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn refused(address: &str, agent: &str, reason: &str) -> Record {
+        let client =
+            Client::Socket { address: address.parse().unwrap(), uid: None, user_agent: Some(agent.to_owned()) };
+        Record { client: Some(client), reason: Some(reason.to_owned()), ..Record::new(Event::Refused) }
+    }
+
     #[test]
     fn one_client_and_one_lease_are_one_record() {
-        let first = issued(1, "terraform", "ASIA1").sameness();
+        let first = issued(1, "terraform", "ASIA1").sameness(at(0));
         assert!(first.is_some());
-        assert_eq!(issued(2, "terraform", "ASIA1").sameness(), first);
-        assert_ne!(issued(1, "mvn", "ASIA1").sameness(), first);
-        assert_ne!(issued(1, "terraform", "ASIA2").sameness(), first);
-        assert_eq!(Record::about(Event::Login, "build").sameness(), None);
+        assert_eq!(issued(2, "terraform", "ASIA1").sameness(at(0)), first);
+        assert_ne!(issued(1, "mvn", "ASIA1").sameness(at(0)), first);
+        assert_ne!(issued(1, "terraform", "ASIA2").sameness(at(0)), first);
+        assert_eq!(Record::about(Event::Login, "build").sameness(at(0)), None);
+    }
+
+    #[test]
+    fn keys_without_an_end_are_told_of_once_a_day_and_a_lease_until_it_ends() {
+        let key = issued(1, "mvn", "AKIA1");
+        assert_eq!(key.sameness(at(DAY - 1)), key.sameness(at(5)));
+        assert_ne!(key.sameness(at(DAY)), key.sameness(at(DAY - 1)));
+        let lease = Record { expires: Some(at(100)), ..issued(1, "mvn", "ASIA1") };
+        assert_eq!(lease.sameness(at(99)).unwrap().until, at(100));
+    }
+
+    #[test]
+    fn who_is_refused_cannot_fill_the_log_with_other_names_ports_and_seconds() {
+        let first = refused("127.0.0.1:1", "a", "come back in 3 s").sameness(at(0));
+        assert_eq!(refused("127.0.0.1:2", "b", "come back in 17 s").sameness(at(HOUR - 1)), first);
+        assert_ne!(refused("127.0.0.1:1", "a", "no").sameness(at(0)), first);
+        assert_ne!(refused("127.0.0.2:1", "a", "come back in 3 s").sameness(at(0)), first);
+        assert_ne!(refused("127.0.0.1:1", "a", "come back in 3 s").sameness(at(HOUR)), first);
     }
 
     #[test]

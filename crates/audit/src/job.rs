@@ -45,6 +45,7 @@ impl Job for AuditJob {
 
     fn start<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<(), Fault>> {
         Box::pin(async move {
+            self.log.tally().register(&ctx.metrics);
             ctx.tasks.spawn("audit checkpoints", sign(self.log.clone(), Arc::clone(&ctx.wire), ctx.tasks.clone()));
             if let Some(destination) = &self.destination {
                 let shipper = Shipper::new(self.log.places().clone(), destination.clone());
@@ -90,9 +91,12 @@ async fn sign(log: AuditLog, wire: Arc<dyn Wire>, tasks: Tasks) {
 
 /// Waiting for the disk is not for the threads that answer clients.
 async fn sign_once(log: &AuditLog, now: Now) {
-    let log = log.clone();
-    if let Ok(Err(fault)) = tokio::task::spawn_blocking(move || log.sign(now)).await {
+    let signing = log.clone();
+    if let Ok(Err(fault)) = tokio::task::spawn_blocking(move || signing.sign(now)).await {
         warn!(reason = %fault.chain(), "the audit log could not be signed");
+    }
+    if let (_, Some(signed)) = log.reached() {
+        log.tally().checkpoint_age((now.wall.as_second() - signed.as_second()).max(0));
     }
 }
 
@@ -112,6 +116,11 @@ async fn ship(
             return;
         }
         let failure = shipper.ship().await.err();
+        log.tally().queued("cloudwatch", log.reached().0.saturating_sub(shipper.sent()));
+        log.tally().dropped("cloudwatch", shipper.refused());
+        if failure.is_some() {
+            log.tally().failed("cloudwatch");
+        }
         wait = if failure.is_some() { (wait * 2).min(LONGEST_PAUSE) } else { BETWEEN_SHIPMENTS };
         let mut known = trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*known, &failure) {

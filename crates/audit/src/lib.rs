@@ -1,7 +1,7 @@
 //! Who used what, and when: an append-only log that shows every later change of it.
 //!
 //! [`AuditLog::record`] writes a line before a secret leaves. Each line holds the hash of the line before it; a signed
-//! [`Checkpoint`] follows within a second. [`verify()`] is the other side: pure, over bytes. Further places that lines go
+//! [`Checkpoint`] follows within a second. [`verify()`] is the other side: pure, line by line. Further places that lines go
 //! to are [`sink`]s. [`scan`] looks for AWS keys that lie in a tree of files. This crate knows no TOML, no command line
 //! and no source of credentials; it reads no clock and no environment.
 
@@ -10,10 +10,12 @@ mod event;
 mod hex;
 mod job;
 mod key;
+mod lines;
 mod log;
 mod query;
 pub mod scan;
 pub mod sink;
+mod tally;
 mod told;
 pub mod verify;
 
@@ -22,6 +24,6 @@ pub use event::{Client, Event, Record};
 pub use job::AuditJob;
 pub use key::PublicKey;
 pub use log::{AuditLog, Places, Receipt};
-pub use query::{Filter, Found, read_files};
+pub use query::{Filter, Follower, Found};
 pub use sink::file::log_files;
-pub use verify::{Against, Flaw, Verdict, verify};
+pub use verify::{Against, Flaw, Verdict, verify, verify_files};

@@ -1,11 +1,20 @@
-//! Finds records in log files. Lines that are not whole are passed over here: saying so is `verify`'s business.
+//! Finds records in log files, also while they are written. Lines that are not whole are passed over here: saying so is
+//! `verify`'s business.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::File,
+    io::{self, BufReader, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 use bowline_base::{Fault, Kind, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::chain::Parsed;
+use crate::{
+    chain::Parsed,
+    lines::{self, Piece},
+    sink::file::log_files,
+};
 
 /// What to look for; nothing set finds every record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +70,10 @@ impl Filter {
     }
 
     fn take(&self, bytes: &[u8]) -> Option<Found> {
-        let line = Parsed::read(bytes)?;
+        self.of(Parsed::read(bytes)?, bytes)
+    }
+
+    fn of(&self, line: Parsed, bytes: &[u8]) -> Option<Found> {
         let wanted = line.fields.contains_key("outcome")
             && self.profile.as_deref().is_none_or(|profile| line.text("profile") == Some(profile))
             && self.event.as_deref().is_none_or(|event| line.event() == event)
@@ -71,16 +83,68 @@ impl Filter {
     }
 }
 
-/// Names and contents of `files`, as [`crate::verify()`] takes them.
-///
-/// # Errors
-/// One of them cannot be read: a `Config` fault that names it.
-pub fn read_files(files: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-    let read = |path: &PathBuf| {
-        let name = path.display().to_string();
-        let cannot =
-            |cause| Fault::new(Kind::Config, "audit", format!("cannot read `{}`", path.display())).cause(cause);
-        fs::read(path).map(|bytes| (name, bytes)).map_err(cannot)
-    };
-    files.iter().map(read).collect()
+/// Reads a log that may be written to meanwhile: each record once and in order, through every file; a line that is not
+/// whole yet is read when it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Follower {
+    directory: PathBuf,
+    file: Option<PathBuf>,
+    /// Behind the last good line of `file` that was read. A writer takes away only what is behind that.
+    offset: u64,
+}
+
+impl Follower {
+    /// Begins at the beginning of the log in `directory`.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), file: None, offset: 0 }
+    }
+
+    /// Hands every record that has come since the last time, and that `filter` wants, to `take`.
+    ///
+    /// # Errors
+    /// `Config` when a file cannot be read, and whatever `take` fails with.
+    pub fn more(&mut self, filter: &Filter, mut take: impl FnMut(Found) -> Result<(), Fault>) -> Result<(), Fault> {
+        // Listed before they are read: a file that is not the last one here gets no further lines.
+        let files = log_files(&self.directory).map_err(|cause| unreadable(&self.directory, cause))?;
+        for path in files {
+            if self.file.as_ref().is_some_and(|current| path < *current) {
+                continue;
+            }
+            if self.file.as_ref() != Some(&path) {
+                (self.file, self.offset) = (Some(path.clone()), 0);
+            }
+            self.read(&path, filter, &mut take)?;
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        path: &Path,
+        filter: &Filter,
+        take: &mut impl FnMut(Found) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let failed = |cause| unreadable(path, cause);
+        let mut file = match File::open(path) {
+            // A writer moves a file aside that was only just begun.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(failed)?,
+        };
+        file.seek(SeekFrom::Start(self.offset)).map_err(failed)?;
+        let (mut reader, mut line, mut position) = (BufReader::new(file), Vec::new(), self.offset);
+        while let Some(piece) = lines::next(&mut reader, &mut line).map_err(failed)? {
+            position += line.len() as u64 + u64::from(piece == Piece::Line);
+            let Some(parsed) = Parsed::read(&line).filter(|_| piece == Piece::Line) else { continue };
+            self.offset = position;
+            if let Some(found) = filter.of(parsed, &line) {
+                take(found)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(path: &Path, cause: io::Error) -> Fault {
+    Fault::new(Kind::Config, "audit", format!("cannot read `{}`", path.display())).cause(cause)
 }

@@ -1,13 +1,22 @@
-//! Says whether a log is as it was written, and which line is the first that is not. Pure, over bytes.
+//! Says whether a log is as it was written, and which line is the first that is not. Pure, a line at a time: memory stays
+//! small however long the log is.
 //!
 //! What it cannot know from the log alone is whether lines were cut off its very end: a [`Checkpoint`] that was kept
 //! elsewhere shows that. Lines behind the last checkpoint hold together but are not signed yet; the verdict says so.
 
-use std::fmt;
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use bowline_base::{Fault, Kind};
 
 use crate::{
     chain::{CHECKPOINT, Checkpoint, KIND, Parsed},
     key::PublicKey,
+    lines::{self, Piece},
 };
 
 /// What is known from elsewhere.
@@ -52,6 +61,8 @@ pub struct Bad {
 pub enum Flaw {
     /// It is not what its own hash says: changed, or no line of ours.
     Altered,
+    /// It is longer than any line of ours.
+    TooLong,
     /// The file does not begin as a file of this version does.
     NoBeginning,
     /// Lines are missing before it: the numbers of the first and the last.
@@ -80,6 +91,7 @@ impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Altered => f.write_str("was changed: it is not what its own hash says"),
+            Self::TooLong => f.write_str("is longer than any line of an audit log"),
             Self::NoBeginning => f.write_str("is not the beginning of a log file of this version"),
             Self::Missing(from, to) if from == to => write!(f, "follows a cut: line {from} of the log is missing"),
             Self::Missing(from, to) => write!(f, "follows a cut: lines {from} to {to} of the log are missing"),
@@ -96,17 +108,77 @@ impl fmt::Display for Flaw {
     }
 }
 
-/// Looks at `files` (name and content), oldest first.
-#[must_use]
-pub fn verify(files: &[(String, Vec<u8>)], against: &Against) -> Verdict {
-    let mut walk = Walk { files, against, verdict: Verdict::default(), before: None, log: None, key: None };
-    let outcome = walk.files().and_then(|()| walk.end());
-    Verdict { bad: outcome.err(), ..walk.verdict }
+/// Looks at the log files called `names`, oldest first; `open` opens one of them, and may be asked for it again.
+///
+/// # Errors
+/// One of them cannot be read: its number, and why.
+pub fn verify<R: BufRead>(
+    names: &[String],
+    open: impl Fn(usize) -> io::Result<R>,
+    against: &Against,
+) -> Result<Verdict, (usize, io::Error)> {
+    let mut walk = Walk { against, verdict: Verdict::default(), before: None, log: None, key: None };
+    let mut lines = 0;
+    for (index, name) in names.iter().enumerate() {
+        let reader = open(index).map_err(|error| (index, error))?;
+        let last = index + 1 == names.len();
+        match walk.file(reader, name, last).map_err(|error| (index, error))? {
+            Ok(read) => lines = read,
+            Err(bad) => {
+                let bad = in_the_right_place(bad, names, &open)?;
+                return Ok(Verdict { bad: Some(bad), ..walk.verdict });
+            }
+        }
+    }
+    let bad =
+        walk.end().err().map(|flaw| Bad { file: names.last().cloned().unwrap_or_default(), line: lines + 1, flaw });
+    Ok(Verdict { bad, ..walk.verdict })
+}
+
+/// [`verify()`] over files on the disk.
+///
+/// # Errors
+/// `Config`: one of them cannot be read.
+pub fn verify_files(paths: &[PathBuf], against: &Against) -> Result<Verdict, Fault> {
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let open = |index: usize| {
+        let path: &Path = paths.get(index).ok_or(io::ErrorKind::NotFound)?;
+        File::open(path).map(BufReader::new)
+    };
+    verify(&names, open, against).map_err(|(index, cause)| {
+        let name = names.get(index).map_or("", String::as_str);
+        Fault::new(Kind::Config, "audit", format!("cannot read `{name}`")).cause(cause)
+    })
+}
+
+/// A line that is missing where it belongs may stand somewhere else: only then the files are read again.
+fn in_the_right_place<R: BufRead>(
+    bad: Bad,
+    names: &[String],
+    open: impl Fn(usize) -> io::Result<R>,
+) -> Result<Bad, (usize, io::Error)> {
+    let Flaw::Missing(wanted, _) = bad.flaw else { return Ok(bad) };
+    for index in 0..names.len() {
+        let found = open(index).and_then(|reader| has_line(reader, wanted)).map_err(|error| (index, error))?;
+        if found {
+            return Ok(Bad { flaw: Flaw::OutOfOrder(wanted), ..bad });
+        }
+    }
+    Ok(bad)
+}
+
+fn has_line(mut reader: impl BufRead, seq: u64) -> io::Result<bool> {
+    let mut line = Vec::new();
+    while lines::next(&mut reader, &mut line)?.is_some() {
+        if Parsed::read(&line).is_some_and(|line| line.seq == seq) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What was good so far.
 struct Walk<'a> {
-    files: &'a [(String, Vec<u8>)],
     against: &'a Against,
     verdict: Verdict,
     /// Number and hash of the line before.
@@ -116,23 +188,26 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn files(&mut self) -> Result<(), Bad> {
-        for (index, (name, bytes)) in self.files.iter().enumerate() {
-            let (whole, rest) = bytes.split_at(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
-            let lines: Vec<&[u8]> =
-                whole.split_inclusive(|byte| *byte == b'\n').map(|line| &line[..line.len() - 1]).collect();
-            for (number, line) in (1..).zip(&lines) {
-                self.line(line, number == 1).map_err(|flaw| Bad { file: name.clone(), line: number, flaw })?;
+    /// The number of lines in it.
+    fn file(&mut self, mut reader: impl BufRead, name: &str, last: bool) -> io::Result<Result<usize, Bad>> {
+        let bad = |line, flaw| Ok(Err(Bad { file: name.to_owned(), line, flaw }));
+        let (mut number, mut line) = (0, Vec::new());
+        while let Some(piece) = lines::next(&mut reader, &mut line)? {
+            let outcome = match piece {
+                Piece::Line => self.line(&line, number == 0),
+                Piece::TooLong => Err(Flaw::TooLong),
+                Piece::Torn if !last => Err(Flaw::Altered),
+                Piece::Torn => {
+                    self.verdict.torn = Some((name.to_owned(), line.len()));
+                    break;
+                }
+            };
+            number += 1;
+            if let Err(flaw) = outcome {
+                return bad(number, flaw);
             }
-            if rest.is_empty() {
-                continue;
-            }
-            if index + 1 < self.files.len() {
-                return Err(Bad { file: name.clone(), line: lines.len() + 1, flaw: Flaw::Altered });
-            }
-            self.verdict.torn = Some((name.clone(), rest.len()));
         }
-        Ok(())
+        Ok(Ok(number))
     }
 
     fn line(&mut self, bytes: &[u8], first_in_file: bool) -> Result<(), Flaw> {
@@ -163,16 +238,10 @@ impl Walk<'_> {
         let expected = last + 1;
         match line.seq {
             seq if seq < expected => Err(Flaw::Again(seq)),
-            seq if seq > expected && self.is_somewhere(expected) => Err(Flaw::OutOfOrder(expected)),
             seq if seq > expected => Err(Flaw::Missing(expected, seq - 1)),
             _ if line.prev != *hash => Err(Flaw::NotFollowing),
             _ => Ok(()),
         }
-    }
-
-    fn is_somewhere(&self, seq: u64) -> bool {
-        let mut lines = self.files.iter().flat_map(|(_, bytes)| bytes.split(|byte| *byte == b'\n'));
-        lines.any(|line| Parsed::read(line).is_some_and(|line| line.seq == seq))
     }
 
     /// A file's first line names the log and the key of what follows.
@@ -213,21 +282,16 @@ impl Walk<'_> {
         }
     }
 
-    fn end(&self) -> Result<(), Bad> {
+    fn end(&self) -> Result<(), Flaw> {
         let Some(kept) = &self.against.checkpoint else { return Ok(()) };
-        let last = self.files.last();
-        let bad = |flaw| {
-            let lines = last.map_or(0, |(_, bytes)| bytes.iter().filter(|byte| **byte == b'\n').count());
-            Bad { file: last.map(|(name, _)| name.clone()).unwrap_or_default(), line: lines + 1, flaw }
-        };
         if !kept.is_signed() || self.against.key.as_ref().is_some_and(|trusted| *trusted != kept.key) {
-            return Err(bad(Flaw::BadCheckpoint));
+            return Err(Flaw::BadCheckpoint);
         }
         if self.log.as_ref().is_some_and(|log| *log != kept.log) {
-            return Err(bad(Flaw::OtherLog));
+            return Err(Flaw::OtherLog);
         }
         // The checkpoint's own line may be lost with what came after it only if somebody cut it off.
-        if self.verdict.last.unwrap_or(0) < kept.seq { Err(bad(Flaw::TailCut(kept.seq))) } else { Ok(()) }
+        if self.verdict.last.unwrap_or(0) < kept.seq { Err(Flaw::TailCut(kept.seq)) } else { Ok(()) }
     }
 }
 

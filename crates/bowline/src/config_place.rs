@@ -17,7 +17,12 @@ pub(crate) fn find(flag: Option<PathBuf>, environment: &Environment) -> Option<P
 
 /// The configuration, all defaults when there is no file.
 pub(crate) fn load(flag: Option<PathBuf>, environment: &Environment) -> Result<Config, Fault> {
-    find(flag, environment).map_or_else(|| Ok(Config::default()), |path| config::load(&path))
+    load_if_any(flag, environment).map(Option::unwrap_or_default)
+}
+
+/// The configuration, where there is a file.
+pub(crate) fn load_if_any(flag: Option<PathBuf>, environment: &Environment) -> Result<Option<Config>, Fault> {
+    find(flag, environment).map(|path| config::load(&path)).transpose()
 }
 
 /// The file, for a command that makes no sense without one.

@@ -73,9 +73,9 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
         Command::Doctor(arguments) => return commands::doctor::run(environment, file, &arguments),
-        Command::Login(arguments) => commands::login::run(&World::new(environment)?, file, &arguments)?,
+        Command::Login(arguments) => commands::login::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Logout(arguments) => {
-            commands::login::out(&World::new(environment)?, file, arguments.profile.as_deref())?;
+            commands::login::out(&World::of_file(environment, file)?, arguments.profile.as_deref())?;
         }
         Command::Creds(arguments) => commands::creds::run(environment, file, &arguments.profile, &arguments.mfa)?,
         Command::Profiles(Profiles::Sync(arguments)) => {

@@ -5,10 +5,15 @@ use std::{path::PathBuf, sync::Arc};
 use bowline_aws::{Aws, Endpoints, Region};
 use bowline_awsfiles::{Config as AwsConfig, DefaultProfile, Locations};
 use bowline_base::{Fault, Kind, wire::Wire};
-use bowline_credentials::{ENVIRONMENT, Setup, roles_anywhere_from_environment};
+use bowline_credentials::{Context, ENVIRONMENT, Setup, roles_anywhere_from_environment};
 use bowline_host::{HttpWire, client::Outside};
 
-use crate::{config::Config, config_place, environment::Environment, output};
+use crate::{
+    config::{AuditSection, Config},
+    config_place,
+    environment::Environment,
+    output,
+};
 
 /// Everything a command needs that is not on its command line.
 pub(crate) struct World {
@@ -16,6 +21,10 @@ pub(crate) struct World {
     pub(crate) setup: Setup,
     pub(crate) wire: Arc<dyn Wire>,
     pub(crate) aws: Aws,
+    /// What `bowline.toml` says of the audit log.
+    pub(crate) audit: AuditSection,
+    /// There is a `bowline.toml`, and it was read.
+    configured: bool,
 }
 
 impl World {
@@ -30,24 +39,38 @@ impl World {
         let setup = setup(&environment)?;
         let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(outside)?);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
-        Ok(Self { environment, setup, wire, aws })
+        Ok(Self { environment, setup, wire, aws, audit: AuditSection::default(), configured: false })
     }
 
-    /// The same with the identities of `bowline.toml`; what the environment says wins.
-    pub(crate) fn with_identities(mut self, config: &Config) -> Self {
-        let of_environment = std::mem::take(&mut self.setup.identities);
-        self.setup.identities = config.identities.iter().cloned().chain(of_environment).collect();
+    /// The same with the identities and the audit log of `bowline.toml`; what the environment says wins.
+    pub(crate) fn with_config(mut self, config: &Config) -> Self {
+        self.setup = with_identities(self.setup, config);
+        self.audit = config.audit.clone();
         self
     }
 
-    /// As [`World::new`] with the identities of the file that is used. Commands that need none work on with a file
-    /// that has mistakes.
+    /// As [`World::new`] with what the file says that is used.
     pub(crate) fn of_file(environment: Environment, file: Option<PathBuf>) -> Result<Self, Fault> {
-        let config = config_place::load(file, &environment).unwrap_or_else(|fault| {
-            output::say(&format!("note: {}; its identities are not used", fault.message));
-            Config::default()
+        let configured = config_place::load_if_any(file, &environment);
+        Self::given(environment, configured)
+    }
+
+    /// The same with a file that was read already. Commands that need none work on with one that has mistakes.
+    pub(crate) fn given(environment: Environment, configured: Result<Option<Config>, Fault>) -> Result<Self, Fault> {
+        let configured = configured.unwrap_or_else(|fault| {
+            output::say(&format!("note: {}; nothing of it is used", fault.message));
+            None
         });
-        Ok(Self::new(environment)?.with_identities(&config))
+        let world = Self::new(environment)?;
+        Ok(match configured {
+            Some(config) => Self { configured: true, ..world.with_config(&config) },
+            None => world,
+        })
+    }
+
+    /// What the daemon is told of this command's surroundings.
+    pub(crate) fn context(&self) -> String {
+        context(&self.setup.context(), self.configured)
     }
 
     /// The AWS files as they are now.
@@ -89,6 +112,18 @@ impl World {
         let text = wanted.map(ToOwned::to_owned).or_else(of_environment).or_else(of_profile);
         Region::parse(text.as_deref().unwrap_or("us-east-1"))
     }
+}
+
+/// See [`World::context`].
+pub(crate) fn context(context: &Context, configured: bool) -> String {
+    if configured { context.whole() } else { context.without_identities() }
+}
+
+/// `setup` with the identities of `config` before those of the environment.
+pub(crate) fn with_identities(mut setup: Setup, config: &Config) -> Setup {
+    let of_environment = std::mem::take(&mut setup.identities);
+    setup.identities = config.identities.iter().cloned().chain(of_environment).collect();
+    setup
 }
 
 /// What the credentials crate is told.

@@ -35,7 +35,7 @@ pub enum GoAlone {
     #[error("`{0}` belongs to another user")]
     Foreign(String),
     /// The daemon runs with other files or endpoints.
-    #[error("the daemon runs with other AWS files or endpoints than this command")]
+    #[error("the daemon runs with other AWS files, endpoints or identities than this command")]
     OtherContext,
     /// It is too old or too new to know the question, or not ours.
     #[error("what listens on `{0}` does not answer as a daemon of this version")]
@@ -54,7 +54,7 @@ pub enum Answer {
     Fault(Fault),
 }
 
-/// The `credential_process` document of `profile` from the daemon at `socket`. `context` is [`crate::Setup::context`].
+/// The `credential_process` document of `profile` from the daemon at `socket`. `context` is of [`crate::Context`].
 ///
 /// # Errors
 /// [`GoAlone`].

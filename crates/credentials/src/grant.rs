@@ -99,6 +99,12 @@ impl Grants {
         fitting.find(|grant| grant.is_for(asker, now)).map(|grant| grant.audit)
     }
 
+    /// Whether any grant gives `profile` to anybody: then its name is ours, and not made up by who asks.
+    #[must_use]
+    pub fn name(&self, profile: &str) -> bool {
+        self.all().iter().any(|grant| grant.profiles.iter().any(|known| known == profile))
+    }
+
     /// Whether any grant is for `asker`, whatever it gives.
     #[must_use]
     pub fn know(&self, asker: &Asker, now: Now) -> bool {

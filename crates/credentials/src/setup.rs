@@ -31,9 +31,10 @@ pub struct Setup {
 
 impl Setup {
     /// What daemon and client have to agree on before one answers for the other: `HOME`, paths of the AWS files,
-    /// redirected endpoints, the key in the environment (`credential_source = Environment`). 32 hexadecimal digits.
+    /// redirected endpoints, the key in the environment (`credential_source = Environment`), and the identities of
+    /// `bowline.toml`.
     #[must_use]
-    pub fn context(&self) -> String {
+    pub fn context(&self) -> Context {
         let description = json!({
             "home": self.home,
             "config": self.locations.config,
@@ -42,11 +43,11 @@ impl Setup {
             "endpoints": redirections(&self.endpoints),
             "key": self.environment.get("AWS_ACCESS_KEY_ID").filter(|key| !key.is_empty()),
         });
-        // The daemon answers for its own file; only what the environment calls `default` has to be the same.
+        // What the environment calls `default` has to be the same whatever the files say.
         let given = roles_anywhere_from_environment(|name| self.environment.get(name).cloned()).ok().flatten();
         let description =
             given.map_or_else(|| description.to_string(), |identity| format!("{description}{identity:?}"));
-        fingerprint(&description)
+        Context::new(&fingerprint(&description), &fingerprint(&format!("{:?}", self.identities)))
     }
 
     /// The AWS files as they are now, with the identities beside the profiles.
@@ -69,6 +70,40 @@ impl Setup {
         directories.sort();
         directories.dedup();
         directories
+    }
+}
+
+/// See [`Setup::context`]: hashes, of the surroundings and of the identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    surroundings: String,
+    identities: String,
+}
+
+impl Context {
+    pub(crate) fn new(surroundings: &str, identities: &str) -> Self {
+        Self { surroundings: surroundings.to_owned(), identities: identities.to_owned() }
+    }
+
+    /// What a client tells the daemon that has read a `bowline.toml` of its own.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        format!("{}.{}", self.surroundings, self.identities)
+    }
+
+    /// What one tells that has none, or one that cannot be read: it leaves identities to the daemon.
+    #[must_use]
+    pub fn without_identities(&self) -> String {
+        self.surroundings.clone()
+    }
+
+    /// Whether what a client told fits ours.
+    #[must_use]
+    pub fn agrees(&self, told: &str) -> bool {
+        match told.split_once('.') {
+            Some((surroundings, identities)) => surroundings == self.surroundings && identities == self.identities,
+            None => told == self.surroundings,
+        }
     }
 }
 
@@ -124,6 +159,23 @@ mod tests {
         assert_eq!(base.context(), setup().context());
         assert_ne!(base.context(), other_file.context());
         assert_ne!(base.context(), redirected.context());
+    }
+
+    #[test]
+    fn identities_of_another_bowline_toml_are_another_context_for_who_has_one() {
+        let names = ["CERTIFICATE_PATH", "PRIVATE_KEY_PATH", "TRUST_ANCHOR_ARN", "PROFILE_ARN", "ROLE_ARN"];
+        let identity = |role: &str| {
+            let lookup = |name: &str| {
+                let known = names.iter().any(|known| name == format!("ROLESANYWHERE_{known}"));
+                known.then(|| if name.ends_with("ROLE_ARN") { role.to_owned() } else { "arn:aws:x:y:1:z".to_owned() })
+            };
+            let identities = roles_anywhere_from_environment(lookup).unwrap().into_iter().collect();
+            Setup { identities, ..setup() }.context()
+        };
+        let daemon = identity("arn:aws:iam::1:role/a");
+        assert!(daemon.agrees(&daemon.whole()) && daemon.agrees(&setup().context().without_identities()));
+        let (other, none) = (identity("arn:aws:iam::1:role/b"), setup().context());
+        assert!(!daemon.agrees(&other.whole()) && !daemon.agrees(&none.whole()));
     }
 
     #[test]

@@ -15,12 +15,13 @@ use serde_json::json;
 use crate::{
     Broker, client,
     delivery::process_json,
-    grant::{Asker, Grants},
+    grant::{Asker, AuditDuty, Grants},
     lease_file::kind_name,
-    witness::client_of,
+    setup::Context,
+    witness::{Handover, Written, client_of},
 };
 
-/// Carries the client's [`crate::Setup::context`].
+/// Carries the client's [`Context`].
 pub const CONTEXT_HEADER: &str = "x-bowline-context";
 
 /// 64 KiB and a second for a request's head.
@@ -38,13 +39,16 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker, grants: Gra
         let (broker, grants) = (broker.clone(), grants.clone());
         async move {
             let (head, _body) = request.into_parts();
-            if is_granted(&peer, &head, &grants, broker.sources().wire().now()) {
-                return answer(&broker, &peer, head.uri.path()).await;
+            let duty = granted(&peer, &head, &grants, broker.sources().wire().now());
+            if duty.is_some() {
+                return answer(&broker, &peer, head.uri.path(), duty).await;
             }
-            match refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
-                None => answer(&broker, &peer, head.uri.path()).await,
-                Some(refusal) => refusal,
+            let refusal = refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context());
+            let Some(refusal) = refusal else { return answer(&broker, &peer, head.uri.path(), None).await };
+            if refusal.status() == StatusCode::FORBIDDEN {
+                note_stranger(&broker, &peer, profile(head.uri.path()).filter(|profile| grants.name(profile)));
             }
+            refusal
         }
     });
 }
@@ -65,14 +69,26 @@ pub fn open_to_others(path: &Path) -> Result<(), Fault> {
     })
 }
 
-/// Whether a grant gives what is asked for to this process, whose files and endpoints then do not matter.
-fn is_granted(peer: &Peer, head: &http::request::Parts, grants: &Grants, now: bowline_base::Now) -> bool {
-    let Peer::Unix { uid, pid } = peer else { return false };
-    let Some(profile) = profile(head.uri.path()).filter(|_| head.method == Method::GET) else { return false };
+/// What the grant says of the audit log that gives what is asked for to this process, whose files and endpoints then do
+/// not matter.
+fn granted(peer: &Peer, head: &http::request::Parts, grants: &Grants, now: bowline_base::Now) -> Option<AuditDuty> {
+    let Peer::Unix { uid, pid } = peer else { return None };
+    let profile = profile(head.uri.path()).filter(|_| head.method == Method::GET)?;
     let token = head.headers.get(http::header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
     let asker = Asker { owner: peers::Owner::Uid(*uid), cgroup: pid.and_then(peers::cgroup), token };
-    *uid != rustix::process::geteuid().as_raw() && grants.gives(&asker, &profile, now).is_some()
+    grants.gives(&asker, &profile, now).filter(|_| *uid != rustix::process::geteuid().as_raw())
 }
+
+/// Who is none of ours and asks all the same is written down.
+fn note_stranger(broker: &Broker, peer: &Peer, profile: Option<String>) {
+    if let Some(witness) = broker.witness() {
+        let client = client_of(peer, peers::Owner::NotHere, None);
+        // Of an outage of the log the witness has told already.
+        witness.refused(broker.sources().wire().now(), client, profile.as_deref(), STRANGER.to_owned()).ok();
+    }
+}
+
+const STRANGER: &str = "this daemon answers its own user, and others by `[[grant]]`";
 
 fn profile(path: &str) -> Option<String> {
     path.strip_prefix("/v1/credentials/").and_then(decode)
@@ -81,10 +97,10 @@ fn profile(path: &str) -> Option<String> {
 type Reply = Response<Full<Bytes>>;
 
 /// Why this peer is not answered; `None` when it is.
-fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &str) -> Option<Reply> {
+fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &Context) -> Option<Reply> {
     let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
     if !ours {
-        let fault = Fault::new(Kind::Refused, "daemon", "this daemon answers its own user, and others by `[[grant]]`");
+        let fault = Fault::new(Kind::Refused, "daemon", STRANGER);
         return Some(fault_reply(StatusCode::FORBIDDEN, &fault));
     }
     if method != Method::GET {
@@ -92,14 +108,14 @@ fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, contex
         return Some(fault_reply(StatusCode::METHOD_NOT_ALLOWED, &fault));
     }
     let told = headers.get(CONTEXT_HEADER).and_then(|value| value.to_str().ok());
-    if told.is_some_and(|told| told != context) {
-        let fault = Fault::new(Kind::Config, "daemon", "the daemon runs with other AWS files or endpoints");
+    if told.is_some_and(|told| !context.agrees(told)) {
+        let fault = Fault::new(Kind::Config, "daemon", "the daemon runs with other AWS files, endpoints or identities");
         return Some(fault_reply(StatusCode::CONFLICT, &fault));
     }
     None
 }
 
-async fn answer(broker: &Broker, peer: &Peer, path: &str) -> Reply {
+async fn answer(broker: &Broker, peer: &Peer, path: &str, duty: Option<AuditDuty>) -> Reply {
     // Of a client that waits for something else: a stopped daemon does not answer even this.
     if path == client::PING {
         return reply(StatusCode::OK, "{}".to_owned());
@@ -114,20 +130,22 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str) -> Reply {
     };
     let asked = broker.ask(&profile).await;
     let now = broker.sources().wire().now();
-    let witness = broker.witness().map(|witness| (witness, client_of(peer, None)));
+    let witness = broker.witness().map(|witness| (witness, client_of(peer, peers::Owner::NotHere, None)));
     let credentials = match asked {
         Ok(credentials) => credentials,
         Err(unavailable) => {
             if let Some((witness, client)) = witness {
-                witness.refused(now, client, &profile, &unavailable.0);
+                witness.refused(now, client, Some(&profile), unavailable.0.chain()).ok();
             }
             return refuse(&unavailable.0);
         }
     };
-    let written = witness.map_or(Ok(()), |(witness, client)| {
-        witness.issued(now, client, &profile, &credentials, &broker.source_of(&profile))
+    let document = process_json(&credentials, now.wall);
+    let written = witness.filter(|_| document.is_ok()).map_or(Ok(Written::Yes), |(witness, client)| {
+        let (credentials, source) = (&*credentials, &broker.source_of(&profile));
+        witness.issued(now, Handover { client, profile: &profile, credentials, source, duty })
     });
-    match written.and_then(|()| process_json(&credentials, now.wall)) {
+    match written.and(document) {
         Ok(document) => reply(StatusCode::OK, document.expose().to_owned()),
         Err(fault) => refuse(&fault),
     }
@@ -190,7 +208,7 @@ mod tests {
         if let Some(context) = context {
             headers.insert(CONTEXT_HEADER, HeaderValue::from_str(context).unwrap());
         }
-        refusal(peer, 7, method, &headers, "abc").map(|reply| reply.status().as_u16())
+        refusal(peer, 7, method, &headers, &Context::new("abc", "def")).map(|reply| reply.status().as_u16())
     }
 
     #[test]
@@ -203,6 +221,8 @@ mod tests {
     #[test]
     fn another_context_is_told_so() {
         assert_eq!(status(&OURS, &Method::GET, Some("other")), Some(409));
+        assert_eq!(status(&OURS, &Method::GET, Some("abc.def")), None);
+        assert_eq!(status(&OURS, &Method::GET, Some("abc.other")), Some(409));
         assert_eq!(status(&OURS, &Method::GET, None), None);
         assert_eq!(status(&OURS, &Method::POST, Some("abc")), Some(405));
     }

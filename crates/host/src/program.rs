@@ -2,10 +2,19 @@
 
 use std::{fs, path::Path};
 
-/// The name of the program of process `pid`; of its parent where the process is this same program, since a command line
-/// tool that asks for somebody else is not who wants to know. `None` where there is no `/proc`, or no such process.
+/// A process that wants something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Its id.
+    pub pid: i32,
+    /// The name of its program.
+    pub name: String,
+}
+
+/// Who is behind process `pid`: that process, or where it is this same program, its parent, since a command line tool that
+/// asks for somebody else is not who wants to know. `None` where there is no `/proc`, or no such process.
 #[must_use]
-pub fn behind(pid: i32) -> Option<String> {
+pub fn behind(pid: i32) -> Option<Asker> {
     behind_in(Path::new("/proc"), pid)
 }
 
@@ -15,13 +24,29 @@ pub fn name(pid: i32) -> Option<String> {
     name_of(Path::new("/proc"), pid)
 }
 
-fn behind_in(proc: &Path, pid: i32) -> Option<String> {
-    let name = name_of(proc, pid)?;
-    let ours = Some(&name) == name_of(proc, i32::try_from(std::process::id()).ok()?).as_ref();
-    if !ours {
-        return Some(name);
+/// Who started this process: as [`behind`] of its own id.
+#[must_use]
+pub fn behind_this() -> Option<Asker> {
+    behind(own_id()?)
+}
+
+fn own_id() -> Option<i32> {
+    i32::try_from(std::process::id()).ok()
+}
+
+/// More of us in a row would be a circle.
+const MOST_OF_US: usize = 8;
+
+fn behind_in(proc: &Path, pid: i32) -> Option<Asker> {
+    let own = name_of(proc, own_id()?);
+    let mut found = Asker { pid, name: name_of(proc, pid)? };
+    for _ in 0..MOST_OF_US {
+        let ours = Some(&found.name) == own.as_ref();
+        let parent = parent_of(proc, found.pid).filter(|_| ours);
+        let Some((pid, name)) = parent.and_then(|parent| Some((parent, name_of(proc, parent)?))) else { break };
+        found = Asker { pid, name };
     }
-    parent_of(proc, pid).and_then(|parent| name_of(proc, parent)).or(Some(name))
+    Some(found)
 }
 
 /// The file that it runs where we may see it, else the name that the kernel keeps (15 bytes).
@@ -58,8 +83,11 @@ mod tests {
         process(proc.path(), std::process::id(), "bowline", 1);
         process(proc.path(), 4_000_001, "bowline", 4_000_002);
         process(proc.path(), 4_000_002, "a) b", 1);
-        assert_eq!(behind_in(proc.path(), 4_000_001).as_deref(), Some("a) b"));
-        assert_eq!(behind_in(proc.path(), 4_000_002).as_deref(), Some("a) b"));
+        process(proc.path(), 4_000_004, "bowline", 4_000_001);
+        let parent = Some(Asker { pid: 4_000_002, name: "a) b".to_owned() });
+        for pid in [4_000_001, 4_000_002, 4_000_004] {
+            assert_eq!(behind_in(proc.path(), pid), parent, "{pid}");
+        }
         assert_eq!(behind_in(proc.path(), 4_000_003), None);
     }
 

@@ -1,11 +1,13 @@
 //! The log in CloudWatch Logs: sent from the files, in order, up to the last checkpoint, in batches within AWS's limits.
 //!
 //! Where it got to is in a file beside the log. After a start and after every failure the stream itself is asked for its
-//! last line first, since an answer may have been lost: nothing is sent twice and nothing is left out.
+//! last line first, since an answer may have been lost: nothing is sent twice and nothing is left out. Of several processes
+//! one sends; another takes over when it ends.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{Read as _, Seek as _, SeekFrom},
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     sync::Arc,
 };
@@ -41,6 +43,10 @@ pub struct Shipper {
     to: Destination,
     places: Places,
     reader: Reader,
+    /// Held from the moment on at which it is this process's turn to send.
+    turn: Option<File>,
+    /// Lines that AWS did not take since somebody asked.
+    refused: u64,
     /// Whether the stream was asked for its last line since something went wrong.
     sure: bool,
 }
@@ -63,9 +69,17 @@ impl Shipper {
     /// Sends what is in `places` to `destination`; goes on where a former process ended.
     #[must_use]
     pub fn new(places: Places, destination: Destination) -> Self {
-        let mut shipper = Self { to: destination, places, reader: Reader::default(), sure: false };
-        shipper.reader.after = shipper.cursor();
-        shipper
+        Self { to: destination, places, reader: Reader::default(), turn: None, refused: 0, sure: false }
+    }
+
+    /// The number of the last line that was sent.
+    pub(crate) fn sent(&self) -> u64 {
+        self.reader.after
+    }
+
+    /// How many lines AWS did not take since the last time that this was asked.
+    pub(crate) fn refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     /// Sends everything that is signed and was not sent. Gives the number of lines.
@@ -73,6 +87,9 @@ impl Shipper {
     /// # Errors
     /// Why the rest was not sent; it stays in the files, and the next call goes on there.
     pub async fn ship(&mut self) -> Result<usize, Fault> {
+        if !self.has_turn().map_err(|cause| self.unreadable(cause))? {
+            return Ok(0);
+        }
         let mut sent = 0;
         loop {
             let waiting = self.reader.read(&self.places).map_err(|cause| self.unreadable(cause))?;
@@ -90,13 +107,32 @@ impl Shipper {
         }
     }
 
+    /// Whether nobody else sends.
+    fn has_turn(&mut self) -> std::io::Result<bool> {
+        if self.turn.is_some() || !self.places.directory.is_dir() {
+            return Ok(self.turn.is_some());
+        }
+        let path = self.places.directory.join("cloudwatch.lock");
+        let lock = OpenOptions::new().create(true).append(true).mode(atomic::PRIVATE).open(path)?;
+        match lock.try_lock() {
+            Ok(()) => self.turn = Some(lock),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        self.reader.after = self.cursor();
+        Ok(true)
+    }
+
     async fn send(&mut self, batch: &[Outgoing]) -> Result<usize, Fault> {
         let Some(last) = batch.last() else { return Ok(0) };
         let events: Vec<LogEvent> = in_order(batch);
         let Destination { aws, region, identity, stream } = &self.to;
         match logs::put_log_events(aws, region, &**identity, stream, &events).await {
             Ok(0) => {}
-            Ok(refused) => tracing::warn!(refused, "CloudWatch Logs refused audit lines for their time"),
+            Ok(refused) => {
+                self.refused += refused as u64;
+                tracing::warn!(refused, "CloudWatch Logs refused audit lines for their time");
+            }
             Err(error) => {
                 self.sure = false;
                 return Err(self.failed(error));

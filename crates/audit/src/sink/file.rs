@@ -2,13 +2,14 @@
 //!
 //! `audit-000000000001.jsonl` is named after the number of its first line, so that names sort as lines do. Several
 //! processes may write: each takes the lock and looks at the end first. What a killed process left unfinished there is
-//! moved to a file of its own, and a record says so.
+//! moved to a file of its own, and a record says so ([`super::end`]).
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bowline_base::{Fault, Kind, Timestamp, atomic};
@@ -16,11 +17,13 @@ use bowline_host::client::random_bytes;
 use serde_json::{Map, Value};
 
 use crate::{
-    chain::{Checkpoint, Head, KIND, Line, Parsed, VERSION},
+    chain::{Checkpoint, Head, Line},
     event::{Event, Record},
     hex,
-    key::{PublicKey, SigningKey},
+    key::SigningKey,
     log::Places,
+    sink::end::{End, recover},
+    told::Mark,
 };
 
 /// The log files in `directory`, oldest first.
@@ -44,13 +47,21 @@ fn is_log(path: &Path) -> bool {
     number.is_some_and(|number| number.len() >= 12 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The end of the newest file.
-struct End {
-    path: PathBuf,
-    file: File,
-    length: u64,
-    head: Head,
-    key: PublicKey,
+/// What became of a record.
+pub(crate) enum Appended {
+    /// It is this line.
+    Line(Line),
+    /// Another process had written it down: the number of its line.
+    Known(u64),
+}
+
+/// How long the lock is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// 5 s: fifty processes in a row, each with a slow disk.
+    Long,
+    /// A tenth of a second.
+    Short,
 }
 
 /// The chain on disk.
@@ -65,13 +76,13 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     /// Opens the log in its directory, or begins one there.
-    pub(crate) fn open(places: &Places, now: Timestamp) -> Result<Self, Fault> {
+    pub(crate) fn open(places: &Places, now: Timestamp, patience: Patience) -> Result<Self, Fault> {
         let failed = |cause| unwritable(&places.directory, cause);
         atomic::private_directory(&places.directory).map_err(failed)?;
         let lock =
             OpenOptions::new().create(true).append(true).mode(atomic::PRIVATE).open(places.lock()).map_err(failed)?;
         let mut log = {
-            lock.lock().map_err(failed)?;
+            acquire(&lock, places, patience)?;
             let key = SigningKey::load_or_make(&places.key())?;
             Self { places: places.clone(), key, lock, end: None, unsigned: false }
         };
@@ -80,27 +91,38 @@ impl LogFile {
         opened.map(|()| log)
     }
 
-    /// Adds a record; it is with the kernel when this returns.
-    pub(crate) fn append(&mut self, now: Timestamp, fields: Map<String, Value>) -> Result<Line, Fault> {
-        self.locked(|log| {
+    /// Adds a record, unless another process has left its `mark`; it is with the kernel when this returns.
+    pub(crate) fn append(
+        &mut self,
+        now: Timestamp,
+        fields: Map<String, Value>,
+        mark: Option<&Mark>,
+        patience: Patience,
+    ) -> Result<Appended, Fault> {
+        self.locked(patience, |log| {
+            if let Some(line) = mark.and_then(Mark::line) {
+                return Ok(Appended::Known(line));
+            }
             log.look(now)?;
-            log.write(now, fields)
+            let line = log.write(now, fields)?;
+            mark.inspect(|mark| mark.leave(line.seq, now));
+            Ok(Appended::Line(line))
         })
     }
 
     /// Signs what was written since the last time and brings it to the disk. `None` when there is nothing new.
-    pub(crate) fn sign(&mut self, now: Timestamp) -> Result<Option<Line>, Fault> {
+    pub(crate) fn sign(&mut self, now: Timestamp, patience: Patience) -> Result<Option<Line>, Fault> {
         if !self.unsigned {
             return Ok(None);
         }
-        self.locked(|log| {
+        self.locked(patience, |log| {
             log.look(now)?;
             log.checkpoint(now).map(Some)
         })
     }
 
-    fn locked<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
-        self.lock.lock().map_err(|cause| unwritable(&self.places.directory, cause))?;
+    fn locked<T>(&mut self, patience: Patience, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        acquire(&self.lock, &self.places, patience)?;
         let outcome = work(self);
         self.lock.unlock().map_err(|cause| unwritable(&self.places.directory, cause))?;
         outcome
@@ -210,95 +232,31 @@ impl LogFile {
 
 /// A checkpoint is at most this long.
 const ROOM_TO_SIGN: u64 = 700;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 fn no_end() -> Fault {
     Fault::new(Kind::Bug, "audit", "the audit log was not opened")
 }
 
-fn unwritable(path: &Path, cause: io::Error) -> Fault {
+pub(super) fn unwritable(path: &Path, cause: io::Error) -> Fault {
     let shown = path.display();
     Fault::new(Kind::Unreachable, "audit", format!("cannot write the audit log at `{shown}`"))
         .hint(format!("make room on the disk, or give this user `{shown}`"))
         .cause(cause)
 }
 
-/// The end of the newest file that has a good line, and what was moved aside behind it, in words.
-fn recover(mut files: Vec<PathBuf>) -> Result<(Option<End>, Vec<String>), Fault> {
-    let mut torn = Vec::new();
-    while let Some(path) = files.pop() {
-        let failed = |cause| unwritable(&path, cause);
-        let bytes = fs::read(&path).map_err(failed)?;
-        let Some((line, length)) = last_good(&bytes) else {
-            if let Some(newer) = newer_version(&bytes) {
-                return Err(newer_log(&path, newer));
-            }
-            let aside = aside(&path);
-            fs::rename(&path, &aside).map_err(failed)?;
-            torn.push(words(bytes.len(), "the beginning", &path, &aside));
-            continue;
-        };
-        let first = bytes.split(|byte| *byte == b'\n').next().and_then(Parsed::read);
-        let Some((log, key)) = first.as_ref().filter(|first| first.begins_a_file()).and_then(names) else {
-            return Err(newer_log(&path, newer_version(&bytes).unwrap_or(0)));
-        };
-        if length < bytes.len() {
-            let aside = aside(&path);
-            keep_aside(&aside, &bytes[length..]).map_err(failed)?;
-            torn.push(words(bytes.len() - length, &format!("line {} of the log", line.seq), &path, &aside));
+/// Waits for the lock; a process that was stopped while it held it must not stop everybody else for ever.
+fn acquire(lock: &File, places: &Places, patience: Patience) -> Result<(), Fault> {
+    let tries = if patience == Patience::Long { 500 } else { 10 };
+    for _ in 0..tries {
+        match lock.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::park_timeout(BETWEEN_TRIES),
+            Err(TryLockError::Error(cause)) => return Err(unwritable(&places.directory, cause)),
         }
-        let file = OpenOptions::new().append(true).open(&path).map_err(failed)?;
-        file.set_len(length as u64).map_err(failed)?;
-        let head = Head { seq: line.seq + 1, hash: line.hash, log };
-        return Ok((Some(End { path, file, length: length as u64, head, key }), torn));
     }
-    Ok((None, torn))
-}
-
-/// The last line that is whole and as its hash says, and where it ends.
-fn last_good(bytes: &[u8]) -> Option<(Parsed, usize)> {
-    let mut end = bytes.iter().rposition(|byte| *byte == b'\n')?;
-    loop {
-        let start = bytes[..end].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        if let Some(line) = Parsed::read(&bytes[start..end]) {
-            return Some((line, end + 1));
-        }
-        end = start.checked_sub(1)?;
-    }
-}
-
-fn names(first: &Parsed) -> Option<(String, PublicKey)> {
-    Some((first.text("log")?.to_owned(), PublicKey::parse(first.text("key")?)?))
-}
-
-/// The version of a file of ours that this program does not know.
-fn newer_version(bytes: &[u8]) -> Option<u64> {
-    let first: Value = serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next()?).ok()?;
-    first["version"].as_u64().filter(|version| first["kind"] == KIND && *version != VERSION)
-}
-
-fn newer_log(path: &Path, version: u64) -> Fault {
-    let shown = path.display();
-    let message = if version == 0 {
-        format!("`{shown}` does not begin as an audit log does")
-    } else {
-        format!("`{shown}` is an audit log of version {version}, and this program knows {VERSION}")
-    };
-    Fault::new(Kind::Config, "audit", message).hint(format!("use the newer program, or move `{shown}` away"))
-}
-
-/// A name that nothing has yet.
-fn aside(path: &Path) -> PathBuf {
-    let name = |number: u32| PathBuf::from(format!("{}.torn-{number}", path.display()));
-    (1..).map(name).find(|candidate| !candidate.exists()).expect("numbers do not end")
-}
-
-fn keep_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().create_new(true).write(true).mode(atomic::PRIVATE).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-fn words(bytes: usize, behind: &str, path: &Path, aside: &Path) -> String {
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    format!("{bytes} bytes behind {behind} in `{}` were no whole line; they are in `{}`", name(path), name(aside))
+    let (directory, lock) = (places.directory.display(), places.lock());
+    let message = format!("another process keeps the audit log at `{directory}` locked");
+    Err(Fault::new(Kind::Unreachable, "audit", message)
+        .hint(format!("look for a stopped process: `fuser -v {}`", lock.display())))
 }

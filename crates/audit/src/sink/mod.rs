@@ -4,6 +4,7 @@
 //! that an outage costs nothing but time: the file is its memory.
 
 pub mod cloudwatch;
+mod end;
 pub mod file;
 pub mod stdout;
 

@@ -45,6 +45,12 @@ fn bytes(files: &[Lines]) -> Vec<(String, Vec<u8>)> {
     files.iter().enumerate().map(|(index, lines)| (format!("file-{index}"), text(lines))).collect()
 }
 
+/// The same, over bytes.
+fn verify(files: &[(String, Vec<u8>)], against: &Against) -> Verdict {
+    let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    super::verify(&names, |index| Ok(&files[index].1[..]), against).unwrap()
+}
+
 fn judged(files: &[(String, Vec<u8>)]) -> Verdict {
     verify(files, &Against::default())
 }
@@ -137,6 +143,14 @@ fn a_torn_end_is_told_and_everything_before_it_is_good() {
     files.truncate(1);
     files.push(bytes(&log())[1].clone());
     assert!(judged(&files).bad.is_some(), "only the last file may end so");
+}
+
+#[test]
+fn a_line_without_end_is_named_and_not_read_to_its_end() {
+    let mut files = bytes(&log());
+    files[1].1.extend(vec![b'x'; 3 * lines::LONGEST]);
+    let bad = judged(&files).bad.unwrap();
+    assert_eq!((bad.line, bad.flaw), (10, Flaw::TooLong));
 }
 
 proptest! {

@@ -9,8 +9,7 @@ use std::{
 };
 
 use bowline_audit::{
-    Against, AuditLog, Checkpoint, Event, Filter, Flaw, Places, PublicKey, Record, read_files, sink::stdout::Stdout,
-    verify,
+    Against, AuditLog, Checkpoint, Event, Filter, Flaw, Places, PublicKey, Record, sink::stdout::Stdout, verify_files,
 };
 use bowline_base::Fault;
 
@@ -95,24 +94,6 @@ fn a_file_that_was_only_just_begun_when_the_process_died_does_not_stop_the_log()
 }
 
 #[test]
-fn several_processes_write_one_chain() {
-    let world = World::with_files_of(6000);
-    let logs: Vec<AuditLog> = (0..4).map(|_| world.again()).collect();
-    std::thread::scope(|scope| {
-        for (index, log) in logs.iter().enumerate() {
-            scope.spawn(move || {
-                for number in 0..10 {
-                    log.record(now(), &issued(&format!("{index}-{number}"), "mvn")).unwrap();
-                    log.sign(now()).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(world.verdict().bad, None);
-    assert_eq!(Filter::default().find(world.text().as_bytes()).len(), 40);
-}
-
-#[test]
 fn a_cut_tail_is_found_with_the_checkpoint_and_written_down_at_the_next_start() {
     let world = World::new();
     world.log.record(now(), &issued("build", "mvn")).unwrap();
@@ -124,7 +105,7 @@ fn a_cut_tail_is_found_with_the_checkpoint_and_written_down_at_the_next_start() 
     let cut: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
     bowline_base::atomic::write_private(&file, cut.as_bytes()).unwrap();
     let key = PublicKey::parse(&fs::read_to_string(world.log.places().public_key()).unwrap());
-    let verdict = verify(&read_files(&world.files()).unwrap(), &Against { checkpoint, key });
+    let verdict = verify_files(&world.files(), &Against { checkpoint, key }).unwrap();
     assert_eq!(verdict.bad.unwrap().flaw, Flaw::TailCut(4));
     world.again().record(now(), &Record::new(Event::DaemonStarted)).unwrap();
     assert!(world.text().contains("the log ended at line 2, and a checkpoint says it had 4"), "{}", world.text());

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 mod disk;
+mod following;
 mod shipping;
 mod world;
+mod writers;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_audit::{Against, AuditLog, Client, Event, Places, Record, Verdict, log_files, read_files, verify};
+use bowline_audit::{Against, AuditLog, Client, Event, Places, Record, Verdict, log_files, verify_files};
 use bowline_base::{KeyId, Now};
 use tempfile::TempDir;
 
@@ -22,7 +22,8 @@ impl World {
 
     pub(crate) fn with_files_of(max_size: u64) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let places = Places { max_size, ..Places::below(home.path()) };
+        let marks = Some(home.path().join("run/told"));
+        let places = Places { max_size, marks, ..Places::below(home.path()) };
         Self { home, log: AuditLog::new(places, Vec::new()) }
     }
 
@@ -40,7 +41,7 @@ impl World {
     }
 
     pub(crate) fn verdict(&self) -> Verdict {
-        verify(&read_files(&self.files()).unwrap(), &Against::default())
+        verify_files(&self.files(), &Against::default()).unwrap()
     }
 
     pub(crate) fn text(&self) -> String {

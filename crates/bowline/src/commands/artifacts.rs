@@ -28,7 +28,7 @@ pub(crate) fn serve(
     let artifacts = section(arguments, &environment, config.artifacts)?;
     let identities = config.identities;
     let config = Config { artifacts: Some(artifacts), identities, ..Config::default() };
-    daemon::run(World::new(environment)?.with_identities(&config), config, Start::ArtifactsAlone)
+    daemon::run(World::new(environment)?.with_config(&config), config, Start::ArtifactsAlone)
 }
 
 fn read_variables(environment: &mut Environment, path: &std::path::Path) -> Result<(), Fault> {

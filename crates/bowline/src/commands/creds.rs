@@ -10,16 +10,23 @@ use bowline_credentials::delivery;
 use super::obtain;
 use crate::{
     cli::MfaCode,
+    config_place,
     environment::Environment,
     output,
-    world::{World, setup},
+    world::{World, context, setup, with_identities},
 };
 
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, profile: &str, mfa: &MfaCode) -> Result<(), Fault> {
-    if let Some(answer) = obtain::from_daemon(&environment, &setup(&environment)?, profile, mfa) {
+    let configured = config_place::load_if_any(file, &environment);
+    let (mut setup, config) = (setup(&environment)?, configured.as_ref().ok().and_then(Option::as_ref));
+    if let Some(config) = config {
+        setup = with_identities(setup, config);
+    }
+    let context = context(&setup.context(), config.is_some());
+    if let Some(answer) = obtain::from_daemon(&environment, &setup, &context, profile, mfa) {
         return output::secret(&answer?);
     }
-    let world = World::of_file(environment, file)?;
+    let world = World::given(environment, configured)?;
     let credentials = obtain::alone(&world, profile, mfa)?;
     output::secret(&delivery::process_json(&credentials, world.wire.now().wall)?)
 }

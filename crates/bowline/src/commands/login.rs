@@ -1,39 +1,36 @@
 //! `bowline login` and `logout`: shows the person what to do; the flows themselves are in `credentials`.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Stdio},
-};
+use std::process::{Command, Stdio};
 
 use bowline_audit::{Event, Record};
 use bowline_awsfiles::Config;
 use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::login::{How, LoginEvent, SignedIn, login, logout};
 
-use super::{audit, obtain::with_sources};
+use super::{obtain::with_sources, recording};
 use crate::{cli, output, world::World};
 
 /// What the predecessor called its only session.
 const LAST_RESORT: &str = "bazel-cache";
 
-pub(crate) fn run(world: &World, file: Option<PathBuf>, arguments: &cli::Login) -> Result<(), Fault> {
+pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
     let name = which(world, &world.aws_config()?, arguments.profile.as_deref());
     let how = if arguments.device || !has_display(world) && !arguments.no_browser { How::Device } else { How::Browser };
     with_sources(world, async |sources, tasks| {
         let mut tell = |event| show(world, &event, arguments.no_browser);
         let signed_in = login(sources, tasks, &name, how, &mut tell).await?;
         let record = Record { expires: Some(signed_in.token_until), ..Record::about(Event::Login, &signed_in.session) };
-        audit::note(world, file, &record);
+        recording::note(world, record);
         output::say(&told(&signed_in));
         Ok(())
     })
 }
 
-pub(crate) fn out(world: &World, file: Option<PathBuf>, profile: Option<&str>) -> Result<(), Fault> {
+pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
     let name = which(world, &world.aws_config()?, profile);
     with_sources(world, async |sources, _tasks| {
         let signed_out = logout(sources, &name).await?;
-        audit::note(world, file, &Record::about(Event::Logout, &signed_out.session));
+        recording::note(world, Record::about(Event::Logout, &signed_out.session));
         let what = if signed_out.had_token { "Signed out of" } else { "Nobody was signed in to" };
         output::say(&format!("{what} {}.", signed_out.session));
         if let Some(fault) = &signed_out.portal {

@@ -16,6 +16,7 @@ pub(crate) mod man;
 pub(crate) mod obtain;
 pub(crate) mod policy;
 pub(crate) mod profiles;
+pub(crate) mod recording;
 pub(crate) mod run;
 mod scope;
 pub(crate) mod serve;

@@ -14,6 +14,7 @@ use bowline_credentials::{
 use bowline_host::Tasks;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::recording;
 use crate::{
     cli::MfaCode,
     environment::Environment,
@@ -27,7 +28,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// The credentials of `profile`, for the other ways out.
 pub(crate) fn credentials(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
-    let Some(answer) = from_daemon(&world.environment, &world.setup, profile, mfa) else {
+    let Some(answer) = from_daemon(&world.environment, &world.setup, &world.context(), profile, mfa) else {
         return alone(world, profile, mfa);
     };
     let document = answer?;
@@ -40,13 +41,14 @@ pub(crate) fn credentials(world: &World, profile: &str, mfa: &MfaCode) -> Result
 pub(super) fn from_daemon(
     environment: &Environment,
     setup: &Setup,
+    context: &str,
     profile: &str,
     mfa: &MfaCode,
 ) -> Option<Result<Secret, Fault>> {
     if environment.var(RECURSION_MARK).is_some() || mfa.mfa_code.is_some() || profile == ENVIRONMENT {
         return None;
     }
-    match client::credentials(&environment.socket(), &setup.context(), profile) {
+    match client::credentials(&environment.socket(), context, profile) {
         Ok(Answer::Good(document)) => Some(Ok(document)),
         Ok(Answer::Fault(fault)) if fault.kind == Kind::LoginRequired && asks_a_person(setup, profile) => None,
         Ok(Answer::Fault(fault)) => Some(Err(fault)),
@@ -63,14 +65,17 @@ fn asks_a_person(setup: &Setup, profile: &str) -> bool {
         .is_ok_and(|config| config.resolve(profile).is_ok_and(|source| source.asks_a_person()))
 }
 
-/// The same without asking the daemon.
+/// The same without asking the daemon; then it is written down here.
 pub(crate) fn alone(world: &World, profile: &str, mfa: &MfaCode) -> Result<Credentials, Fault> {
-    with_sources(world, async |sources, _tasks| {
+    let outcome = with_sources(world, async |sources, _tasks| {
         let sources = sources.clone().with_codes(codes(mfa));
         let resolved = sources.resolve(profile)?;
         resolved.notes().iter().for_each(|note| output::say(&format!("note: {note}")));
-        once::credentials(&sources, &resolved).await
-    })
+        Ok((once::credentials(&sources, &resolved).await?, resolved.describe()))
+    });
+    let (credentials, source) = outcome.inspect_err(|fault| recording::refused(world, profile, fault))?;
+    recording::issued(world, profile, &credentials, &source)?;
+    Ok(credentials)
 }
 
 /// The code that was given, else whoever sits at the terminal is asked.

@@ -17,5 +17,5 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(),
     // Parsed whole before anything is bound, started or logged.
     let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
     logging::start(environment.var("LOG_LEVEL"))?;
-    daemon::run(World::new(environment)?.with_identities(&config), config, Start::Daemon { file: path })
+    daemon::run(World::new(environment)?.with_config(&config), config, Start::Daemon { file: path })
 }

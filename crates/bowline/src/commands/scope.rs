@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_audit::AuditJob;
 use bowline_base::{Fault, Kind, atomic};
 use bowline_credentials::{Broker, Settings, grant::Grants};
 use bowline_host::{Ctx, Job as _, Listeners, Tasks, metrics::Metrics};
@@ -15,7 +16,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::obtain::codes;
+use super::{obtain::codes, recording};
 use crate::{
     cli::MfaCode,
     config::EndpointSection,
@@ -62,21 +63,20 @@ impl Scope {
             metrics: Metrics::default(),
         };
         let endpoint = runtime.block_on(async {
+            let witness = recording::witness(world);
+            AuditJob::new(witness.log(), None).start(&ctx).await?;
             let settings = Settings {
                 setup: world.setup.clone(),
                 profiles: vec![profile.to_owned()],
                 notice: None,
                 socket: None,
                 grants: Grants::default(),
-                witness: None,
+                witness: Some(witness),
             };
             let broker = Broker::start(&ctx, settings).await?;
             // Every clone of the broker's sources shares them.
             drop(broker.sources().clone().with_codes(codes(mfa)));
-            broker.ask(profile).await.map_err(|why| {
-                let fault = Fault::new(why.0.kind, why.0.origin.clone(), why.0.chain());
-                Fault { hint: why.0.hint.clone(), ..fault }
-            })?;
+            first(world, &broker, profile).await?;
             let section = EndpointSection {
                 listen: vec![([127, 0, 0, 1], 0).into()],
                 serve: vec![profile.to_owned()],
@@ -156,6 +156,17 @@ impl Scope {
         let run = bowline_host::process::run(argv, environment, DRAIN, 64 * 1024);
         self.runtime.block_on(run).is_ok_and(|finished| finished.success)
     }
+}
+
+/// The first set is in memory before anything runs, and stands in the log under the name of who asked for it; the command
+/// itself is written down when it fetches.
+async fn first(world: &World, broker: &Broker, profile: &str) -> Result<(), Fault> {
+    let credentials = broker.ask(profile).await.map_err(|why| {
+        recording::refused(world, profile, &why.0);
+        let fault = Fault::new(why.0.kind, why.0.origin.clone(), why.0.chain());
+        Fault { hint: why.0.hint.clone(), ..fault }
+    })?;
+    recording::issued(world, profile, &credentials, &broker.source_of(profile))
 }
 
 type Stream = tokio::signal::unix::Signal;

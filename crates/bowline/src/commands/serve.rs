@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Serve) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL"))?;
     let configured = config_place::load(file, &environment)?;
-    let world = World::new(environment)?.with_identities(&configured);
+    let world = World::new(environment)?.with_config(&configured);
     let mut endpoint = configured.endpoint.unwrap_or_default();
     let flags = arguments.clone();
     merge(&mut endpoint, flags)?;
@@ -32,6 +32,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &S
         endpoint: Some(endpoint),
         grants: configured.grants,
         identities: configured.identities,
+        audit: configured.audit,
         ..Config::default()
     };
     daemon::run(world, config, Start::EndpointAlone)

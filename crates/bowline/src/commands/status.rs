@@ -55,7 +55,7 @@ pub(crate) fn run(world: &World, arguments: &cli::Status) -> Result<ExitCode, Fa
 
 /// `None` when no daemon answers for this context.
 fn from_daemon(world: &World) -> Option<Vec<Value>> {
-    let Ok(Answer::Good(text)) = client::status(&world.environment.socket(), &world.setup.context()) else {
+    let Ok(Answer::Good(text)) = client::status(&world.environment.socket(), &world.context()) else {
         return None;
     };
     let status: Value = serde_json::from_str(text.expose()).ok()?;

@@ -8,7 +8,7 @@ use bowline_credentials::Sources;
 use bowline_host::Tasks;
 use serde_json::{Value, json};
 
-use super::obtain;
+use super::{obtain, recording};
 use crate::{
     cli::{Form, Verify},
     output,
@@ -48,9 +48,12 @@ async fn ask(world: &World, profile: &str, credentials: &Credentials) -> Result<
 async fn renew(world: &World, profile: &str, former: &Credentials) -> Result<Credentials, Fault> {
     let tasks = Tasks::new();
     let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
-    let renewed = sources.credentials(&sources.resolve(profile)?, Some(&former.key_id)).await;
+    let resolved = sources.resolve(profile)?;
+    let renewed = sources.credentials(&resolved, Some(&former.key_id)).await;
     tasks.shut_down(std::time::Duration::from_secs(5)).await;
-    renewed
+    let renewed = renewed.inspect_err(|fault| recording::refused(world, profile, fault))?;
+    recording::issued(world, profile, &renewed, &resolved.describe())?;
+    Ok(renewed)
 }
 
 fn line(verified: &Value) -> String {

@@ -6,12 +6,12 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bowline_awsfiles::{EditError, Rule, SectionName, Source, rewrite};
-use bowline_base::{Credentials, Fault, Kind, atomic, utc, wire::Wire};
+use bowline_base::{Credentials, Fault, Kind, atomic, utc};
 use bowline_credentials::{Sources, once, renewal};
 use bowline_host::{Tasks, clock};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::obtain;
+use super::{obtain, recording};
 use crate::{
     cli::Write,
     output,
@@ -44,7 +44,7 @@ pub(crate) fn keep(
         let tasks = Tasks::new();
         let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());
         let ended = tokio::select! {
-            ended = put_each(&sources, &*world.wire, profile, put) => ended,
+            ended = put_each(world, &sources, profile, put) => ended,
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
         };
@@ -54,21 +54,19 @@ pub(crate) fn keep(
 }
 
 async fn put_each(
+    world: &World,
     sources: &Sources,
-    wire: &dyn Wire,
     profile: &str,
     mut put: impl FnMut(&Credentials) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let (mut written, mut told): (Option<Credentials>, _) = (None, String::new());
     loop {
-        let fresh = match sources.resolve(profile) {
-            Ok(resolved) if written.is_none() => once::credentials(sources, &resolved).await,
-            Ok(resolved) => sources.credentials(&resolved, None).await,
-            Err(fault) => Err(fault),
-        };
-        let outcome = match fresh {
-            Ok(fresh) if written.as_ref().is_some_and(|old| old.key_id == fresh.key_id) => Ok(()),
-            Ok(fresh) => put(&fresh).map(|()| written = Some(fresh)),
+        let fresh = fetch(sources, profile, written.is_none()).await;
+        let outcome = match fresh.inspect_err(|fault| recording::refused(world, profile, fault)) {
+            Ok((fresh, _)) if written.as_ref().is_some_and(|old| old.key_id == fresh.key_id) => Ok(()),
+            Ok((fresh, source)) => recording::issued(world, profile, &fresh, &source)
+                .and_then(|()| put(&fresh))
+                .map(|()| written = Some(fresh)),
             Err(fault) => Err(fault),
         };
         let failed = match outcome {
@@ -82,10 +80,20 @@ async fn put_each(
         told = failed;
         let due = written.as_ref().and_then(|set| renewal::Lease::of(set).due_at(renewal::Rule::Credentials));
         let wait = due.map_or(clock::LONGEST_SLEEP, |due| {
-            due.duration_since(wire.now().wall).try_into().unwrap_or(Duration::ZERO)
+            due.duration_since(world.wire.now().wall).try_into().unwrap_or(Duration::ZERO)
         });
-        wire.sleep(wait.clamp(Duration::from_millis(500), clock::LONGEST_SLEEP)).await;
+        world.wire.sleep(wait.clamp(Duration::from_millis(500), clock::LONGEST_SLEEP)).await;
     }
+}
+
+/// The credentials of this moment, and where they came from.
+async fn fetch(sources: &Sources, profile: &str, first: bool) -> Result<(Credentials, String), Fault> {
+    let resolved = sources.resolve(profile)?;
+    let fresh = match first {
+        true => once::credentials(sources, &resolved).await?,
+        false => sources.credentials(&resolved, None).await?,
+    };
+    Ok((fresh, resolved.describe()))
 }
 
 fn put(world: &World, arguments: &Write, credentials: &Credentials) -> Result<(), Fault> {

@@ -52,7 +52,8 @@ pub(crate) struct GrantSection {
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) cgroup: Option<String>,
     pub(crate) profiles: Vec<String>,
-    pub(crate) audit: AuditDuty,
+    /// Where it is other than the log's own `on-failure`.
+    pub(crate) audit: Option<AuditDuty>,
 }
 
 pub(super) fn section(
@@ -88,7 +89,7 @@ fn grant(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &mut V
         token_file: table.path("token-file", mistakes),
         cgroup: table.value("cgroup", mistakes, group),
         profiles: table.values("profiles", mistakes, name).unwrap_or_default(),
-        audit: table.value("audit", mistakes, duty).unwrap_or_default(),
+        audit: table.value("audit", mistakes, duty),
     };
     if mistakes.len() == before {
         if grant.uid.is_none() && grant.token_file.is_none() && grant.cgroup.is_none() {
@@ -153,8 +154,8 @@ mod tests {
         .unwrap();
         let endpoint = config.endpoint.unwrap();
         assert_eq!((endpoint.serve.len(), endpoint.addresses().len()), (2, 2));
-        assert_eq!((config.grants[0].uid, config.grants[0].audit), (Some(1001), AuditDuty::Deny));
-        assert_eq!(config.grants[1].audit, AuditDuty::Warn);
+        assert_eq!((config.grants[0].uid, config.grants[0].audit), (Some(1001), Some(AuditDuty::Deny)));
+        assert_eq!(config.grants[1].audit, None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::{
 
 use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
+use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
@@ -63,6 +64,13 @@ pub(crate) struct AuditSection {
     /// Nothing is given out while no sink works.
     pub(crate) deny: bool,
     pub(crate) cloudwatch: Option<CloudWatchSection>,
+}
+
+impl AuditSection {
+    /// What happens where no sink works.
+    pub(crate) fn duty(&self) -> AuditDuty {
+        if self.deny { AuditDuty::Deny } else { AuditDuty::Warn }
+    }
 }
 
 impl Default for AuditSection {

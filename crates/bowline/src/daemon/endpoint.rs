@@ -6,7 +6,7 @@ use bowline_base::Fault;
 use bowline_credentials::{
     Broker,
     endpoint::{Endpoint, Served, Settings, TokenFile},
-    grant::{Grant, Grants},
+    grant::{AuditDuty, Grant, Grants},
 };
 
 use crate::{
@@ -26,6 +26,10 @@ pub(crate) fn job(
         profile: profile.clone(),
         region: world.region(None, profile).ok().map(|region| region.to_string()),
         identity: broker.identity(profile),
+        source: {
+            let (broker, profile) = (broker.clone(), profile.clone());
+            Box::new(move || broker.source_of(&profile))
+        },
     };
     let standard = || world.environment.runtime_directory().join("endpoint/token");
     let settings = Settings {
@@ -42,8 +46,9 @@ pub(crate) fn job(
     Endpoint::new(settings, Arc::clone(&world.wire))
 }
 
-/// The grants, with their token files opened, or made where there are none.
-pub(crate) fn grants(sections: &[GrantSection]) -> Result<Vec<Grant>, Fault> {
+/// The grants, with their token files opened, or made where there are none. What a grant does not say of the audit log,
+/// `on_failure` says.
+pub(crate) fn grants(sections: &[GrantSection], on_failure: AuditDuty) -> Result<Vec<Grant>, Fault> {
     let grant = |section: &GrantSection| {
         let token = section.token_file.as_deref().map(TokenFile::open).transpose()?;
         Ok(Grant {
@@ -51,7 +56,7 @@ pub(crate) fn grants(sections: &[GrantSection]) -> Result<Vec<Grant>, Fault> {
             token: token.map(Arc::new),
             cgroup: section.cgroup.clone(),
             profiles: section.profiles.clone(),
-            audit: section.audit,
+            audit: section.audit.unwrap_or(on_failure),
         })
     };
     sections.iter().map(grant).collect()

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use self::{board::Board, reload::Step};
 use crate::{
-    config::{self, ArtifactsSection, Config, EndpointSection},
+    config::{self, ArtifactsSection, AuditSection, Config, EndpointSection},
     world::{World, daemon_runtime},
 };
 
@@ -100,6 +100,7 @@ pub(crate) struct Daemon {
     listeners: Listeners,
     board: Board,
     broker: Broker,
+    audit: Option<Tasks>,
     artifacts: Option<Tasks>,
     endpoint: Option<Tasks>,
     grants: Grants,
@@ -114,8 +115,8 @@ impl Daemon {
         let listeners = Listeners::inherited(world.environment.inherited_sockets())?;
         let (tasks, board) = (Tasks::new(), Board::default());
         let ctx = ctx(&world, &tasks, &listeners);
-        let witness = matches!(start, Start::Daemon { .. }).then(|| audit::witness(&world, &config.audit));
-        let grants = Grants::new(endpoint::grants(&config.grants)?);
+        let witness = audit::witness(&world, &config.audit, &start);
+        let grants = Grants::new(endpoint::grants(&config.grants, config.audit.duty())?);
         let broker = Broker::start(&ctx, settings(&world, &config, &start, &grants, witness.clone())).await?;
         board.add(Arc::new(broker.clone()), ctx.metrics);
         let mut daemon = Self {
@@ -126,6 +127,7 @@ impl Daemon {
             listeners,
             board,
             broker,
+            audit: None,
             artifacts: None,
             endpoint: None,
             grants,
@@ -133,8 +135,9 @@ impl Daemon {
             leaving: Vec::new(),
         };
         if let Some(witness) = witness {
-            witness.note(daemon.world.wire.now(), Record::new(Event::DaemonStarted));
-            daemon.start_audit(witness.log).await?;
+            daemon.note(Event::DaemonStarted);
+            let section = daemon.config.audit.clone();
+            daemon.start_audit(witness.log(), &section).await?;
         }
         if let Some(section) = daemon.config.artifacts.clone() {
             daemon.start_artifacts(&section).await?;
@@ -161,10 +164,8 @@ impl Daemon {
     /// Ends every job; answers under way may finish for as long as SIGTERM's promise allows.
     pub(crate) async fn stop(self) {
         info!("ending");
-        if let Some(witness) = self.broker.witness() {
-            witness.note(self.world.wire.now(), Record::new(Event::DaemonStopped));
-        }
-        let parts = [self.status_page, self.artifacts, self.endpoint, Some(self.tasks)];
+        self.note(Event::DaemonStopped);
+        let parts = [self.status_page, self.artifacts, self.endpoint, self.audit, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().chain(self.leaving).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
@@ -174,6 +175,14 @@ impl Daemon {
         };
         tokio::time::timeout(DRAIN, ends).await.ok();
         info!("ended");
+    }
+
+    /// Writes down what became of the daemon; `bowline serve` is none.
+    fn note(&self, event: Event) {
+        if let (Some(witness), Start::Daemon { .. }) = (self.broker.witness(), &self.start) {
+            // Of an outage of the log the witness tells itself.
+            witness.note(self.world.wire.now(), Record::new(event)).ok();
+        }
     }
 
     async fn reload(&mut self) {
@@ -219,6 +228,7 @@ impl Daemon {
                 warn!(section, "this section is read at the start only; restart to use the new values");
                 Ok(())
             }
+            Step::Audit => self.replace_audit(&new.audit).await,
             Step::StopArtifacts => {
                 let old = self.artifacts.take();
                 self.hand_over(old);
@@ -231,7 +241,7 @@ impl Daemon {
                 None => Ok(()),
             },
             Step::Grants => {
-                self.grants.replace(endpoint::grants(&new.grants)?);
+                self.grants.replace(endpoint::grants(&new.grants, self.config.audit.duty())?);
                 self.config.grants.clone_from(&new.grants);
                 self.broker.open_socket()
             }
@@ -260,12 +270,26 @@ impl Daemon {
         Ok(())
     }
 
-    async fn start_audit(&self, log: AuditLog) -> Result<(), Fault> {
-        let job = Arc::new(audit::job(&self.world, &self.broker, log, &self.config.audit)?);
-        let ctx = ctx(&self.world, &self.tasks, &self.listeners);
+    async fn start_audit(&mut self, log: AuditLog, section: &AuditSection) -> Result<(), Fault> {
+        let job = Arc::new(audit::job(&self.world, &self.broker, log, section)?);
+        let tasks = Tasks::new();
+        let ctx = ctx(&self.world, &tasks, &self.listeners);
         job.start(&ctx).await?;
+        let old = self.audit.replace(tasks);
+        self.hand_over(old);
         self.board.add(job, ctx.metrics);
+        self.config.audit = section.clone();
         Ok(())
+    }
+
+    /// The old log is signed and sent to its end in the background; no record is lost on the way.
+    async fn replace_audit(&mut self, section: &AuditSection) -> Result<(), Fault> {
+        let Some(witness) = self.broker.witness().cloned() else { return Ok(()) };
+        let log = audit::log(&self.world, section, &self.start);
+        // What it cannot be started with is found before anything is replaced.
+        audit::job(&self.world, &self.broker, log.clone(), section)?;
+        audit::hand_over(&witness, self.world.wire.now(), log.clone(), section)?;
+        self.start_audit(log, section).await
     }
 
     async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {

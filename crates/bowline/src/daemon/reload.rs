@@ -9,6 +9,8 @@ pub(crate) enum Step {
     MoveStatusPage,
     /// Say that this section is read at the start only.
     NeedsRestart(&'static str),
+    /// Write to the log that the new section wants.
+    Audit,
     /// Keep another set of profiles fresh.
     KeepFresh,
     /// End `artifacts`.
@@ -30,7 +32,7 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
         steps.push(Step::MoveStatusPage);
     }
     if old.audit != new.audit {
-        steps.push(Step::NeedsRestart("audit"));
+        steps.push(Step::Audit);
     }
     if old.daemon.keep_fresh != new.daemon.keep_fresh {
         steps.push(Step::KeepFresh);
@@ -41,7 +43,8 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
     }
-    if old.grants != new.grants {
+    // What a grant leaves open, `[audit]` says.
+    if old.grants != new.grants || old.audit.duty() != new.audit.duty() {
         steps.push(Step::Grants);
     }
     if old.endpoint != new.endpoint {
@@ -70,6 +73,10 @@ mod tests {
         assert_eq!(steps(&artifacts, &nothing), [Step::StopArtifacts]);
         let moved = parse(&format!("[daemon]\nlisten = \"127.0.0.1:1\"\nkeep-fresh = [\"a\"]\n{ARTIFACTS}")).unwrap();
         assert_eq!(steps(&artifacts, &moved), [Step::MoveStatusPage, Step::KeepFresh]);
+        let denying = parse("[audit]\non-failure = \"deny\"\n").unwrap();
+        assert_eq!(steps(&nothing, &denying), [Step::Audit, Step::Grants]);
+        let large = parse("[audit]\nmax-file-size = \"1 MiB\"\n").unwrap();
+        assert_eq!(steps(&nothing, &large), [Step::Audit]);
         let endpoint = parse("[endpoint]\nserve = \"a\"\n[[grant]]\nuid = 7\nprofiles = \"a\"\n").unwrap();
         assert_eq!(steps(&nothing, &endpoint), [Step::Grants, Step::StartEndpoint]);
         assert_eq!(steps(&endpoint, &nothing), [Step::Grants, Step::StopEndpoint]);

@@ -181,7 +181,8 @@ impl Keeper {
     fn note(&self, name: &Name, brought: &Result<Brought, (Fault, Option<String>)>) {
         let Some(witness) = &self.witness else { return };
         let (Name::Profile(about) | Name::Session(about)) = name;
-        witness.note(
+        // Of an outage of the log the witness tells itself.
+        let noted = witness.note(
             self.now(),
             match brought {
                 Ok(brought) => Record {
@@ -193,6 +194,7 @@ impl Keeper {
                 Err((fault, _)) => Record { reason: Some(fault.chain()), ..Record::about(Event::RefreshFailed, about) },
             },
         );
+        noted.ok();
     }
 
     fn fetch(self: &Arc<Self>, name: Name, not: Option<KeyId>) {

@@ -37,9 +37,13 @@ impl Refusal {
         Self { retry_after: Some(wait.as_secs().max(1)), ..Self::new(503, "CredentialsUnavailable", message) }
     }
 
-    #[cfg(test)]
     pub(super) fn status(&self) -> u16 {
         self.status
+    }
+
+    /// For the audit log.
+    pub(super) fn reason(&self) -> String {
+        format!("{} {}: {}", self.status, self.code, self.message)
     }
 
     pub(super) fn reply(&self) -> Reply {

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 
 use super::{TokenFile, answer::Refusal};
 use crate::{
-    grant::{Asker, Grants},
+    grant::{Asker, AuditDuty, Grants},
     socket::decode,
 };
 use bowline_host::peers::Owner;
@@ -27,24 +27,27 @@ pub(super) fn token(headers: &HeaderMap) -> Option<Vec<u8>> {
     headers.get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec())
 }
 
-/// Why `asker` may not have `profile`; `None` when it may.
+/// Whether `asker` may have `profile`, and what a grant then says of the audit log.
 ///
 /// Our own user and root need the endpoint's token; everybody else a grant. Where the kernel does not say who asks, the
 /// token alone decides: only our own user can read its file.
-pub(super) fn refusal(
+pub(super) fn admitted(
     asker: &Asker,
     owner: u32,
     token: &TokenFile,
     grants: &Grants,
     profile: &str,
     now: Now,
-) -> Option<Refusal> {
+) -> Result<Option<AuditDuty>, Refusal> {
     let ours = asker.is(owner) || asker.owner == Owner::Untold;
     let shown = asker.token.as_deref().is_some_and(|given| token.accepts(given, now));
-    if (ours && shown) || grants.gives(asker, profile, now).is_some() {
-        return None;
+    if ours && shown {
+        return Ok(None);
     }
-    Some(if grants.know(asker, now) {
+    if let Some(duty) = grants.gives(asker, profile, now) {
+        return Ok(Some(duty));
+    }
+    Err(if grants.know(asker, now) {
         Refusal::new(403, "AccessDenied", format!("no grant gives `{profile}` to this client"))
     } else if ours || asker.token.is_none() {
         Refusal::new(401, "InvalidToken", "show the token of AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
@@ -58,7 +61,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::grant::{AuditDuty, Grant};
+    use crate::grant::Grant;
 
     #[test]
     fn a_profile_s_path_is_read_back_with_or_without_a_slash() {
@@ -87,7 +90,7 @@ mod tests {
         let now = Now { boot: Duration::ZERO, wall: bowline_base::Timestamp::UNIX_EPOCH };
         let status = |owner, token_shown: Option<&[u8]>, profile: &str| {
             let asker = Asker { owner, cgroup: None, token: token_shown.map(<[u8]>::to_vec) };
-            refusal(&asker, 7, &token, &grants, profile, now).map(|refusal| refusal.status())
+            admitted(&asker, 7, &token, &grants, profile, now).err().map(|refusal| refusal.status())
         };
         assert_eq!(status(Owner::Uid(7), Some(&good), "build"), None);
         assert_eq!(status(Owner::Uid(0), Some(&good), "build"), None);

@@ -61,11 +61,17 @@ pub(super) fn question(
         "meta-data/placement/availability-zone" => Question::Zone,
         "meta-data/instance-id" => Question::InstanceId,
         "dynamic/instance-identity/document" => Question::Document,
-        _ => match below.strip_prefix("meta-data/iam/security-credentials/").and_then(crate::socket::decode) {
+        _ => match role(path) {
             Some(role) => Question::Credentials(role),
             None => return Err(Refusal::new(404, "NotFound", format!("there is no `{path}` here"))),
         },
     })
+}
+
+/// The role whose credentials are at `path`.
+pub(super) fn role(path: &str) -> Option<String> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.strip_prefix("/latest/meta-data/iam/security-credentials/").and_then(crate::socket::decode)
 }
 
 fn lifetime(headers: &HeaderMap) -> Result<u32, Refusal> {

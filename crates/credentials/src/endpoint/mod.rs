@@ -42,8 +42,8 @@ use self::{
     imds::{Question, Sessions},
 };
 use crate::{
-    grant::{Asker, Grants},
-    witness::{Witness, client_of},
+    grant::{Asker, AuditDuty, Grants},
+    witness::{Handover, Witness, client_of},
 };
 
 /// Two seconds for a head of at most 16 KiB; slow clients are cut.
@@ -66,6 +66,8 @@ pub struct Served {
     pub region: Option<String>,
     /// Where its credentials come from.
     pub identity: Arc<dyn Identity>,
+    /// The same in words, for the audit log.
+    pub source: Box<dyn Fn() -> String + Send + Sync>,
 }
 
 /// What the endpoint is to do.
@@ -151,7 +153,8 @@ impl Endpoint {
         server::serve(tasks, "endpoint", listener, LIMITS, move |peer, request: Request<_>| {
             let (head, _body) = request.into_parts();
             let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-            let caller = Caller { asker: asker(&peer, own, &head), client: client_of(&peer, agent) };
+            let asker = asker(&peer, own, &head);
+            let caller = Caller { client: client_of(&peer, asker.owner, agent), asker };
             let reply = inner.reply(door, &caller, hosts.as_ref(), &head);
             inner.count(door, &reply);
             async move { reply }
@@ -179,30 +182,30 @@ fn asker(peer: &Peer, own: Option<SocketAddr>, head: &Parts) -> Asker {
 
 impl Inner {
     fn reply(&self, door: Door, caller: &Caller, hosts: Option<&Hosts>, head: &Parts) -> Reply {
-        let methods: &[Method] = if door == Door::Imds { &[Method::GET, Method::PUT] } else { &[Method::GET] };
-        if let Some(refusal) = admission::refusal(methods, &head.method, &head.headers, hosts) {
-            return refusal.reply();
-        }
         let now = self.wire.now();
-        let answer = match door {
-            Door::Ecs => self.ecs(caller, head, now),
-            Door::Imds => self.imds(caller, head, now),
+        let methods: &[Method] = if door == Door::Imds { &[Method::GET, Method::PUT] } else { &[Method::GET] };
+        let answer = match (admission::refusal(methods, &head.method, &head.headers, hosts), door) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Door::Ecs) => self.ecs(caller, head, now),
+            (None, Door::Imds) => self.imds(caller, head, now),
         };
-        answer.unwrap_or_else(|refusal| refusal.reply())
+        answer.unwrap_or_else(|refusal| {
+            self.note(&refusal, door, caller, head, now);
+            refusal.reply()
+        })
     }
 
     fn ecs(&self, caller: &Caller, head: &Parts, now: Now) -> Result<Reply, Refusal> {
         let profile = ecs::profile(head.uri.path()).unwrap_or_default();
-        if let Some(refusal) = ecs::refusal(&caller.asker, self.owner, &self.token, &self.grants, &profile, now) {
-            return Err(refusal);
-        }
-        let credentials = self.current(self.served(&profile)?, Door::Ecs, caller, now)?;
+        let duty = ecs::admitted(&caller.asker, self.owner, &self.token, &self.grants, &profile, now)?;
+        let credentials = self.current(self.served(&profile)?, Door::Ecs, caller, duty, now)?;
         Ok(answer::secret(&answer::ecs_document(&Held::of(&credentials, now.wall)?)))
     }
 
     fn imds(&self, caller: &Caller, head: &Parts, now: Now) -> Result<Reply, Refusal> {
         let first = &self.serve[0];
-        if !caller.asker.is(self.owner) && self.grants.gives(&caller.asker, &first.profile, now).is_none() {
+        let duty = self.grants.gives(&caller.asker, &first.profile, now).filter(|_| !caller.asker.is(self.owner));
+        if !caller.asker.is(self.owner) && duty.is_none() {
             return Err(Refusal::new(
                 403,
                 "AccessDenied",
@@ -215,7 +218,7 @@ impl Inner {
             Question::Token(seconds) => self.new_session(seconds, now)?,
             Question::Roles => answer::plain(crate::client::encode(&first.profile)),
             Question::Credentials(role) => {
-                let credentials = self.current(self.served(&role)?, Door::Imds, caller, now)?;
+                let credentials = self.current(self.served(&role)?, Door::Imds, caller, duty, now)?;
                 answer::secret(&answer::imds_document(&Held::of(&credentials, now.wall)?))
             }
             Question::Region => answer::plain(region()?),
@@ -224,6 +227,21 @@ impl Inner {
             Question::Info => answer::json(&imds::info(&first.profile, account(first).as_deref(), &utc(now.wall))),
             Question::InstanceId => answer::plain(imds::INSTANCE_ID),
         })
+    }
+
+    /// Writes down who was told no, about a profile only where that is one of ours: whoever guesses names does not fill
+    /// the log. A question for something that is no credentials (404 in IMDS, 400, 405) is no refusal.
+    fn note(&self, refusal: &Refusal, door: Door, caller: &Caller, head: &Parts, now: Now) {
+        let path = head.uri.path();
+        let asked = match door {
+            Door::Ecs => ecs::profile(path),
+            Door::Imds => imds::role(path),
+        };
+        let denied = matches!(refusal.status(), 401 | 403 | 500 | 503) || (refusal.status() == 404 && asked.is_some());
+        let (Some(witness), true) = (&self.witness, denied) else { return };
+        let ours = asked.filter(|profile| self.served(profile).is_ok());
+        // Of an outage of the log the witness has told already.
+        witness.refused(now, caller.client.clone(), ours.as_deref(), refusal.reason()).ok();
     }
 
     fn new_session(&self, seconds: u32, now: Now) -> Result<Reply, Refusal> {
@@ -238,17 +256,26 @@ impl Inner {
         found.ok_or_else(|| Refusal::new(404, "NotFound", format!("`{profile}` is not served here")))
     }
 
-    /// What is in memory, written down before it leaves.
-    fn current(&self, served: &Served, door: Door, caller: &Caller, now: Now) -> Result<Arc<Credentials>, Refusal> {
+    /// What is in memory, written down before it leaves; by `duty` where a grant gives it.
+    fn current(
+        &self,
+        served: &Served,
+        door: Door,
+        caller: &Caller,
+        duty: Option<AuditDuty>,
+        now: Now,
+    ) -> Result<Arc<Credentials>, Refusal> {
         let credentials = served.identity.current().map_err(|why| Refusal::nothing_fresh(&why))?;
         if floors::is_too_late(door, &credentials, now.wall) {
             let why =
                 Fault::new(Kind::Unreachable, "endpoint", "what is left of the session is too short for IMDS clients");
             return Err(Refusal::nothing_fresh(&why.into()));
         }
+        Held::of(&credentials, now.wall)?;
         if let Some(witness) = &self.witness {
-            let written = witness.issued(now, caller.client.clone(), &served.profile, &credentials, "");
-            written.map_err(|fault| Refusal::nothing_fresh(&fault.into()))?;
+            let (client, profile, source) = (caller.client.clone(), &served.profile, (served.source)());
+            let handover = Handover { client, profile, credentials: &credentials, source: &source, duty };
+            witness.issued(now, handover).map_err(|fault| Refusal::nothing_fresh(&fault.into()))?;
         }
         Ok(credentials)
     }

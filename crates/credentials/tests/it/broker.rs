@@ -162,7 +162,7 @@ async fn a_command_line_gets_the_document_over_the_socket_and_goes_alone_when_it
     let world = World::new(Cloud::default());
     world.sign_in();
     start(&world, &[]).await;
-    let (socket, context) = (world.home.path().join("run/sock"), world.setup().context());
+    let (socket, context) = (world.home.path().join("run/sock"), world.setup().context().whole());
     let ask = |context: &str, profile: &str| {
         let (socket, context, profile) = (socket.clone(), context.to_owned(), profile.to_owned());
         tokio::task::spawn_blocking(move || client::credentials(&socket, &context, &profile))

@@ -1,5 +1,4 @@
-//! `bowline audit …`: reads the log, proves it, and looks for keys that lie around. [`note`] writes down what other
-//! commands do without the daemon.
+//! `bowline audit …`: reads the log, proves it, and looks for keys that lie around.
 
 mod records;
 mod scan;
@@ -10,10 +9,10 @@ use std::{
     process::ExitCode,
 };
 
-use bowline_audit::{AuditLog, Client, Places, Record, log_files};
+use bowline_audit::{Places, log_files};
 use bowline_base::{Fault, Kind};
 
-use crate::{cli::Audit, config::AuditSection, config_place, environment::Environment, output, world::World};
+use crate::{cli::Audit, config::AuditSection, config_place, environment::Environment, world::World};
 
 /// Exit code 1 where a line is bad or a key was found.
 pub(crate) fn run(world: &World, file: Option<PathBuf>, command: &Audit) -> Result<ExitCode, Fault> {
@@ -31,28 +30,14 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, command: &Audit) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes down what a person did at this terminal. A log that cannot be written does not stop them.
-pub(super) fn note(world: &World, file: Option<PathBuf>, record: &Record) {
-    let client = Client::Process {
-        uid: rustix::process::geteuid().as_raw(),
-        pid: i32::try_from(std::process::id()).ok(),
-        program: i32::try_from(std::process::id()).ok().and_then(bowline_host::program::behind),
-    };
-    let record = Record { client: Some(client), ..record.clone() };
-    let written = config_place::load(file, &world.environment).and_then(|config| {
-        let log = AuditLog::new(places(&world.environment, &config.audit), Vec::new());
-        log.record(world.wire.now(), &record)?;
-        log.sign(world.wire.now())
-    });
-    if let Err(fault) = written {
-        output::say(&format!("note: this is not in the audit log: {}", fault.chain()));
-    }
-}
-
 /// Where the log is: as configured, else below the state directory.
 pub(crate) fn places(environment: &Environment, section: &AuditSection) -> Places {
     let standard = Places::below(&environment.state_directory());
-    Places { directory: section.path.clone().unwrap_or(standard.directory), max_size: section.max_file_size }
+    Places {
+        directory: section.path.clone().unwrap_or(standard.directory),
+        max_size: section.max_file_size,
+        marks: Some(environment.runtime_directory().join("told")),
+    }
 }
 
 /// The files of the log; there has to be one.
@@ -62,7 +47,7 @@ fn files(places: &Places) -> Result<Vec<PathBuf>, Fault> {
         .map_err(|cause| Fault::new(Kind::Config, "audit", format!("cannot read `{shown}`")).cause(cause))?;
     if files.is_empty() {
         return Err(Fault::new(Kind::Config, "audit", format!("there is no audit log in `{shown}`"))
-            .hint("`bowline run` writes one; name another configuration with --config"));
+            .hint("whatever hands out credentials writes one; name another configuration with --config"));
     }
     Ok(files)
 }

@@ -1,11 +1,11 @@
 //! `bowline audit tail` and `query`: records as a table, or as the lines that they are.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
-use bowline_audit::{Event, Filter, Found, Places, log_files};
+use bowline_audit::{Event, Filter, Follower, Found, Places};
 use bowline_base::{Fault, Kind, Timestamp, parse_timestamp, units};
 
-use super::{cannot_read, files};
+use super::files;
 use crate::{
     cli::{AuditQuery, AuditTail, Form},
     output,
@@ -16,24 +16,24 @@ use crate::{
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(super) fn tail(world: &World, places: &Places, arguments: &AuditTail) -> Result<(), Fault> {
-    let filter = Filter::default();
-    let found = find(places, &filter)?;
-    let shown = &found[found.len().saturating_sub(arguments.lines)..];
-    print(shown, arguments.output.output)?;
+    files(places)?;
+    let (filter, form) = (Filter::default(), arguments.output.output);
+    let (mut follower, mut last) = (Follower::new(&places.directory), VecDeque::new());
+    follower.more(&filter, |found| {
+        last.push_back(found);
+        if last.len() > arguments.lines {
+            last.pop_front();
+        }
+        Ok(())
+    })?;
+    last.iter().try_for_each(|found| print(found, form))?;
     if !arguments.follow {
         return Ok(());
     }
-    let mut last = found.last().map_or(0, |found| found.line);
     small_runtime()?.block_on(async {
         loop {
             world.wire.sleep(LOOK).await;
-            let newest = log_files(&places.directory).map_err(|cause| cannot_read(&places.directory, cause))?;
-            // Two files: the log may have gone over to the next one since the last look.
-            for path in newest.iter().rev().take(2).rev() {
-                let fresh: Vec<Found> = read(path, &filter)?.into_iter().filter(|found| found.line > last).collect();
-                last = fresh.last().map_or(last, |found| found.line);
-                print(&fresh, arguments.output.output)?;
-            }
+            follower.more(&filter, |found| print(&found, form))?;
         }
     })
 }
@@ -42,19 +42,8 @@ pub(super) fn query(world: &World, places: &Places, arguments: &AuditQuery) -> R
     let since = arguments.since.as_deref().map(|text| moment(text, world.wire.now().wall)).transpose()?;
     let event = arguments.event.as_deref().map(event).transpose()?;
     let filter = Filter { profile: arguments.profile.clone(), event, since };
-    print(&find(places, &filter)?, arguments.output.output)
-}
-
-fn find(places: &Places, filter: &Filter) -> Result<Vec<Found>, Fault> {
-    let mut found = Vec::new();
-    for path in files(places)? {
-        found.extend(read(&path, filter)?);
-    }
-    Ok(found)
-}
-
-fn read(path: &Path, filter: &Filter) -> Result<Vec<Found>, Fault> {
-    fs::read(path).map(|bytes| filter.find(&bytes)).map_err(|cause| cannot_read(path, cause))
+    files(places)?;
+    Follower::new(&places.directory).more(&filter, |found| print(&found, arguments.output.output))
 }
 
 /// `2h` ago, or a moment.
@@ -76,23 +65,23 @@ fn event(name: &str) -> Result<String, Fault> {
     })
 }
 
-fn print(found: &[Found], form: Form) -> Result<(), Fault> {
-    let line = |found: &Found| match form {
+fn print(found: &Found, form: Form) -> Result<(), Fault> {
+    output::data(&match form {
         Form::Json => format!("{}\n", found.text),
         Form::Text => row(found),
-    };
-    output::data(&found.iter().map(line).collect::<String>())
+    })
 }
 
 fn row(found: &Found) -> String {
     let cell = |name: &str| found.text(name).unwrap_or("-").to_owned();
     let until = found.text("expires").map(|end| format!(" until {end}")).unwrap_or_default();
     let client = found.client().map(|client| format!(" to {client}")).unwrap_or_default();
+    let source = found.text("source").map(|source| format!(" from {source}")).unwrap_or_default();
     let reason = found.text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
     let (time, event, profile, key) = (cell("time"), cell("event"), cell("profile"), cell("key_id"));
     // What a client called itself must not move the cursor of who reads this.
     let rest: String =
-        format!("{client}{until}{reason}").chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        format!("{client}{until}{source}{reason}").chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     format!("{:>6}  {time}  {event:15}  {profile:16}  {key:20} {rest}\n", found.line)
 }
 

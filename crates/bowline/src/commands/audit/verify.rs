@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::ExitCode};
 
-use bowline_audit::{Against, Checkpoint, Places, PublicKey, Verdict, read_files, verify};
+use bowline_audit::{Against, Checkpoint, Places, PublicKey, Verdict, verify_files};
 use bowline_base::{Fault, Kind};
 use serde_json::json;
 
@@ -25,7 +25,7 @@ pub(super) fn run(places: &Places, arguments: &AuditVerify) -> Result<ExitCode, 
         None if own => checkpoint(&places.checkpoint()).ok(),
         None => None,
     };
-    let verdict = verify(&read_files(&paths)?, &Against { checkpoint, key: key.clone() });
+    let verdict = verify_files(&paths, &Against { checkpoint, key: key.clone() })?;
     match arguments.output.output {
         Form::Json => output::data(&format!("{:#}\n", value(&verdict, key.as_ref())))?,
         Form::Text => output::data(&text(&verdict, key.as_ref()))?,

@@ -23,7 +23,7 @@ const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     let socket = patient.world.environment.socket();
-    let status = match client::status(&socket, &patient.world.setup.context()) {
+    let status = match client::status(&socket, &patient.world.context()) {
         Ok(Answer::Good(text)) => Ok(serde_json::from_str(text.expose()).unwrap_or_default()),
         Ok(Answer::Fault(fault)) => Err(GoAlone::Silent(std::io::Error::other(fault.chain()))),
         Err(reason) => Err(reason),

@@ -83,7 +83,7 @@ fn patient(environment: Environment, file: Option<PathBuf>, profile: Option<Stri
     let config = config_place::load(file.clone(), &environment);
     let world = World::new(environment.clone()).or_else(|_| World::by_way_of(environment, &Outside::default()))?;
     let world = match &config {
-        Ok(config) => world.with_identities(config),
+        Ok(config) => world.with_config(config),
         Err(_) => world,
     };
     Ok(Patient { world, file, config, profile })

@@ -18,6 +18,7 @@ use super::{
     session::{open, role_name},
 };
 use crate::{
+    commands::recording,
     config_place, daemon,
     environment::Environment,
     output,
@@ -63,6 +64,7 @@ async fn serve(world: &World, ctx: &Ctx, identity: &str, role: &str, arguments: 
         }
         Err(why) => return Err(refused(&why.0)),
     }
+    let (described, name) = (broker.clone(), identity.to_owned());
     let settings = endpoint::Settings {
         listen: Vec::new(),
         imds: Some(([127, 0, 0, 1], arguments.port).into()),
@@ -70,10 +72,11 @@ async fn serve(world: &World, ctx: &Ctx, identity: &str, role: &str, arguments: 
             profile: role.to_owned(),
             region: region(arguments),
             identity: broker.identity(identity),
+            source: Box::new(move || described.source_of(&name)),
         }],
         token_file: world.environment.runtime_directory().join("signing-helper/token"),
         grants,
-        witness: None,
+        witness: Some(recording::witness(world)),
     };
     Endpoint::new(settings, Arc::clone(&world.wire))?.start(ctx).await?;
     output::data(&format!("export AWS_EC2_METADATA_SERVICE_ENDPOINT='http://{address}/'\n"))?;
@@ -99,7 +102,7 @@ fn grants(world: &World) -> Result<Grants, Fault> {
         output::say(&format!("note: {}; its grants are not used", fault.message));
         crate::config::Config::default()
     });
-    Ok(Grants::new(daemon::endpoint::grants(&config.grants)?))
+    Ok(Grants::new(daemon::endpoint::grants(&config.grants, config.audit.duty())?))
 }
 
 fn broker_settings(world: &World, identity: &str, grants: &Grants) -> Settings {
@@ -109,7 +112,7 @@ fn broker_settings(world: &World, identity: &str, grants: &Grants) -> Settings {
         notice: None,
         socket: None,
         grants: grants.clone(),
-        witness: None,
+        witness: Some(recording::witness(world)),
     }
 }
 
