@@ -16,6 +16,7 @@ fn has_python() -> bool {
 
 /// Python's own server and HMAC, which share nothing with ours.
 fn receiver(world: &World, port: u16) -> Running {
+    world.write("secret", "a-secret-of-the-webhook\n");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/webhook.py");
     let mut command = world.foreign("python3");
     command.arg(script).arg(port.to_string());
@@ -47,7 +48,6 @@ fn commanded(world: &World) -> Vec<String> {
 
 /// `[notify]` with a webhook at `port` and a command that writes down what it is given.
 fn section(world: &World, port: u16) -> String {
-    world.write("secret", "a-secret-of-the-webhook\n");
     world.write("hook", "#!/bin/sh\nenv >> \"$HOME/command.env\"\ncat >> \"$HOME/command.log\"\n");
     format!(
         "[[artifacts.repository]]\nfrom = \"/srv\"\n[notify]\ncommand = [\"sh\", \"{}\"]\n\
@@ -111,6 +111,7 @@ fn channels_can_be_tried_and_check_names_them_and_a_reload_adds_one() {
     let text = fs::read_to_string(&daemon.config).unwrap().replace("[[artifacts.repository]]\nfrom = \"/srv\"\n", "");
     world.write("bowline.toml", &(text + &section(&world, port)));
     let config = daemon.config.to_str().unwrap();
+    world.write("secret", "a-secret-of-the-webhook\n");
     let check = world.run(&["check", "--config", config]);
     let channels = format!("notifications: webhook to `127.0.0.1:{port}`, command `sh`\n");
     assert!(check.stdout.ends_with(&channels), "{}{}", check.stdout, check.stderr);

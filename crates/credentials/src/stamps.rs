@@ -101,6 +101,8 @@ mod tests {
             role: String::new(),
             session_name: None,
             duration: None,
+            region: None,
+            edition: None,
         }
     }
 }

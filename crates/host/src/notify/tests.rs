@@ -1,3 +1,5 @@
+//! The whole way from a matter to a channel, over restarts and changed channels.
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use bowline_base::Secret;

@@ -3,11 +3,11 @@
 //! One POST, one verdict: when it is tried again is the outbox's business. Redirects are not followed, and the answer's
 //! body is not read.
 
-use std::{fmt, fs, path::PathBuf, time::Duration};
+use std::{error::Error as _, fmt, fs, path::PathBuf, time::Duration};
 
 use bowline_base::{
     Fault, Kind, Secret,
-    wire::{Limits, Wire},
+    wire::{Limits, Wire, WireError},
 };
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
@@ -83,7 +83,7 @@ impl Webhook {
         let Ok(request) = request else { return Outcome::Refused("the message makes no request".to_owned()) };
         match wire.send(request, Limits { head: self.patience, idle: self.patience }).await {
             Ok(answer) => verdict(answer.status(), self.host()),
-            Err(error) => Outcome::Later(Fault::new(Kind::Unreachable, "webhook", error.to_string()).chain()),
+            Err(error) => Outcome::Later(whole(&error)),
         }
     }
 }
@@ -110,6 +110,16 @@ fn signature(secret: &Secret, timestamp: &str, body: &str) -> String {
     let tag = hmac::sign(&key, format!("{timestamp}.{body}").as_bytes());
     let digits: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256={digits}")
+}
+
+/// What and why; a certificate that is not trusted is told as deep as this.
+fn whole(error: &WireError) -> String {
+    let (mut text, mut next) = (error.to_string(), error.source());
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
 }
 
 fn verdict(status: StatusCode, host: &str) -> Outcome {

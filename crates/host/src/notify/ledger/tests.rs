@@ -1,3 +1,5 @@
+//! The ledger in virtual time: by example, and by rules that hold for any order of events.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Against servers on loopback that take it, send it elsewhere, break, hang or are not there.
+
 use std::sync::{Arc, Mutex};
 
 use bowline_base::wire::Wire;
