@@ -76,6 +76,9 @@ fn a_session_that_was_ended_is_told_once_through_outage_and_restart_and_so_is_th
         world.run(&["creds", "build"]).code == Some(5)
             && world.path(".local/state/bowline/login_required.txt").exists()
     );
+    // Killed before that is noted, it would give the command its message again.
+    let noted = || fs::read_to_string(world.path(".local/state/bowline/notify.json")).unwrap();
+    until(PATIENCE, "it is noted that the command took it", || noted().contains(r#""command":[]"#));
     daemon.process.signal(Signal::KILL);
     world.restart(&mut daemon);
     fs::remove_file(world.path("away")).unwrap();

@@ -46,6 +46,13 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
+/// Ended before it is noted that the command took a message, a process would give it that message again.
+async fn until_noted(home: &Path) {
+    let noted =
+        || State::read(&home.join("notify.json")).outboxes.get("command").map(outbox::Outbox::waiting) == Some(0);
+    until("it is noted that the command took it", noted).await;
+}
+
 #[tokio::test]
 async fn one_message_through_restarts_and_one_end() {
     let home = tempfile::tempdir().unwrap();
@@ -57,6 +64,7 @@ async fn one_message_through_restarts_and_one_end() {
         notifier.raise(&login("corp"));
         notifier.raise(&login("corp"));
         until("the first message", || events(&log) == ["raised"]).await;
+        until_noted(home.path()).await;
         assert_eq!(fs::read_to_string(&file).unwrap(), "`corp` needs a login\nrun it\n");
         if round == 2 {
             notifier.clear("login", "corp");
@@ -78,6 +86,7 @@ async fn what_a_channel_could_not_bring_waits_for_it_over_a_restart_and_a_change
     let notifier = start(&tasks, home.path(), both.clone());
     notifier.raise(&login("corp"));
     until("the command is not held up", || events(&log) == ["raised"]).await;
+    until_noted(home.path()).await;
     tasks.shut_down(Duration::from_secs(5)).await;
     let kept = State::read(&home.path().join("notify.json"));
     assert_eq!((kept.outboxes["webhook"].waiting(), kept.outboxes["command"].waiting()), (1, 0));
