@@ -49,6 +49,8 @@ fn site(ca: &Ca) -> RolesAnywhere {
         role: "arn:aws:iam::111122223333:role/site".to_owned(),
         session_name: None,
         duration: None,
+        region: None,
+        edition: None,
     }
 }
 
