@@ -21,6 +21,7 @@ mod harness;
 mod javascript;
 mod load;
 mod maven;
+mod notify;
 mod oracle;
 mod parallel;
 mod peers;

@@ -70,6 +70,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Artifacts(Artifacts::Serve(arguments)) => commands::artifacts::serve(environment, file, &arguments)?,
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),
+        Command::Notify(command) => return commands::notify::run(&World::new(environment)?, file, &command),
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
         Command::Doctor(arguments) => return commands::doctor::run(environment, file, &arguments),

@@ -127,10 +127,8 @@ impl Failure {
     fn fault(&self, left: Duration) -> Fault {
         let mut fault = Fault::new(self.kind, self.origin.clone(), self.message.clone());
         fault.hint.clone_from(&self.hint);
-        if self.kind == Kind::Unreachable {
-            fault = fault.retry(bowline_base::Retry::After(left));
-        }
-        fault
+        // A refusal too: it may be of before a change, and whoever hears of it has asked nobody.
+        fault.retry(bowline_base::Retry::After(left))
     }
 }
 

@@ -62,14 +62,19 @@ impl Setup {
     #[must_use]
     pub fn directories(&self) -> Vec<PathBuf> {
         let mut directories = vec![self.locations.sso_cache.clone()];
-        let of_identities = self.identities.iter().flat_map(files_of);
-        for file in [&self.locations.config, &self.locations.credentials].into_iter().chain(of_identities) {
-            let resolved = bowline_base::atomic::resolve(file).unwrap_or_else(|_| file.clone());
+        let named = [self.locations.config.clone(), self.locations.credentials.clone()];
+        for file in named.into_iter().chain(self.files_of_identities()) {
+            let resolved = bowline_base::atomic::resolve(&file).unwrap_or_else(|_| file.clone());
             directories.extend([file.parent(), resolved.parent()].into_iter().flatten().map(PathBuf::from));
         }
         directories.sort();
         directories.dedup();
         directories
+    }
+
+    /// Certificates, keys and passwords.
+    pub(crate) fn files_of_identities(&self) -> impl Iterator<Item = PathBuf> {
+        self.identities.iter().flat_map(files_of).cloned()
     }
 }
 
@@ -123,7 +128,7 @@ pub(crate) fn redirections(endpoints: &Endpoints) -> BTreeMap<&'static str, Stri
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::renewal::TOKEN_WINDOW;
 

@@ -7,12 +7,13 @@ use std::{
     time::SystemTime,
 };
 
-use bowline_awsfiles::Locations;
+use crate::setup::Setup;
 
 /// Modification time, length and inode of a file.
 pub(crate) type Stamp = (SystemTime, u64, u64);
 
-/// The stamps of every file that a source may read: config, credentials, and what lies in the SSO cache as JSON.
+/// The stamps of every file that a source may read: config, credentials, what lies in the SSO cache as JSON, certificates
+/// and keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stamps(BTreeMap<PathBuf, Stamp>);
 
@@ -24,10 +25,11 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 impl Stamps {
-    pub(crate) fn take(locations: &Locations) -> Self {
+    pub(crate) fn take(setup: &Setup) -> Self {
+        let locations = &setup.locations;
         let cached = fs::read_dir(&locations.sso_cache).into_iter().flatten().flatten().map(|entry| entry.path());
         let named = [locations.config.clone(), locations.credentials.clone()];
-        let relevant = cached.filter(|path| is_token(path)).chain(named);
+        let relevant = cached.filter(|path| is_token(path)).chain(named).chain(setup.files_of_identities());
         Self(relevant.filter_map(|path| stamp(&path).map(|stamp| (path, stamp))).collect())
     }
 
@@ -52,6 +54,7 @@ fn is_token(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use bowline_awsfiles::{Locations, RolesAnywhere};
     use bowline_base::atomic;
 
     use super::*;
@@ -63,22 +66,43 @@ mod tests {
         fs::create_dir(&cache).unwrap();
         let at = |name: &str| home.path().join(name);
         let locations = Locations { config: at("config"), credentials: at("credentials"), sso_cache: cache.clone() };
-        let before = Stamps::take(&locations);
+        let setup = Setup { locations, identities: vec![identity(&at("site.pem"))], ..crate::setup::tests::setup() };
+        let before = Stamps::take(&setup);
         for name in ["x.lock", "x.json.bad", ".x.json.7-0.tmp", "../notes"] {
             atomic::write_private(&cache.join(name), b"x").unwrap();
         }
-        assert_eq!(Stamps::take(&locations), before);
+        assert_eq!(Stamps::take(&setup), before);
         let token = cache.join("x.json");
         atomic::write_private(&token, b"ours").unwrap();
-        let (after, own) = (Stamps::take(&locations), BTreeMap::from([(token.clone(), stamp(&token).unwrap())]));
+        let (after, own) = (Stamps::take(&setup), BTreeMap::from([(token.clone(), stamp(&token).unwrap())]));
         assert!(!after.were_changed_since(&before, &own) && after.were_changed_since(&before, &BTreeMap::new()));
         atomic::write_private(&token, b"somebody's").unwrap();
-        assert!(Stamps::take(&locations).were_changed_since(&after, &own));
+        assert!(Stamps::take(&setup).were_changed_since(&after, &own));
         fs::remove_file(&token).unwrap();
-        let gone = Stamps::take(&locations);
+        let gone = Stamps::take(&setup);
         assert!(gone.were_changed_since(&after, &own));
         assert_eq!(gone.gone_since(&after), BTreeSet::from([token]));
-        atomic::write_private(&locations.config, b"[default]").unwrap();
-        assert!(Stamps::take(&locations).were_changed_since(&gone, &own));
+        atomic::write_private(&setup.locations.config, b"[default]").unwrap();
+        assert!(Stamps::take(&setup).were_changed_since(&gone, &own));
+        let before = Stamps::take(&setup);
+        atomic::write_private(&at("site.pem"), b"a new certificate").unwrap();
+        assert!(Stamps::take(&setup).were_changed_since(&before, &own));
+    }
+
+    fn identity(certificate: &Path) -> RolesAnywhere {
+        RolesAnywhere {
+            name: "site".to_owned(),
+            certificate: certificate.to_path_buf(),
+            intermediates: None,
+            private_key: None,
+            password: None,
+            trust_anchor: String::new(),
+            profile: String::new(),
+            role: String::new(),
+            session_name: None,
+            duration: None,
+            region: None,
+            edition: None,
+        }
     }
 }

@@ -154,7 +154,8 @@ fn goes_through(matcher: &Matcher, uri: &Uri) -> bool {
     uri.scheme_str() == Some("https") && !is_loopback(uri) && matcher.intercept(uri).is_some()
 }
 
-fn is_loopback(uri: &Uri) -> bool {
+/// Whether `uri` leads to this machine, by its own words.
+pub(crate) fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

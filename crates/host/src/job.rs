@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bowline_base::{BoxFuture, Fault, wire::Wire};
 use serde::Serialize;
 
-use crate::{Listeners, Tasks, metrics::Metrics};
+use crate::{Listeners, Notifier, Tasks, metrics::Metrics};
 
 /// What a job is handed when it starts.
 #[derive(Clone)]
@@ -18,6 +18,8 @@ pub struct Ctx {
     pub listeners: Listeners,
     /// The process's metrics.
     pub metrics: Metrics,
+    /// Tells people what needs them.
+    pub notifier: Notifier,
 }
 
 /// A verdict of one check.

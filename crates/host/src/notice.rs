@@ -37,6 +37,12 @@ impl LoginNotice {
         self.change(|needed| needed.remove(session).is_some());
     }
 
+    /// Says exactly what is in `all`, by name.
+    pub(crate) fn replace(&self, all: impl Iterator<Item = (String, String)>) {
+        let all: BTreeMap<String, String> = all.collect();
+        self.change(|needed| std::mem::replace(needed, all.clone()) != all);
+    }
+
     fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, String>) -> bool) {
         let mut needed = self.needed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !edit(&mut needed) {

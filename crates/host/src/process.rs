@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, io, process::Stdio, time::Duration};
 
 use bowline_base::{Fault, Kind, Retry};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
 };
 
@@ -49,19 +50,72 @@ pub async fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    let child = command
-        .spawn()
-        .map_err(|cause| Fault::new(Kind::Config, program.clone(), format!("cannot run `{program}`")).cause(cause))?;
-    match tokio::time::timeout(limit, collect(child, max_bytes)).await {
+    let child = command.spawn().map_err(|cause| cannot_run(program, cause))?;
+    within(program, limit, collect(child, max_bytes)).await
+}
+
+/// Runs `argv` without a shell, with exactly `environment` and `input` on stdin. What it prints on stdout is dropped, as
+/// is all of stderr but its beginning. After `limit` it is killed, and everything with it that it has started.
+///
+/// # Errors
+/// A fault that names the program when it cannot start or takes too long.
+pub async fn feed(
+    argv: &[String],
+    environment: &BTreeMap<String, String>,
+    input: &[u8],
+    limit: Duration,
+) -> Result<Finished, Fault> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(Fault::new(Kind::Config, "process", "the command is empty"));
+    };
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(environment).process_group(0).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(|cause| cannot_run(program, cause))?;
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
+    let finished = within(program, limit, supply(child, input)).await;
+    group.release_if(finished.is_ok());
+    finished
+}
+
+fn cannot_run(program: &str, cause: io::Error) -> Fault {
+    Fault::new(Kind::Config, program, format!("cannot run `{program}`")).cause(cause)
+}
+
+async fn within(
+    program: &str,
+    limit: Duration,
+    work: impl Future<Output = io::Result<Finished>>,
+) -> Result<Finished, Fault> {
+    match tokio::time::timeout(limit, work).await {
         Ok(finished) => finished.map_err(|cause| {
-            Fault::new(Kind::Refused, program.clone(), format!("cannot read the output of `{program}`")).cause(cause)
+            Fault::new(Kind::Refused, program, format!("cannot read the output of `{program}`")).cause(cause)
         }),
-        Err(_) => Err(Fault::new(
-            Kind::Unreachable,
-            program.clone(),
-            format!("`{program}` did not end within {}", bowline_base::units::duration(limit)),
-        )
-        .retry(Retry::After(Duration::from_secs(10)))),
+        Err(_) => {
+            let message = format!("`{program}` did not end within {}", bowline_base::units::duration(limit));
+            Err(Fault::new(Kind::Unreachable, program, message).retry(Retry::After(Duration::from_secs(10))))
+        }
+    }
+}
+
+/// The processes that a child has started, killed with it when dropped: by a limit, or by the end of who waits.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// What has ended well may leave something behind on purpose.
+    fn release_if(mut self, ended: bool) {
+        if ended {
+            self.0 = None;
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // All of them may have ended already.
+            kill_process_group(group, Signal::KILL).ok();
+        }
     }
 }
 
@@ -86,6 +140,19 @@ async fn collect(mut child: Child, max_bytes: u64) -> io::Result<Finished> {
     let (stdout, stderr) = tokio::try_join!(bounded(out, max_bytes), first_part(err))?;
     let status = child.wait().await?;
     Ok(Finished { success: status.success(), code: status.code(), stdout, stderr })
+}
+
+/// Whether the child reads its input is its own business.
+async fn supply(mut child: Child, input: &[u8]) -> io::Result<Finished> {
+    let mut stdin = child.stdin.take().expect("stdin was piped above");
+    let err = child.stderr.take().expect("stderr was piped above");
+    let write = async {
+        stdin.write_all(input).await.ok();
+        drop(stdin);
+    };
+    let ((), stderr) = tokio::join!(write, first_part(err));
+    let (status, stdout) = (child.wait().await?, zeroize_on_drop::Bytes::default());
+    Ok(Finished { success: status.success(), code: status.code(), stdout, stderr: stderr? })
 }
 
 /// All of it, or an error as soon as there is more than `most`. Never moved while it grows, so no copy stays behind.

@@ -55,3 +55,23 @@ pub(crate) fn socket_holder(from: SocketAddr, to: SocketAddr) -> Option<Option<u
         None
     }
 }
+
+/// One of these says that there is a desktop to show something on; none where there always is one.
+#[cfg(target_os = "linux")]
+pub(crate) const SESSION_VARIABLES: &[&str] = &["DBUS_SESSION_BUS_ADDRESS", "WAYLAND_DISPLAY", "DISPLAY"];
+#[cfg(not(target_os = "linux"))]
+pub(crate) const SESSION_VARIABLES: &[&str] = &[];
+
+/// What shows a message on the desktop. Title and text are arguments and nothing else: they hold no code.
+#[cfg(target_os = "linux")]
+pub(crate) fn desktop_command(title: &str, text: &str, urgent: bool) -> Vec<String> {
+    let urgency = if urgent { "--urgency=critical" } else { "--urgency=normal" };
+    ["notify-send", "--app-name=Bowline", urgency, "--", title, text].map(ToOwned::to_owned).to_vec()
+}
+
+/// As on Linux; macOS knows no urgency.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn desktop_command(title: &str, text: &str, _urgent: bool) -> Vec<String> {
+    const SHOW: &str = "display notification (item 2 of argv) with title (item 1 of argv)";
+    ["osascript", "-e", "on run argv", "-e", SHOW, "-e", "end run", "--", title, text].map(ToOwned::to_owned).to_vec()
+}

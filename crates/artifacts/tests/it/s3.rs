@@ -66,6 +66,7 @@ impl Stack {
             tasks: tasks.clone(),
             listeners: Listeners::default(),
             metrics: Metrics::default(),
+            notifier: Default::default(),
         };
         artifacts.start(&ctx).await.unwrap();
         Self { fake, artifacts, wire, tasks, _home: home }

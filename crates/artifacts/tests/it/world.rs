@@ -126,6 +126,7 @@ impl World {
             tasks: tasks.clone(),
             listeners: Listeners::default(),
             metrics: metrics.clone(),
+            notifier: Default::default(),
         };
         artifacts.start(&ctx).await.unwrap();
         Self { upstream, artifacts, clock, metrics, tasks, client: HttpWire::new(&Outside::default()).unwrap(), home }

@@ -4,6 +4,7 @@ mod artifacts;
 mod audit;
 mod delivery;
 mod man;
+mod notify;
 mod policy;
 mod sign_in;
 
@@ -12,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, policy::*, sign_in::*};
+pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, notify::*, policy::*, sign_in::*};
 
 /// Ties machines outside AWS to AWS with nothing permanent
 #[derive(Debug, Parser)]
@@ -118,6 +119,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bowline man | man -l -\n  bowline man exec | man -l -\n  bowline man --directory ~/.local/share/man/man1"
     )]
     Man(Man),
+    /// Try the ways in which people are told that a login is needed, or that something fails
+    #[command(subcommand)]
+    Notify(Notify),
 }
 
 /// `demo`

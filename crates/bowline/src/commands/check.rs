@@ -7,12 +7,15 @@ use bowline_credentials::{
     ENVIRONMENT,
     certificate::{Life, Standing},
 };
+use bowline_host::notify::Webhook;
 use serde_json::json;
 
 use crate::{
     cli::Form,
     config::{self, Config},
-    config_place, output,
+    config_place,
+    daemon::notify::{channels, describe},
+    output,
     world::World,
 };
 
@@ -27,18 +30,30 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
         match certificates(world, &path, &config) {
             None => profiles,
             Some(certificates) => Err(both(profiles.err(), certificates)),
-        }
+        }?;
+        notifications(world, &config)
     });
-    let fault = outcome.as_ref().err();
+    let (fault, told) = (outcome.as_ref().err(), outcome.as_ref().ok());
     match form {
         Form::Json => output::data(&format!(
             "{:#}\n",
-            json!({ "file": path, "good": fault.is_none(), "error": fault.map(Fault::chain), "hint": fault.and_then(|f| f.hint.clone()) })
+            json!({ "file": path, "good": fault.is_none(), "notify": told, "error": fault.map(Fault::chain), "hint": fault.and_then(|f| f.hint.clone()) })
         ))?,
-        Form::Text if fault.is_none() => output::data(&format!("{}: good\n", path.display()))?,
-        Form::Text => {}
+        Form::Text => {
+            if let Some(told) = told {
+                let told = if told.is_empty() { "nobody".to_owned() } else { told.join(", ") };
+                output::data(&format!("{}: good\nnotifications: {told}\n", path.display()))?;
+            }
+        }
     }
-    outcome
+    outcome.map(drop)
+}
+
+/// Who is told what needs a person; the webhook's secret must be there.
+fn notifications(world: &World, config: &Config) -> Result<Vec<String>, Fault> {
+    let channels = channels(&world.environment, &config.notify)?;
+    channels.webhook.as_ref().map(Webhook::check).transpose()?;
+    Ok(describe(&channels))
 }
 
 /// Every profile that the configuration names must resolve.

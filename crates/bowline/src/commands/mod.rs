@@ -13,6 +13,7 @@ pub(crate) mod exec;
 mod explain;
 pub(crate) mod login;
 pub(crate) mod man;
+pub(crate) mod notify;
 pub(crate) mod obtain;
 pub(crate) mod policy;
 pub(crate) mod profiles;

@@ -8,7 +8,7 @@ use std::{
 use bowline_audit::AuditJob;
 use bowline_base::{Fault, Kind, atomic};
 use bowline_credentials::{Broker, Settings, grant::Grants};
-use bowline_host::{Ctx, Job as _, Listeners, Tasks, metrics::Metrics};
+use bowline_host::{Ctx, Job as _, Listeners, Notifier, Tasks, metrics::Metrics};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
@@ -61,6 +61,7 @@ impl Scope {
             tasks: tasks.clone(),
             listeners: Listeners::default(),
             metrics: Metrics::default(),
+            notifier: Notifier::default(),
         };
         let endpoint = runtime.block_on(async {
             let witness = recording::witness(world);

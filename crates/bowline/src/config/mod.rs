@@ -6,6 +6,7 @@
 mod endpoint;
 mod identities;
 mod mistakes;
+mod notify;
 mod sections;
 mod table;
 
@@ -23,6 +24,7 @@ use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
+pub(crate) use notify::{NotifySection, SecretSection, WebhookSection};
 pub(crate) use table::address;
 
 /// The whole file.
@@ -33,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
+    pub(crate) notify: NotifySection,
     /// `[identity.NAME]`, by name.
     pub(crate) identities: Vec<RolesAnywhere>,
 }

@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, endpoint, identities,
+    RepositorySection, endpoint, identities, notify,
     table::{Table, address, some_time},
 };
 
@@ -33,6 +33,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     }
     if let Some((section, span)) = file.table("endpoint", mistakes) {
         config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
+    }
+    if let Some((section, _)) = file.table("notify", mistakes) {
+        config.notify = notify::section(text, section, mistakes);
     }
     config.grants = endpoint::grants(text, &mut file, mistakes);
     if let Some((section, _)) = file.table("identity", mistakes) {

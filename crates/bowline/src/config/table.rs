@@ -84,6 +84,16 @@ impl<'a> Table<'a> {
         number
     }
 
+    /// `true` or `false`.
+    pub(crate) fn flag(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<bool> {
+        let value = self.entry(key)?;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(*flag);
+        }
+        self.wrong_type(key, "true or false", value.get_ref(), &value.span(), mistakes);
+        None
+    }
+
     /// The table below `key`.
     pub(crate) fn table(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<(Self, Range<usize>)> {
         let value = self.entry(key)?;

@@ -7,6 +7,7 @@ mod artifacts;
 mod audit;
 mod board;
 pub(crate) mod endpoint;
+pub(crate) mod notify;
 mod reload;
 mod status_page;
 
@@ -15,7 +16,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bowline_audit::{AuditLog, Event, Record};
 use bowline_base::{Fault, Kind};
 use bowline_credentials::{Broker, Settings, Witness, grant::Grants};
-use bowline_host::{Address, Ctx, Job as _, Listeners, Tasks, metrics::Metrics, notice::LoginNotice};
+use bowline_host::{Address, Ctx, Job as _, Listeners, Notifier, Tasks, metrics::Metrics, notice::LoginNotice};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -104,6 +105,7 @@ pub(crate) struct Daemon {
     artifacts: Option<Tasks>,
     endpoint: Option<Tasks>,
     grants: Grants,
+    notifier: Notifier,
     status_page: Option<Tasks>,
     /// What a reload has replaced and what still finishes its answers.
     leaving: Vec<Tasks>,
@@ -114,7 +116,8 @@ impl Daemon {
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
         let listeners = Listeners::inherited(world.environment.inherited_sockets())?;
         let (tasks, board) = (Tasks::new(), Board::default());
-        let ctx = ctx(&world, &tasks, &listeners);
+        let notifier = notifier(&world, &config, &start, &tasks)?;
+        let ctx = ctx(&world, &tasks, &listeners, &notifier);
         let witness = audit::witness(&world, &config.audit, &start);
         let grants = Grants::new(endpoint::grants(&config.grants, config.audit.duty())?);
         let broker = Broker::start(&ctx, settings(&world, &config, &start, &grants, witness.clone())).await?;
@@ -131,6 +134,7 @@ impl Daemon {
             artifacts: None,
             endpoint: None,
             grants,
+            notifier,
             status_page: None,
             leaving: Vec::new(),
         };
@@ -240,6 +244,11 @@ impl Daemon {
                 Some(section) => self.start_artifacts(section).await,
                 None => Ok(()),
             },
+            Step::Notify => {
+                self.notifier.replace(notify::channels(&self.world.environment, &new.notify)?);
+                self.config.notify.clone_from(&new.notify);
+                Ok(())
+            }
             Step::Grants => {
                 self.grants.replace(endpoint::grants(&new.grants, self.config.audit.duty())?);
                 self.config.grants.clone_from(&new.grants);
@@ -273,7 +282,7 @@ impl Daemon {
     async fn start_audit(&mut self, log: AuditLog, section: &AuditSection) -> Result<(), Fault> {
         let job = Arc::new(audit::job(&self.world, &self.broker, log, section)?);
         let tasks = Tasks::new();
-        let ctx = ctx(&self.world, &tasks, &self.listeners);
+        let ctx = ctx(&self.world, &tasks, &self.listeners, &self.notifier);
         job.start(&ctx).await?;
         let old = self.audit.replace(tasks);
         self.hand_over(old);
@@ -295,7 +304,7 @@ impl Daemon {
     async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {
         let job = Arc::new(artifacts::job(&self.world, &self.broker, section)?);
         let tasks = Tasks::new();
-        let ctx = ctx(&self.world, &tasks, &self.listeners);
+        let ctx = ctx(&self.world, &tasks, &self.listeners, &self.notifier);
         job.start(&ctx).await?;
         let old = self.artifacts.replace(tasks);
         self.hand_over(old);
@@ -307,7 +316,7 @@ impl Daemon {
     async fn start_endpoint(&mut self, section: &EndpointSection) -> Result<(), Fault> {
         let job = endpoint::job(&self.world, &self.broker, section, &self.grants)?;
         let tasks = Tasks::new();
-        let ctx = ctx(&self.world, &tasks, &self.listeners);
+        let ctx = ctx(&self.world, &tasks, &self.listeners, &self.notifier);
         job.start(&ctx).await?;
         if matches!(self.start, Start::EndpointAlone) {
             endpoint::announce(&job, section)?;
@@ -342,12 +351,26 @@ impl Daemon {
     }
 }
 
-fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners) -> Ctx {
+/// Only the daemon speaks to people: what runs in the foreground has one before it.
+fn notifier(world: &World, config: &Config, start: &Start, tasks: &Tasks) -> Result<Notifier, Fault> {
+    if !matches!(start, Start::Daemon { .. }) {
+        return Ok(Notifier::default());
+    }
+    let channels = notify::channels(&world.environment, &config.notify)?;
+    if let Some(Err(fault)) = channels.webhook.as_ref().map(bowline_host::notify::Webhook::check) {
+        warn!(reason = %fault.chain(), "messages to the webhook wait until there is a secret to sign them with");
+    }
+    let place = world.environment.state_directory().join("notify.json");
+    Ok(Notifier::start(Arc::clone(&world.wire), tasks, place, channels))
+}
+
+fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners, notifier: &Notifier) -> Ctx {
     Ctx {
         wire: Arc::clone(&world.wire),
         tasks: tasks.clone(),
         listeners: listeners.clone(),
         metrics: Metrics::default(),
+        notifier: notifier.clone(),
     }
 }
 

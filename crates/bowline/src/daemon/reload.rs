@@ -17,6 +17,8 @@ pub(crate) enum Step {
     StopArtifacts,
     /// Start `artifacts` with the new section; stops the old one once the new sockets are bound.
     StartArtifacts,
+    /// Tell people over the new channels.
+    Notify,
     /// Give other users what the new grants say.
     Grants,
     /// End `endpoint`.
@@ -42,6 +44,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
+    }
+    if old.notify != new.notify {
+        steps.push(Step::Notify);
     }
     // What a grant leaves open, `[audit]` says.
     if old.grants != new.grants || old.audit.duty() != new.audit.duty() {
@@ -80,5 +85,7 @@ mod tests {
         let endpoint = parse("[endpoint]\nserve = \"a\"\n[[grant]]\nuid = 7\nprofiles = \"a\"\n").unwrap();
         assert_eq!(steps(&nothing, &endpoint), [Step::Grants, Step::StartEndpoint]);
         assert_eq!(steps(&endpoint, &nothing), [Step::Grants, Step::StopEndpoint]);
+        let notify = parse("[notify]\ncommand = \"page\"\n").unwrap();
+        assert_eq!(steps(&nothing, &notify), [Step::Notify]);
     }
 }

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use super::{
+    alarm::Alarm,
     machine::{Health, Input, Machine, Name, Output},
     slot::{Slot, Snapshot},
     status::{self, Standing, Status},
@@ -38,7 +39,7 @@ use crate::{
 pub(super) struct Keeper {
     sources: Sources,
     tasks: Tasks,
-    notice: Option<LoginNotice>,
+    alarm: Alarm,
     witness: Option<Witness>,
     machine: Mutex<Machine>,
     /// The AWS files as they stood when they were last looked at.
@@ -66,13 +67,13 @@ struct Brought {
 impl Keeper {
     pub(super) fn new(ctx: &Ctx, sources: Sources, notice: Option<LoginNotice>, witness: Option<Witness>) -> Arc<Self> {
         let machine = Mutex::new(Machine::new(sources.setup().token_window));
-        let seen = Mutex::new(Stamps::take(&sources.setup().locations));
+        let seen = Mutex::new(Stamps::take(sources.setup()));
         let keeper = Self {
             machine,
             seen,
             sources,
             tasks: ctx.tasks.clone(),
-            notice,
+            alarm: Alarm::new(notice, ctx.notifier.clone()),
             witness,
             slots: Mutex::default(),
             changed: Notify::new(),
@@ -111,6 +112,7 @@ impl Keeper {
         tasks.spawn_until_shutdown("broker-timer", async move { timer.keep_time().await });
         tasks.spawn_until_shutdown("broker-files", async move {
             watcher.look_at_changes(&BTreeSet::new());
+            watcher.look_at_certificates();
             watcher.look_at_files();
             while changes.recv().await.is_some() {
                 watcher.look_at_files();
@@ -266,19 +268,20 @@ impl Keeper {
         self.note(name, &brought);
         let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
         self.count(name, outcome);
-        if let Err((fault, Some(session))) = &brought {
-            self.announce_login(fault, session);
+        if let Err((fault, session)) = &brought {
+            self.alarm.failed(name, session.as_deref(), fault);
         }
         let outputs = {
             let mut machine = self.machine();
             let input = match brought {
                 Ok(brought) => self.store(name, &slot, brought),
-                Err((fault, _)) => Self::store_fault(name, &slot, fault),
+                Err((fault, _)) => self.store_fault(name, &slot, fault),
             };
             machine.handle(self.now(), input);
             drain(&mut machine)
         };
         self.act(outputs);
+        self.look_at_trouble();
         self.changed.notify_one();
     }
 
@@ -292,6 +295,7 @@ impl Keeper {
                 credentials: brought.credentials,
                 lease: Some(brought.lease),
                 fault: None,
+                failing_since: None,
                 source: brought.source,
                 id: brought.id,
                 settled: snapshot.settled + 1,
@@ -300,29 +304,46 @@ impl Keeper {
         Input::Obtained(name.clone(), lease)
     }
 
-    fn store_fault(name: &Name, slot: &Slot, fault: Fault) -> Input {
+    fn store_fault(&self, name: &Name, slot: &Slot, fault: Fault) -> Input {
         debug!(%name, reason = %fault.chain(), "a fetch failed");
         let (kind, retry) = (fault.kind, fault.retry);
+        let now = self.now();
         slot.0.send_modify(|snapshot| {
             snapshot.fault = Some(Arc::new(fault));
+            snapshot.failing_since.get_or_insert(now);
             snapshot.settled += 1;
         });
         Input::Failed(name.clone(), kind, retry)
-    }
-
-    fn announce_login(&self, fault: &Fault, session: &str) {
-        if let Some(notice) = self.notice.as_ref().filter(|_| fault.kind == Kind::LoginRequired) {
-            notice.raise(session, format!("{fault}\n{}", fault.hint.as_deref().unwrap_or_default()));
-        }
     }
 
     /// A profile that still gets credentials does not mean that its session can be renewed.
     fn announce_good(&self, name: &Name, session: &str) {
         let own = Name::Session(session.to_owned());
         let ending = *name != own && self.machine().health(&own) == Health::Failing(Kind::LoginRequired);
-        if let Some(notice) = self.notice.as_ref().filter(|_| !ending) {
-            notice.clear(session);
+        if !ending {
+            self.alarm.signed_in(session);
         }
+    }
+
+    /// Tells people what fails for too long, of what is kept fresh.
+    fn look_at_trouble(&self) {
+        let now = self.now();
+        let slots: Vec<(Name, Arc<Slot>)> =
+            self.slots().iter().map(|(name, slot)| (name.clone(), Arc::clone(slot))).collect();
+        for (name, slot) in slots {
+            let standing = self.machine().is_standing(&name);
+            self.alarm.look(&name, &slot.snapshot(), standing, now);
+        }
+        self.alarm.certificates(&self.sources.certificates());
+    }
+
+    /// Reads certificates as they are now, used or not: one that ends is told before it is missed.
+    fn look_at_certificates(self: &Arc<Self>) {
+        let keeper = Arc::clone(self);
+        self.tasks.spawn_until_shutdown("broker-certificates", async move {
+            keeper.sources.look_at_certificates().await;
+            keeper.alarm.certificates(&keeper.sources.certificates());
+        });
     }
 
     async fn keep_time(self: Arc<Self>) {
@@ -338,6 +359,7 @@ impl Keeper {
                         drain(&mut machine)
                     };
                     self.act(outputs);
+                    self.look_at_trouble();
                 }
                 () = self.changed.notified() => {}
             }
@@ -346,12 +368,13 @@ impl Keeper {
 
     /// After an event, which may be of any file, or of one that we have written ourselves.
     fn look_at_files(self: &Arc<Self>) {
-        let stamps = Stamps::take(&self.sources.setup().locations);
+        let stamps = Stamps::take(self.sources.setup());
         // After the stamps: it waits for a write of ours that they may show already.
         let own = self.sources.tokens().own_writes();
         let before = std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), stamps.clone());
         if stamps != before {
             self.look_at_changes(&stamps.gone_since(&before));
+            self.look_at_certificates();
         }
         if stamps.were_changed_since(&before, &own) {
             self.tell(Input::FilesChanged);
@@ -384,6 +407,7 @@ impl Keeper {
                 }
                 None if known => {
                     self.slots().remove(&name);
+                    self.alarm.forget(&name);
                     self.tell(Input::Forget(name));
                 }
                 _ => {}

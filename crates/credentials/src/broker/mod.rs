@@ -2,6 +2,7 @@
 //!
 //! What to do when is decided by the pure [`machine`]; this module and `keeper` only act for it.
 
+pub mod alarm;
 mod keeper;
 pub mod machine;
 mod slot;
@@ -150,7 +151,7 @@ impl Job for Broker {
     }
 
     fn checks(&self) -> Vec<Check> {
-        let certificates = self.keeper.sources().certificates();
+        let certificates = self.keeper.sources().certificate_checks();
         Self::status(self).iter().map(Status::check).chain(certificates).collect()
     }
 }

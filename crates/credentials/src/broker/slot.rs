@@ -15,6 +15,8 @@ pub(super) struct Snapshot {
     pub(super) credentials: Option<Arc<Credentials>>,
     pub(super) lease: Option<Lease>,
     pub(super) fault: Option<Arc<Fault>>,
+    /// When the failures began of which `fault` is the last.
+    pub(super) failing_since: Option<Now>,
     pub(super) source: String,
     /// The entry of the lease store: another one means that the profile was rewritten.
     pub(super) id: Option<LeaseId>,

@@ -35,8 +35,8 @@ use tracing::{debug, warn};
 use self::describe::{below, describe, identify, surroundings};
 
 pub use chain::{ENVIRONMENT, Step};
-pub use process::{RECURSION_MARK, parse as read_process_json};
-pub use roles_anywhere::roles_anywhere_from_environment;
+pub use process::{RECURSION_MARK, parse as read_process_json, without_secrets};
+pub use roles_anywhere::{HeldCertificate, roles_anywhere_from_environment};
 
 use crate::{
     lease_store::{Entry, LeaseId, LeaseStore},
@@ -188,8 +188,19 @@ impl Sources {
     }
 
     /// How the certificates in use stand, by identity.
-    pub(crate) fn certificates(&self) -> Vec<Check> {
+    pub(crate) fn certificate_checks(&self) -> Vec<Check> {
         roles_anywhere::checks(self)
+    }
+
+    /// The certificates in use, as they were read last.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<HeldCertificate> {
+        roles_anywhere::certificates(self)
+    }
+
+    /// Reads the certificates of every identity as they are now.
+    pub(crate) async fn look_at_certificates(&self) {
+        roles_anywhere::look_at_certificates(self).await;
     }
 
     fn pairs(&self) -> &roles_anywhere::Pairs {

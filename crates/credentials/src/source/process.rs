@@ -78,12 +78,19 @@ pub(super) async fn credentials(
     Ok(credentials)
 }
 
-/// The environment without secrets, marked with the leases that wait for the command.
-pub(crate) fn for_child(environment: &BTreeMap<String, String>, waiting: &[LeaseId]) -> BTreeMap<String, String> {
+/// What a command may see of `environment`: everything but credentials.
+#[must_use]
+pub fn without_secrets(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut child = environment.clone();
     for name in SECRETS {
         child.remove(name);
     }
+    child
+}
+
+/// The environment without secrets, marked with the leases that wait for the command.
+pub(crate) fn for_child(environment: &BTreeMap<String, String>, waiting: &[LeaseId]) -> BTreeMap<String, String> {
+    let mut child = without_secrets(environment);
     let waiting = waiting.iter().map(LeaseId::as_str).collect::<Vec<_>>().join(",");
     let above = environment.get(RECURSION_MARK).filter(|mark| !mark.is_empty());
     let mark = above.map_or_else(|| waiting.clone(), |above| format!("{above}/{waiting}"));

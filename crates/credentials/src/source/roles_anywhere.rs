@@ -15,9 +15,9 @@ use bowline_aws::{
     rolesanywhere::{CreateSession, Signer, create_session, region_of},
 };
 use bowline_awsfiles::RolesAnywhere;
-use bowline_base::{Credentials, Fault, Kind, Now, Secret, utc};
+use bowline_base::{Credentials, Fault, Kind, Now, Secret, Timestamp, utc};
 use bowline_host::Check;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Resolved, Sources};
 use crate::certificate::Life;
@@ -89,6 +89,41 @@ const VARIABLES: [&str; 5] = [
     "ROLESANYWHERE_PROFILE_ARN",
     "ROLESANYWHERE_ROLE_ARN",
 ];
+
+/// A certificate that is in use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCertificate {
+    /// `[identity.NAME]`
+    pub identity: String,
+    /// Where it was read.
+    pub file: PathBuf,
+    /// When it ends.
+    pub ends: Timestamp,
+    /// Less than a third of its life is left.
+    pub ends_soon: bool,
+}
+
+/// Those that were read last, good ones only.
+pub(super) fn certificates(sources: &Sources) -> Vec<HeldCertificate> {
+    let now = sources.wire().now().wall;
+    let held = |identity: &RolesAnywhere| {
+        let (_, pair) = sources.pairs().held(&identity.name)?;
+        let ends_soon = pair.ends_soon(now).is_some();
+        let (identity, file) = (identity.name.clone(), identity.certificate.clone());
+        Some(HeldCertificate { identity, file, ends: pair.ends(), ends_soon })
+    };
+    sources.setup().identities.iter().filter_map(held).collect()
+}
+
+/// Reads every identity's files as they are now.
+pub(super) async fn look_at_certificates(sources: &Sources) {
+    for identity in &sources.setup().identities {
+        if let Err(fault) = pair(sources, identity).await {
+            // Whoever needs it says so.
+            debug!(identity = identity.name, reason = %fault.chain(), "this certificate cannot be used");
+        }
+    }
+}
 
 /// The last good pair of each identity, with the digest of the files that it was read from.
 #[derive(Default)]

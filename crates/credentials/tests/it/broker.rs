@@ -19,6 +19,7 @@ fn ctx(world: &World) -> Ctx {
         tasks: world.tasks.clone(),
         listeners: Listeners::default(),
         metrics: Metrics::default(),
+        notifier: Default::default(),
     }
 }
 

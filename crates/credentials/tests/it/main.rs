@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests write the broken files of other tools, and wait beside them")]
 #![expect(clippy::print_stderr, reason = "what is skipped is skipped visibly")]
 
+mod alarm;
 mod broker;
 mod login;
 #[path = "../../src/x509/openssl.rs"]

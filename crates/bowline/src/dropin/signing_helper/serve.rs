@@ -10,7 +10,7 @@ use bowline_credentials::{
     endpoint::{self, Endpoint, Served},
     grant::Grants,
 };
-use bowline_host::{Address, Ctx, Job as _, Listener, Listeners, Tasks, metrics::Metrics};
+use bowline_host::{Address, Ctx, Job as _, Listener, Listeners, Notifier, Tasks, metrics::Metrics};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -39,6 +39,7 @@ pub(super) fn run(environment: Environment, arguments: &Serve) -> Result<(), Fau
             tasks: Tasks::new(),
             listeners: Listeners::default(),
             metrics: Metrics::default(),
+            notifier: Notifier::default(),
         };
         let ended = tokio::select! {
             ended = serve(&world, &ctx, &identity, role, arguments) => ended,
