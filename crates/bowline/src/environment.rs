@@ -165,6 +165,26 @@ impl Environment {
         }
     }
 
+    /// This program as a config file names it: `bowline` where the path leads to it, else by its place.
+    #[must_use]
+    pub(crate) fn this_program(&self) -> String {
+        let usual = || "bowline".to_owned();
+        let Ok(place) = std::env::current_exe() else { return usual() };
+        // Another name, of a copy or a link, would not be taken for this program.
+        if place.file_name().is_none_or(|name| name != "bowline") {
+            return usual();
+        }
+        let path = OsString::from(self.var("PATH").unwrap_or_default());
+        let mut named = std::env::split_paths(&path).map(|directory| directory.join("bowline"));
+        let found = named.find(|file| file.exists()).and_then(|file| file.canonicalize().ok());
+        if found.is_some() && found == place.canonicalize().ok() {
+            return usual();
+        }
+        let text = place.display().to_string();
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if text.contains([' ', '"', '\\', '\'']) { format!("\"{escaped}\"") } else { text }
+    }
+
     fn user_directory(&self, variable: &str, below_home: &str, system: &str) -> PathBuf {
         match (self.var(variable), self.var("HOME")) {
             (Some(directory), _) => PathBuf::from(directory).join("bowline"),

@@ -4,7 +4,7 @@
 //! [`Keyring::replace`] returns when the new keys are on disk, in the place and the form of the old ones. The keyring
 //! calls no AWS, and keeps no copy of what it gives away. A passphrase is asked for once, on the terminal.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bowline_awsfiles::{
     Config, Document, EditError, Profile, RewriteError, Rule, SealedKeys, SealedPlace, Section, SectionName, Source,
@@ -16,15 +16,21 @@ use bowline_host::client::random_bytes;
 use bowline_vault::{
     Keys, ProfileName,
     envelope::SealingKey,
-    store::{Entry, Replacing, StoreError, Unlocked},
+    store::{Contents, Entry, Replacing, StoreError, Unlocked},
 };
 
-use crate::{terminal, world::World};
+use crate::{
+    terminal,
+    world::{World, small_runtime},
+};
 
 const KEY_ID: &str = "aws_access_key_id";
 const SECRET_KEY: &str = "aws_secret_access_key";
 /// How often a person is asked for a passphrase before we give up.
 const TRIES: usize = 3;
+/// Another writer holds the store for milliseconds, and never while it asks somebody.
+const BUSY_TRIES: u32 = 200;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A long-lived key, in plaintext.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,35 +136,63 @@ impl<'w> Keyring<'w> {
         Err(StoreError::WrongPassphrase.into())
     }
 
+    /// The keys of `profile` in the store, whatever the AWS files say.
+    ///
+    /// # Errors
+    /// As [`Keyring::load`].
+    pub(crate) fn load_from_store(&self, profile: &str) -> Result<LongLived, Fault> {
+        let keys = self.asking(|vault| vault.keys(profile, self.world.wire.now()))?;
+        Ok(LongLived { key_id: KeyId::new(keys.key_id.expose()), secret: keys.secret_key })
+    }
+
+    /// Opens the store, lets `change` change it, and writes it. Waits for other writers for a while.
+    ///
+    /// # Errors
+    /// Those of `change`, and whatever keeps the store from being opened or written; then nothing has changed.
+    pub(crate) fn change(&self, change: impl Fn(&mut Contents) -> Result<(), Fault>) -> Result<(), Fault> {
+        let key = self.unlocked()?;
+        for _ in 0..BUSY_TRIES {
+            let mut refused = None;
+            let done = self.vault.place().change(&key, Replacing::Held, |contents| {
+                let before = contents.clone();
+                if let Err(fault) = change(contents) {
+                    *contents = before;
+                    refused = Some(fault);
+                }
+                Ok(())
+            });
+            match done {
+                Ok(_) => return refused.map_or(Ok(()), Err),
+                Err(StoreError::Busy(_)) => small_runtime()?.block_on(self.world.wire.sleep(BUSY_PAUSE)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Busy(self.vault.place().directory().join("vault.age")).into())
+    }
+
     fn load_sealed(&self, profile: &str, sealed: &SealedKeys) -> Result<LongLived, Fault> {
         let (key_id, secret) = match &sealed.place {
             SealedPlace::Envelope { key_id, secret_key } => {
                 let opened = self.vault.open_envelope(profile, key_id, secret_key)?;
                 (opened.key_id, opened.secret_key)
             }
-            SealedPlace::Store => {
-                let keys = self.asking(|vault| vault.keys(profile, self.world.wire.now()))?;
-                (keys.key_id, keys.secret_key)
-            }
+            SealedPlace::Store => return self.load_from_store(profile),
         };
         Ok(LongLived { key_id: KeyId::new(key_id.expose()), secret })
     }
 
     fn replace_in_store(&self, profile: &str, old_key_id: &KeyId, new: &LongLived) -> Result<(), Fault> {
         let name = ProfileName::new(profile)?;
-        let key = self.unlocked()?;
         let keys =
             Keys { key_id: Secret::new(new.key_id.as_str()), secret_key: new.secret.clone(), session_token: None };
-        let added = utc(self.world.wire.now().wall);
-        let mut other = false;
-        self.vault.place().change(&key, Replacing::Held, |contents| {
-            match contents.profiles.get_mut(&name) {
-                Some(entry) if entry.keys.key_id.expose() == old_key_id.as_str() => *entry = Entry { keys, added },
-                _ => other = true,
+        let entry = Entry { keys, added: utc(self.world.wire.now().wall) };
+        self.change(|contents| match contents.profiles.get_mut(&name) {
+            Some(held) if held.keys.key_id.expose() == old_key_id.as_str() => {
+                *held = entry.clone();
+                Ok(())
             }
-            Ok(())
-        })?;
-        if other { Err(another_key(profile)) } else { Ok(()) }
+            _ => Err(another_key(profile)),
+        })
     }
 
     fn rewrite(

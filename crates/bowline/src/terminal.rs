@@ -45,6 +45,18 @@ fn ask(question: &str) -> Result<Option<Secret>, Fault> {
     answer_on(terminal, question).map(Some)
 }
 
+/// Asks for a line that may be seen; `None` where there is no terminal.
+pub(crate) fn ask_line(question: &str) -> Result<Option<Secret>, Fault> {
+    ask(question)
+}
+
+/// Shows a text that must not be in any file; `false` where there is no terminal.
+pub(crate) fn show(text: &str) -> Result<bool, Fault> {
+    let Some(mut terminal) = open() else { return Ok(false) };
+    let shown = terminal.write_all(text.as_bytes()).and_then(|()| terminal.write_all(b"\n"));
+    shown.map(|()| true).map_err(|cause| Fault::new(Kind::Interrupted, "terminal", "cannot write to it").cause(cause))
+}
+
 /// Asks without an echo, and answers without the line's end; `None` where there is no terminal.
 pub(crate) fn ask_hidden(question: &str) -> Result<Option<Secret>, Fault> {
     let Some(terminal) = open() else { return Ok(None) };

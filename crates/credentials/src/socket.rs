@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Du
 use bowline_base::{Fault, Kind};
 use bowline_host::{Listener, Peer, ServerLimits, Tasks, peers, server};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
@@ -17,6 +17,7 @@ use crate::{
     delivery::process_json,
     grant::{Asker, Grants},
     lease_file::kind_name,
+    vault::door,
     witness::client_of,
 };
 
@@ -37,11 +38,14 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker, grants: Gra
     server::serve(tasks, "socket", listener, LIMITS, move |peer, request: Request<_>| {
         let (broker, grants) = (broker.clone(), grants.clone());
         async move {
-            let (head, _body) = request.into_parts();
+            let (head, body) = request.into_parts();
             if is_granted(&peer, &head, &grants, broker.sources().wire().now()) {
                 return answer(&broker, &peer, head.uri.path()).await;
             }
-            match refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context()) {
+            match refusal(&peer, owner, &head, &broker.sources().setup().context()) {
+                None if door::is_for(&head.method, head.uri.path()) => {
+                    door::answer(&broker, head.uri.path(), body).await
+                }
                 None => answer(&broker, &peer, head.uri.path()).await,
                 Some(refusal) => refusal,
             }
@@ -78,16 +82,17 @@ fn profile(path: &str) -> Option<String> {
     path.strip_prefix("/v1/credentials/").and_then(decode)
 }
 
-type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Full<Bytes>>;
 
 /// Why this peer is not answered; `None` when it is.
-fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &str) -> Option<Reply> {
+fn refusal(peer: &Peer, owner: u32, head: &http::request::Parts, context: &str) -> Option<Reply> {
+    let (method, headers) = (&head.method, &head.headers);
     let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
     if !ours {
         let fault = Fault::new(Kind::Refused, "daemon", "this daemon answers its own user, and others by `[[grant]]`");
         return Some(fault_reply(StatusCode::FORBIDDEN, &fault));
     }
-    if method != Method::GET {
+    if method != Method::GET && !door::is_for(method, head.uri.path()) {
         let fault = Fault::new(Kind::Refused, "daemon", "only GET is known here");
         return Some(fault_reply(StatusCode::METHOD_NOT_ALLOWED, &fault));
     }
@@ -133,7 +138,7 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str) -> Reply {
     }
 }
 
-fn refuse(fault: &Fault) -> Reply {
+pub(crate) fn refuse(fault: &Fault) -> Reply {
     let status = StatusCode::from_u16(fault.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     fault_reply(status, fault)
 }
@@ -148,7 +153,7 @@ fn fault_reply(status: StatusCode, fault: &Fault) -> Reply {
     reply(status, json!({ "error": error }).to_string())
 }
 
-fn reply(status: StatusCode, body: String) -> Reply {
+pub(crate) fn reply(status: StatusCode, body: String) -> Reply {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -179,18 +184,21 @@ pub(crate) fn decode(segment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const OURS: Peer = Peer::Unix { uid: 7, pid: None };
 
     fn status(peer: &Peer, method: &Method, context: Option<&str>) -> Option<u16> {
-        let mut headers = HeaderMap::new();
+        at(peer, method, "/v1/status", context)
+    }
+
+    fn at(peer: &Peer, method: &Method, path: &str, context: Option<&str>) -> Option<u16> {
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(context) = context {
-            headers.insert(CONTEXT_HEADER, HeaderValue::from_str(context).unwrap());
+            request = request.header(CONTEXT_HEADER, context);
         }
-        refusal(peer, 7, method, &headers, "abc").map(|reply| reply.status().as_u16())
+        let head = request.body(()).unwrap().into_parts().0;
+        refusal(peer, 7, &head, "abc").map(|reply| reply.status().as_u16())
     }
 
     #[test]
@@ -205,6 +213,15 @@ mod tests {
         assert_eq!(status(&OURS, &Method::GET, Some("other")), Some(409));
         assert_eq!(status(&OURS, &Method::GET, None), None);
         assert_eq!(status(&OURS, &Method::POST, Some("abc")), Some(405));
+    }
+
+    #[test]
+    fn the_vault_is_opened_by_its_owner_only() {
+        for path in ["/v1/vault/open", "/v1/vault/lock"] {
+            assert_eq!(at(&OURS, &Method::POST, path, Some("abc")), None);
+            assert_eq!(at(&Peer::Unix { uid: 0, pid: None }, &Method::POST, path, Some("abc")), Some(403));
+            assert_eq!(at(&OURS, &Method::PUT, path, Some("abc")), Some(405));
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(super) struct Snapshot {
     pub(super) lease: Option<Lease>,
     pub(super) fault: Option<Arc<Fault>>,
     pub(super) source: String,
+    /// They are long-lived keys that lie sealed: they go when the vault is locked.
+    pub(super) sealed: bool,
     /// The entry of the lease store: another one means that the profile was rewritten.
     pub(super) id: Option<LeaseId>,
     /// Fetches that have ended, well or not.

@@ -8,24 +8,44 @@ use std::{
 use bowline_base::{Now, Secret};
 use bowline_vault::{
     ProfileName,
-    store::{Addition, Contents, Locked, Opened, Place, Replacing, StoreError, Unlocked},
+    store::{Addition, Contents, Entry, Locked, Opened, Place, Replacing, StoreError, Unlocked},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::stamps::{Stamp, stamp};
 
 /// What is in the store, without any key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// The profiles, and when their keys were put in.
-    pub profiles: Vec<(String, String)>,
+    /// The profiles.
+    pub profiles: Vec<Kept>,
     /// Who can open it, as `age` sees them.
     pub recipients: Vec<String>,
     /// Profiles with other keys in the inbox, which wait for somebody to say which ones count.
     pub waiting: Vec<String>,
     /// Files of the inbox that do not open, and why.
-    pub unreadable: Vec<(PathBuf, String)>,
+    pub unreadable: Vec<Unreadable>,
     /// The public list of recipients is not the sealed one.
     pub recipients_changed: bool,
+}
+
+/// A profile whose keys are in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name.
+    pub profile: String,
+    /// When they were put in, `…SSZ`.
+    pub added: String,
+}
+
+/// A file of the inbox that does not open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// The file.
+    pub file: PathBuf,
+    /// Why not.
+    pub why: String,
 }
 
 /// How the store's files stand: other stamps mean that somebody wrote them.
@@ -68,7 +88,7 @@ impl Held {
         let beside = Listing {
             recipients: found.contents.recipients.iter().map(ToString::to_string).collect(),
             waiting: waiting.iter().map(ToString::to_string).collect(),
-            unreadable: found.unreadable.iter().map(|(path, error)| (path.clone(), error.to_string())).collect(),
+            unreadable: found.unreadable.iter().map(unreadable).collect(),
             recipients_changed: found.recipients_changed,
             ..Listing::default()
         };
@@ -83,7 +103,9 @@ impl Held {
 
     pub(super) fn listing(&mut self, now: Now) -> Result<Listing, Locked> {
         let contents = self.opened.ask(now)?;
-        let profiles = contents.profiles.iter().map(|(name, entry)| (name.to_string(), entry.added.clone())).collect();
+        let kept =
+            |(name, entry): (&ProfileName, &Entry)| Kept { profile: name.to_string(), added: entry.added.clone() };
+        let profiles = contents.profiles.iter().map(kept).collect();
         Ok(Listing { profiles, ..self.beside.clone() })
     }
 
@@ -99,6 +121,10 @@ impl Held {
     pub(super) fn next_wake(&self) -> Option<Duration> {
         self.opened.next_wake()
     }
+}
+
+fn unreadable((path, error): &(PathBuf, StoreError)) -> Unreadable {
+    Unreadable { file: path.clone(), why: error.to_string() }
 }
 
 /// The additions for profiles without keys, the oldest first; `waiting` keeps the others.

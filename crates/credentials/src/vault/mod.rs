@@ -3,6 +3,7 @@
 //! Everything here blocks for as long as a key file takes to open; async code calls it in a thread of its own. It asks
 //! nobody: [`Vault::question`] says what a person would have to be asked.
 
+pub(crate) mod door;
 mod held;
 mod ways;
 
@@ -23,8 +24,8 @@ use bowline_vault::{
 };
 use zeroize::Zeroizing;
 
-pub use self::held::Listing;
 use self::held::{Held, Stamps};
+pub use self::held::{Kept, Listing, Unreadable};
 
 /// Where the store is and what opens it; read once at the edge.
 #[derive(Clone, Debug)]
