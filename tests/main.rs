@@ -27,3 +27,4 @@ mod signing_helper;
 mod sources;
 mod surroundings;
 mod upstream;
+mod vault;

@@ -230,7 +230,9 @@ impl Vault {
 
     fn locked(&self) -> Fault {
         match self.question() {
-            Some(_) => bowline_vault::store::Locked.into(),
+            Some(_) => Fault::from(bowline_vault::store::Locked).hint(
+                "open it on a terminal: bowline vault list; where there is none, set BOWLINE_VAULT_PASSPHRASE_FILE",
+            ),
             None => Fault::new(Kind::Config, ORIGIN, "no key on this machine opens the vault")
                 .hint("name one with `ssh-key` in `[vault]` of bowline.toml, or see: bowline vault recover"),
         }
