@@ -165,11 +165,23 @@ pub(crate) enum VaultRecipients {
     /// List who can open the store. Opens nothing
     List,
     /// Let another key open the store
-    #[command(after_help = "Example:\n  bowline vault recipients add colleague.pub")]
-    Add(RecipientsChange),
+    #[command(
+        after_help = "Examples:\n  bowline vault recipients add colleague.pub\n  bowline vault recipients add ~/.ssh/id_ed25519.pub --ssh-agent"
+    )]
+    Add(RecipientsAdd),
     /// Seal the next versions without a key. Whoever has it keeps what they could read: rotate the keys
     #[command(after_help = "Example:\n  bowline vault recipients rm SHA256:9mV…")]
     Rm(RecipientsChange),
+}
+
+/// `vault recipients add`
+#[derive(Debug, Args)]
+pub(crate) struct RecipientsAdd {
+    /// Let this key open it through ssh-agent, without its passphrase (experimental; needs `agent = true` in `[vault]`)
+    #[arg(long = "ssh-agent")]
+    pub(crate) ssh_agent: bool,
+    #[command(flatten)]
+    pub(crate) change: RecipientsChange,
 }
 
 /// `vault recipients add|rm`

@@ -29,7 +29,7 @@ pub(crate) fn run(mut world: World, command: &Vault) -> Result<(), Fault> {
         Vault::Lock => lock::run(&world),
         Vault::Recipients(VaultRecipients::List) => recipients::list(&world),
         Vault::Recipients(VaultRecipients::Add(arguments)) => {
-            recipients::add(opening(&mut world, &arguments.open).world, arguments)
+            recipients::add(opening(&mut world, &arguments.change.open).world, arguments)
         }
         Vault::Recipients(VaultRecipients::Rm(arguments)) => {
             recipients::remove(opening(&mut world, &arguments.open).world, arguments)
