@@ -34,3 +34,4 @@ mod sources;
 mod surroundings;
 mod terraform;
 mod upstream;
+mod vault;

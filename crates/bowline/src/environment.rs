@@ -108,6 +108,12 @@ impl Environment {
         self.user_directory("XDG_STATE_HOME", ".local/state", "/var/lib/bowline")
     }
 
+    /// `$XDG_DATA_HOME/bowline`, `/var/lib/bowline` without a home: what nobody could make again.
+    #[must_use]
+    pub(crate) fn data_directory(&self) -> PathBuf {
+        self.user_directory("XDG_DATA_HOME", ".local/share", "/var/lib/bowline")
+    }
+
     /// `$XDG_CACHE_HOME/bowline`, `/var/cache/bowline` without a home.
     #[must_use]
     pub(crate) fn cache_directory(&self) -> PathBuf {
@@ -157,6 +163,26 @@ impl Environment {
             ca_bundle: self.var("AWS_CA_BUNDLE").or_else(|| self.var("SSL_CERT_FILE")).map(PathBuf::from),
             unverified: false,
         }
+    }
+
+    /// This program as a config file names it: `bowline` where the path leads to it, else by its place.
+    #[must_use]
+    pub(crate) fn this_program(&self) -> String {
+        let usual = || "bowline".to_owned();
+        let Ok(place) = std::env::current_exe() else { return usual() };
+        // Another name, of a copy or a link, would not be taken for this program.
+        if place.file_name().is_none_or(|name| name != "bowline") {
+            return usual();
+        }
+        let path = OsString::from(self.var("PATH").unwrap_or_default());
+        let mut named = std::env::split_paths(&path).map(|directory| directory.join("bowline"));
+        let found = named.find(|file| file.exists()).and_then(|file| file.canonicalize().ok());
+        if found.is_some() && found == place.canonicalize().ok() {
+            return usual();
+        }
+        let text = place.display().to_string();
+        let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if text.contains([' ', '"', '\\', '\'']) { format!("\"{escaped}\"") } else { text }
     }
 
     fn user_directory(&self, variable: &str, below_home: &str, system: &str) -> PathBuf {

@@ -9,10 +9,12 @@ mod daemon;
 mod demo;
 mod dropin;
 mod environment;
+mod keyring;
 mod logging;
 mod output;
 mod report;
 mod terminal;
+mod unlock;
 mod world;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -89,6 +91,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Verify(arguments) => commands::verify::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Console(arguments) => commands::console::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Policy(part) => commands::policy::run(&environment, file, &part)?,
+        Command::Vault(command) => commands::vault::run(World::of_file(environment, file)?, &command)?,
         Command::Completions(arguments) => output::data(completion::script(arguments.shell))?,
         Command::Man(arguments) => commands::man::run(&arguments)?,
     }

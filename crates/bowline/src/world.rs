@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use bowline_aws::{Aws, Endpoints, Region};
 use bowline_awsfiles::{Config as AwsConfig, DefaultProfile, Locations};
 use bowline_base::{Fault, Kind, wire::Wire};
-use bowline_credentials::{Context, ENVIRONMENT, Setup, roles_anywhere_from_environment};
+use bowline_credentials::{Context, ENVIRONMENT, Setup, roles_anywhere_from_environment, vault::VaultSetup};
 use bowline_host::{HttpWire, client::Outside};
 
 use crate::{
-    config::{AuditSection, Config},
+    config::{AuditSection, Config, VaultSection},
     config_place,
     environment::Environment,
     output,
@@ -42,9 +42,9 @@ impl World {
         Ok(Self { environment, setup, wire, aws, audit: AuditSection::default(), configured: false })
     }
 
-    /// The same with the identities and the audit log of `bowline.toml`; what the environment says wins.
+    /// The same with the identities, the vault and the audit log of `bowline.toml`; what the environment says wins.
     pub(crate) fn with_config(mut self, config: &Config) -> Self {
-        self.setup = with_identities(self.setup, config);
+        self.setup = with_file(self.setup, &self.environment, config);
         self.audit = config.audit.clone();
         self
     }
@@ -119,10 +119,11 @@ pub(crate) fn context(context: &Context, configured: bool) -> String {
     if configured { context.whole() } else { context.without_identities() }
 }
 
-/// `setup` with the identities of `config` before those of the environment.
-pub(crate) fn with_identities(mut setup: Setup, config: &Config) -> Setup {
+/// `setup` with the identities of `config` before those of the environment, and with its vault.
+pub(crate) fn with_file(mut setup: Setup, environment: &Environment, config: &Config) -> Setup {
     let of_environment = std::mem::take(&mut setup.identities);
     setup.identities = config.identities.iter().cloned().chain(of_environment).collect();
+    vault_of_file(&mut setup.vault, environment, &config.vault);
     setup
 }
 
@@ -137,8 +138,32 @@ pub(crate) fn setup(environment: &Environment) -> Result<Setup, Fault> {
         endpoints: Endpoints::from_lookup(lookup)?,
         token_window: environment.token_window()?,
         lease_directory: environment.runtime_directory().join("leases"),
+        vault: vault(environment),
         environment: environment.all().clone(),
     })
+}
+
+/// Where sealed keys lie as far as the environment says.
+fn vault(environment: &Environment) -> VaultSetup {
+    let path = |name: &str| environment.var(name).map(PathBuf::from);
+    VaultSetup {
+        directory: path("BOWLINE_VAULT").unwrap_or_else(|| environment.data_directory().join("vault")),
+        passphrase_file: path("BOWLINE_VAULT_PASSPHRASE_FILE"),
+        recovery_key_file: path("BOWLINE_VAULT_RECOVERY_KEY_FILE"),
+        ..VaultSetup::in_home(&environment.home())
+    }
+}
+
+/// What `[vault]` says besides; the environment's directory wins.
+fn vault_of_file(vault: &mut VaultSetup, environment: &Environment, section: &VaultSection) {
+    if let Some(path) = section.path.clone().filter(|_| environment.var("BOWLINE_VAULT").is_none()) {
+        vault.directory = path;
+    }
+    if let Some(key) = &section.ssh_key {
+        vault.ssh_key.clone_from(key);
+    }
+    vault.idle = section.idle.unwrap_or(vault.idle);
+    vault.agent = environment.var("SSH_AUTH_SOCK").map(PathBuf::from).filter(|_| section.agent);
 }
 
 /// A runtime for one command: one thread, all drivers.

@@ -14,7 +14,7 @@ use bowline_base::{Fault, Secret};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde_json::Value;
 
-use crate::{lease_file::kind_called, socket::CONTEXT_HEADER};
+use crate::{lease_file::kind_called, socket::CONTEXT_HEADER, vault::door};
 
 /// What a daemon that is alive answers at once.
 pub(crate) const PING: &str = "/v1/ping";
@@ -70,7 +70,56 @@ pub fn status(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
     ask(socket, context, "/v1/status")
 }
 
+/// What a person has to be asked so that the daemon can open the vault: `{"question": …}`, null if nothing helps.
+///
+/// # Errors
+/// [`GoAlone`].
+pub fn vault_question(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
+    ask(socket, context, door::QUESTION)
+}
+
+/// What is in the daemon's vault: a [`Listing`](crate::vault::Listing) as JSON.
+///
+/// # Errors
+/// [`GoAlone`].
+pub fn vault_listing(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
+    ask(socket, context, door::LIST)
+}
+
+/// Has the daemon open its vault.
+///
+/// # Errors
+/// [`GoAlone`].
+pub fn vault_open(socket: &Path, context: &str, passphrase: &Secret) -> Result<Answer, GoAlone> {
+    put(socket, context, &Question { method: "POST", path: door::OPEN, body: Some(passphrase) })
+}
+
+/// Has the daemon wipe what it holds of its vault.
+///
+/// # Errors
+/// [`GoAlone`].
+pub fn vault_lock(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
+    put(socket, context, &Question { method: "POST", path: door::LOCK, body: None })
+}
+
+/// One request.
+struct Question<'a> {
+    method: &'static str,
+    path: &'a str,
+    body: Option<&'a Secret>,
+}
+
+impl<'a> Question<'a> {
+    fn get(path: &'a str) -> Self {
+        Self { method: "GET", path, body: None }
+    }
+}
+
 fn ask(socket: &Path, context: &str, path: &str) -> Result<Answer, GoAlone> {
+    put(socket, context, &Question::get(path))
+}
+
+fn put(socket: &Path, context: &str, question: &Question<'_>) -> Result<Answer, GoAlone> {
     let name = || socket.display().to_string();
     let stream = connect(socket, SILENCE).map_err(|_| GoAlone::NoDaemon(name()))?;
     // Of the process that listens, not of the path, which may have been replaced in the meantime.
@@ -80,7 +129,7 @@ fn ask(socket: &Path, context: &str, path: &str) -> Result<Answer, GoAlone> {
         return Err(GoAlone::Foreign(name()));
     }
     let alive = || connect(socket, SILENCE).and_then(|stream| is_alive(stream, context));
-    let text = exchange(stream, context, path, alive).map_err(GoAlone::Silent)?;
+    let text = exchange(stream, context, question, alive).map_err(GoAlone::Silent)?;
     read(&text, &name())
 }
 
@@ -101,10 +150,10 @@ fn connect(socket: &Path, limit: Duration) -> io::Result<UnixStream> {
 fn exchange(
     mut stream: UnixStream,
     context: &str,
-    path: &str,
+    question: &Question<'_>,
     alive: impl Fn() -> io::Result<()>,
 ) -> io::Result<Secret> {
-    send(&mut stream, context, path)?;
+    send(&mut stream, context, question)?;
     let mut bytes = Vec::new();
     for _ in 0..MOST_SILENCES {
         let left = LONGEST_ANSWER - bytes.len() as u64;
@@ -119,14 +168,18 @@ fn exchange(
 
 /// Any answer will do: a daemon of another version is alive too.
 fn is_alive(mut stream: UnixStream, context: &str) -> io::Result<()> {
-    send(&mut stream, context, PING)?;
+    send(&mut stream, context, &Question::get(PING))?;
     stream.read_exact(&mut [0])
 }
 
-fn send(stream: &mut UnixStream, context: &str, path: &str) -> io::Result<()> {
-    let request =
-        format!("GET {path} HTTP/1.1\r\nhost: bowline\r\n{CONTEXT_HEADER}: {context}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())
+fn send(stream: &mut UnixStream, context: &str, question: &Question<'_>) -> io::Result<()> {
+    let Question { method, path, body } = question;
+    let length = body.map_or_else(String::new, |body| format!("content-length: {}\r\n", body.expose().len()));
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: bowline\r\n{CONTEXT_HEADER}: {context}\r\n{length}connection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes())?;
+    body.map_or(Ok(()), |body| stream.write_all(body.expose().as_bytes()))
 }
 
 fn read(text: &Secret, socket: &str) -> Result<Answer, GoAlone> {
@@ -199,7 +252,7 @@ mod tests {
 
     fn asked(socket: &Path, silence: Duration) -> io::Result<Secret> {
         let alive = || connect(socket, silence).and_then(|stream| is_alive(stream, ""));
-        exchange(connect(socket, silence).unwrap(), "", "/v1/credentials/p", alive)
+        exchange(connect(socket, silence).unwrap(), "", &Question::get("/v1/credentials/p"), alive)
     }
 
     #[test]

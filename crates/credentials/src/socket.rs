@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Du
 use bowline_base::{Fault, Kind};
 use bowline_host::{Listener, Peer, ServerLimits, Tasks, peers, server};
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use serde_json::json;
 
@@ -18,6 +18,7 @@ use crate::{
     grant::{Asker, AuditDuty, Grants},
     lease_file::kind_name,
     setup::Context,
+    vault::door,
     witness::{Handover, Written, client_of},
 };
 
@@ -38,13 +39,17 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker, grants: Gra
     server::serve(tasks, "socket", listener, LIMITS, move |peer, request: Request<_>| {
         let (broker, grants) = (broker.clone(), grants.clone());
         async move {
-            let (head, _body) = request.into_parts();
+            let (head, body) = request.into_parts();
             let duty = granted(&peer, &head, &grants, broker.sources().wire().now());
             if duty.is_some() {
                 return answer(&broker, &peer, head.uri.path(), duty).await;
             }
-            let refusal = refusal(&peer, owner, &head.method, &head.headers, &broker.sources().setup().context());
-            let Some(refusal) = refusal else { return answer(&broker, &peer, head.uri.path(), None).await };
+            let Some(refusal) = refusal(&peer, owner, &head, &broker.sources().setup().context()) else {
+                return match door::is_for(&head.method, head.uri.path()) {
+                    true => door::answer(&broker, head.uri.path(), body).await,
+                    false => answer(&broker, &peer, head.uri.path(), None).await,
+                };
+            };
             if refusal.status() == StatusCode::FORBIDDEN {
                 note_stranger(&broker, &peer, profile(head.uri.path()).filter(|profile| grants.name(profile)));
             }
@@ -94,16 +99,17 @@ fn profile(path: &str) -> Option<String> {
     path.strip_prefix("/v1/credentials/").and_then(decode)
 }
 
-type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Full<Bytes>>;
 
 /// Why this peer is not answered; `None` when it is.
-fn refusal(peer: &Peer, owner: u32, method: &Method, headers: &HeaderMap, context: &Context) -> Option<Reply> {
+fn refusal(peer: &Peer, owner: u32, head: &http::request::Parts, context: &Context) -> Option<Reply> {
+    let (method, headers) = (&head.method, &head.headers);
     let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
     if !ours {
         let fault = Fault::new(Kind::Refused, "daemon", STRANGER);
         return Some(fault_reply(StatusCode::FORBIDDEN, &fault));
     }
-    if method != Method::GET {
+    if method != Method::GET && !door::is_for(method, head.uri.path()) {
         let fault = Fault::new(Kind::Refused, "daemon", "only GET is known here");
         return Some(fault_reply(StatusCode::METHOD_NOT_ALLOWED, &fault));
     }
@@ -151,7 +157,7 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str, duty: Option<AuditDuty
     }
 }
 
-fn refuse(fault: &Fault) -> Reply {
+pub(crate) fn refuse(fault: &Fault) -> Reply {
     let status = StatusCode::from_u16(fault.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     fault_reply(status, fault)
 }
@@ -166,7 +172,7 @@ fn fault_reply(status: StatusCode, fault: &Fault) -> Reply {
     reply(status, json!({ "error": error }).to_string())
 }
 
-fn reply(status: StatusCode, body: String) -> Reply {
+pub(crate) fn reply(status: StatusCode, body: String) -> Reply {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -197,18 +203,21 @@ pub(crate) fn decode(segment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     const OURS: Peer = Peer::Unix { uid: 7, pid: None };
 
     fn status(peer: &Peer, method: &Method, context: Option<&str>) -> Option<u16> {
-        let mut headers = HeaderMap::new();
+        at(peer, method, "/v1/status", context)
+    }
+
+    fn at(peer: &Peer, method: &Method, path: &str, context: Option<&str>) -> Option<u16> {
+        let mut request = Request::builder().method(method).uri(path);
         if let Some(context) = context {
-            headers.insert(CONTEXT_HEADER, HeaderValue::from_str(context).unwrap());
+            request = request.header(CONTEXT_HEADER, context);
         }
-        refusal(peer, 7, method, &headers, &Context::new("abc", "def")).map(|reply| reply.status().as_u16())
+        let head = request.body(()).unwrap().into_parts().0;
+        refusal(peer, 7, &head, &Context::new("abc", "def")).map(|reply| reply.status().as_u16())
     }
 
     #[test]
@@ -225,6 +234,15 @@ mod tests {
         assert_eq!(status(&OURS, &Method::GET, Some("abc.other")), Some(409));
         assert_eq!(status(&OURS, &Method::GET, None), None);
         assert_eq!(status(&OURS, &Method::POST, Some("abc")), Some(405));
+    }
+
+    #[test]
+    fn the_vault_is_opened_by_its_owner_only() {
+        for path in ["/v1/vault/open", "/v1/vault/lock"] {
+            assert_eq!(at(&OURS, &Method::POST, path, Some("abc")), None);
+            assert_eq!(at(&Peer::Unix { uid: 0, pid: None }, &Method::POST, path, Some("abc")), Some(403));
+            assert_eq!(at(&OURS, &Method::PUT, path, Some("abc")), Some(405));
+        }
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time:
 
 use bytes::Bytes;
 use http::{Request, Response};
+pub use hyper::body::Incoming;
 use hyper::{
-    body::{Body, Incoming},
+    body::Body,
     rt::{Read, Write},
     server::conn::http1,
     service::service_fn,

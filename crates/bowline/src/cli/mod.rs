@@ -7,13 +7,14 @@ mod man;
 mod notify;
 mod policy;
 mod sign_in;
+mod vault;
 
 use std::{path::PathBuf, time::Duration};
 
 use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, notify::*, policy::*, sign_in::*};
+pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, notify::*, policy::*, sign_in::*, vault::*};
 
 /// Ties machines outside AWS to AWS with nothing permanent
 #[derive(Debug, Parser)]
@@ -106,6 +107,12 @@ pub(crate) enum Command {
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),
+    /// Keep long-lived keys sealed, in a store that any `age` program opens
+    #[command(
+        subcommand,
+        after_help = "What it promises and what not: docs/concepts/vault.md. Step by step: docs/guide/vault.md."
+    )]
+    Vault(Vault),
     /// Read and prove the log of who got what; find keys that lie around
     #[command(subcommand)]
     Audit(Audit),

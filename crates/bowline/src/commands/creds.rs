@@ -13,14 +13,14 @@ use crate::{
     config_place,
     environment::Environment,
     output,
-    world::{World, context, setup, with_identities},
+    world::{World, context, setup, with_file},
 };
 
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, profile: &str, mfa: &MfaCode) -> Result<(), Fault> {
     let configured = config_place::load_if_any(file, &environment);
     let (mut setup, config) = (setup(&environment)?, configured.as_ref().ok().and_then(Option::as_ref));
     if let Some(config) = config {
-        setup = with_identities(setup, config);
+        setup = with_file(setup, &environment, config);
     }
     let context = context(&setup.context(), config.is_some());
     if let Some(answer) = obtain::from_daemon(&environment, &setup, &context, profile, mfa) {

@@ -22,5 +22,6 @@ pub(crate) mod run;
 mod scope;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod vault;
 pub(crate) mod verify;
 pub(crate) mod write;

@@ -10,6 +10,7 @@ use bowline_credentials::{
     delivery,
     mfa::Codes,
     once,
+    vault::is_locked,
 };
 use bowline_host::Tasks;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,6 +21,7 @@ use crate::{
     environment::Environment,
     output,
     terminal::Terminal,
+    unlock,
     world::{World, small_runtime},
 };
 
@@ -50,6 +52,11 @@ pub(super) fn from_daemon(
     }
     match client::credentials(&environment.socket(), context, profile) {
         Ok(Answer::Good(document)) => Some(Ok(document)),
+        Ok(Answer::Fault(fault)) if is_locked(&fault) => match unlock::through_daemon(environment, context) {
+            Ok(true) => again(environment, context, profile),
+            Ok(false) => None,
+            Err(fault) => Some(Err(fault)),
+        },
         Ok(Answer::Fault(fault)) if fault.kind == Kind::LoginRequired && asks_a_person(setup, profile) => None,
         Ok(Answer::Fault(fault)) => Some(Err(fault)),
         Err(GoAlone::NoDaemon(_)) => None,
@@ -57,6 +64,14 @@ pub(super) fn from_daemon(
             output::say(&format!("note: {reason}; going on without it"));
             None
         }
+    }
+}
+
+/// With the vault open now.
+fn again(environment: &Environment, context: &str, profile: &str) -> Option<Result<Secret, Fault>> {
+    match client::credentials(&environment.socket(), context, profile).ok()? {
+        Answer::Good(document) => Some(Ok(document)),
+        Answer::Fault(fault) => Some(Err(fault)),
     }
 }
 

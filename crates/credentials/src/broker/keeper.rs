@@ -62,6 +62,7 @@ struct Brought {
     lease: Lease,
     id: Option<LeaseId>,
     source: String,
+    sealed: bool,
 }
 
 impl Keeper {
@@ -227,7 +228,7 @@ impl Keeper {
                 let token = self.sources.tokens().renewed(&aws, &login).await.map_err(failed)?;
                 self.announce_good(name, session);
                 let source = format!("sso session at {}", login.start_url);
-                Ok(Brought { credentials: None, lease: lease_of(&login, &token), id: None, source })
+                Ok(Brought { credentials: None, lease: lease_of(&login, &token), id: None, source, sealed: false })
             }
         }
     }
@@ -244,7 +245,8 @@ impl Keeper {
         }
         let lease = Lease::of(&credentials);
         let id = Some(self.sources.lease_id(resolved));
-        Brought { credentials: Some(Arc::new(credentials)), lease, id, source: resolved.describe() }
+        let (source, sealed) = (resolved.describe(), resolved.is_sealed());
+        Brought { credentials: Some(Arc::new(credentials)), lease, id, source, sealed }
     }
 
     /// The login of an sso-session, and the endpoints that the first profile of it uses.
@@ -297,6 +299,7 @@ impl Keeper {
                 fault: None,
                 failing_since: None,
                 source: brought.source,
+                sealed: brought.sealed,
                 id: brought.id,
                 settled: snapshot.settled + 1,
             };
@@ -346,11 +349,22 @@ impl Keeper {
         });
     }
 
+    /// What jobs hold of the vault is wiped; it comes again when the vault is open.
+    pub(super) fn forget_sealed(self: &Arc<Self>) {
+        let slots: Vec<(Name, Arc<Slot>)> =
+            self.slots().iter().map(|(name, slot)| (name.clone(), Arc::clone(slot))).collect();
+        for (name, slot) in slots.into_iter().filter(|(_, slot)| slot.0.borrow().sealed) {
+            slot.empty();
+            self.tell(Input::Replaced(name));
+        }
+    }
+
     async fn keep_time(self: Arc<Self>) {
         loop {
             let now = self.now().boot;
             let longest = now + clock::LONGEST_SLEEP;
             let deadline = self.machine().next_wake().map_or(longest, |(deadline, _)| deadline.min(longest));
+            let deadline = self.sources.vault().next_wake().map_or(deadline, |wake| wake.min(deadline));
             tokio::select! {
                 () = self.sources.wire().sleep(deadline.saturating_sub(now)) => {
                     let outputs = {
@@ -360,6 +374,10 @@ impl Keeper {
                     };
                     self.act(outputs);
                     self.look_at_trouble();
+                    if self.sources.vault().tick(self.now()) {
+                        info!("the vault is locked: nobody has asked for a while");
+                        self.forget_sealed();
+                    }
                 }
                 () = self.changed.notified() => {}
             }

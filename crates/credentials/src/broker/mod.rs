@@ -83,11 +83,25 @@ impl Broker {
     pub async fn ask(&self, profile: &str) -> Result<Arc<Credentials>, Unavailable> {
         let name = Name::Profile(profile.to_owned());
         if !self.keeper.knows(&name) {
-            self.keeper.sources().resolve(profile)?;
+            let resolved = self.keeper.sources().resolve(profile)?;
+            // Held by the vault alone, which wipes it: no copy waits here for the next who asks.
+            if resolved.is_sealed() {
+                return Ok(Arc::new(self.keeper.sources().credentials(&resolved, None).await?));
+            }
         }
         let slot = self.keeper.slot(&name);
         self.keeper.tell_and_wait(&slot, &name, Input::Ask(name.clone())).await;
         slot.current(self.keeper.now())
+    }
+
+    /// Somebody has opened the vault: what failed for want of it is tried again.
+    pub(crate) fn vault_opened(&self) {
+        self.keeper.tell(Input::FilesChanged);
+    }
+
+    /// The vault was locked: the keys that jobs hold from it go as well.
+    pub(crate) fn vault_locked(&self) {
+        self.keeper.forget_sealed();
     }
 
     /// Lets processes of other users reach the socket, where a grant is for them.

@@ -18,6 +18,8 @@ pub(super) struct Snapshot {
     /// When the failures began of which `fault` is the last.
     pub(super) failing_since: Option<Now>,
     pub(super) source: String,
+    /// They are long-lived keys that lie sealed: they go when the vault is locked.
+    pub(super) sealed: bool,
     /// The entry of the lease store: another one means that the profile was rewritten.
     pub(super) id: Option<LeaseId>,
     /// Fetches that have ended, well or not.

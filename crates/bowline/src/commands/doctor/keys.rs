@@ -2,6 +2,7 @@
 
 use bowline_awsfiles::{Config, Profile, Section, Setting};
 use bowline_host::Check;
+use bowline_vault::envelope::is_sealed;
 
 use super::{Patient, ids, verdict::*};
 
@@ -33,11 +34,13 @@ fn of_section(profile: &Profile, section: &Section) -> Option<Check> {
         return None;
     }
     let setting = section.settings.get("aws_access_key_id")?;
-    let id = setting.text().filter(|id| is_long_lived(id))?;
+    // An envelope of iam-sorry is no key in plaintext.
+    let id = setting.text().filter(|id| is_long_lived(id) && !is_sealed(id))?;
     let name = profile.name();
     let why = format!("{}: profile `{name}` has a long-lived access key {}", setting.origin, shown(id));
     let fix = format!(
-        "let what uses it use sso_session (bowline doctor sso) or Roles Anywhere (docs/guide/roles-anywhere.md), then\n\
+        "if it has to stay: bowline vault migrate {name}   (sealed; docs/guide/vault.md)\n\
+         else let what uses it use sso_session (bowline doctor sso) or Roles Anywhere (docs/guide/roles-anywhere.md), then\n\
          aws iam update-access-key --status Inactive --access-key-id \"$(aws configure get aws_access_key_id --profile {name})\"\n\
          and remove its two lines, from {}",
         setting.origin
@@ -99,6 +102,13 @@ mod tests {
         assert!(said.contains("credentials:2: profile `old`") && said.contains("…LM2N"), "{said}");
         assert!(!said.contains(ID) && !said.contains("hunter2"), "{said}");
         assert!(said.contains("update-access-key --status Inactive"), "{said}");
+        assert!(said.contains("bowline vault migrate old"), "{said}");
+    }
+
+    #[test]
+    fn an_envelope_is_no_key_in_plaintext() {
+        let sealed = "[s]\naws_access_key_id = __encrypted__:AAAA\naws_secret_access_key = __encrypted__:BBBB\n";
+        assert_eq!(judged(sealed)[0].verdict, Verdict::Ok);
     }
 
     #[test]

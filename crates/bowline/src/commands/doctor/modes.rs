@@ -130,6 +130,11 @@ fn places(patient: &Patient) -> Vec<Place> {
         paths.extend(files_in(directory).map(|path| (path, holds)));
     }
     paths.extend(setup.identities.iter().flat_map(of_identity));
+    // Sealed, and nobody else's business all the same: whoever may write here can put back an older store.
+    for name in ["", "vault.age", "vault.age.bak", "passphrase.age", "inbox"] {
+        paths.push((setup.vault.directory.join(name), "sealed keys"));
+    }
+    paths.push((setup.vault.ssh_key.clone(), "a private key"));
     let settings = patient.settings();
     // A grant opens it on purpose; what is wrong then is told by `daemon.socket`.
     let runtime = setup.lease_directory.parent().filter(|_| settings.grants.is_empty());
