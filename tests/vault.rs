@@ -94,7 +94,7 @@ fn keys_that_were_added_are_what_boto3_signs_with_and_age_opens_the_store() {
     add(&world, "manager");
     let mut caller = python.script(&world, "caller.py");
     caller.arg("manager").env("BOWLINE_VAULT_RECOVERY_KEY_FILE", world.path("recovery.txt"));
-    caller.env("AWS_REGION", "us-east-1");
+    caller.env("AWS_DEFAULT_REGION", "us-east-1");
     let called = world.run_foreign("caller", &mut caller);
     assert!(called.stdout.contains(":user/manager"), "{}{}", called.stdout, called.stderr);
     let listed = said(headless(&world, &["vault", "list", "--output", "json"]).env("NO_COLOR", "1"));
@@ -298,6 +298,56 @@ fn keys_move_into_the_store_and_back() {
     assert_eq!(fs::read_to_string(world.path(".aws/config")).unwrap().matches("[profile old]").count(), 1);
     let document = said(&mut world.bowline(&["creds", "old"]));
     assert!(document.stdout.contains(&secret), "without the vault: {}", document.stderr);
+}
+
+#[test]
+fn new_keys_take_the_place_of_the_old_ones_in_every_form() {
+    let (world, secret) = world("vault-replace");
+    credentials(&world);
+    world.write("new", "AKIANEWNEWNEWNEW0000\nnew0secret0new0secret\n");
+    let new = world.path("new").display().to_string();
+    let replace = |profile: &str| said(headless(&world, &["vault", "add", profile, "--replace", "--file"]).arg(&new));
+    let reveal = |profile: &str| said(&mut headless(&world, &["vault", "show", profile, "--reveal"])).stdout;
+    add(&world, "kept");
+    assert!(reveal("kept").contains(&secret));
+    assert_eq!(vault(&world, &["seal", "other", "--format", "iam-sorry-v1"]).code, Some(0));
+    for profile in ["kept", "old", "other"] {
+        let replaced = replace(profile);
+        assert_eq!(replaced.code, Some(0), "{profile}: {}", replaced.stderr);
+        assert!(reveal(profile).contains("new0secret0new0secret"), "{profile}");
+    }
+    let text = fs::read_to_string(world.path(".aws/credentials")).unwrap();
+    assert_eq!(text.matches("new0secret0new0secret").count(), 1, "in plaintext only where it was in plaintext");
+    assert_eq!(text.matches("__encrypted__:").count(), 2);
+}
+
+#[test]
+fn an_enrolled_agent_opens_the_store_without_a_passphrase() {
+    if !have("ssh-agent") {
+        skip!("ssh-agent: not installed");
+    }
+    let (world, secret) = world("vault-agent");
+    let world = &world;
+    add(world, "manager");
+    world.write("bowline.toml", "[vault]\nagent = true\n");
+    let open = world.path("plain-key");
+    let made = said(world.foreign("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&open));
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let socket = world.path("agent.sock");
+    let _agent = world.start("ssh-agent", world.foreign("ssh-agent").arg("-D").arg("-a").arg(&socket));
+    until(LIMIT, "the agent listens", || {
+        said(world.foreign("ssh-add").arg("-q").arg(&open).env("SSH_AUTH_SOCK", &socket)).code == Some(0)
+    });
+    let public = world.path("plain-key.pub").display().to_string();
+    let config = world.path("bowline.toml");
+    let mut enrol = headless(world, &["vault", "recipients", "add", &public, "--ssh-agent"]);
+    let enrolled = said(enrol.env("SSH_AUTH_SOCK", &socket).env("BOWLINE_CONFIG", &config));
+    assert_eq!(enrolled.code, Some(0), "{}", enrolled.stderr);
+    let mut opened = world.bowline(&["creds", "manager"]);
+    let opened = said(opened.env("SSH_AUTH_SOCK", &socket).env("BOWLINE_CONFIG", &config));
+    assert!(opened.stdout.contains(&secret), "{}", opened.stderr);
+    let not_allowed = said(world.bowline(&["creds", "manager"]).env("SSH_AUTH_SOCK", &socket));
+    assert_eq!(not_allowed.code, Some(5), "off by default: {}", not_allowed.stderr);
 }
 
 #[test]
