@@ -77,9 +77,9 @@ fn at_terminal(world: &World, python: &Python, arguments: &[&str], answers: &[(&
     serde_json::from_str(&typed.stdout).unwrap_or_else(|error| panic!("{error}: {}", typed.stderr))
 }
 
-fn daemon(world: &World) -> Daemon {
+fn daemon(world: &World, more: &str) -> Daemon {
     let status = free_address();
-    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{status}\"\n"));
+    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{status}\"\n{more}"));
     let config = world.path("bowline.toml");
     let process = world.start("run", &mut world.bowline(&["run", "--config", config.to_str().unwrap()]));
     let mut daemon = Daemon { process, status, artifacts: status, config };
@@ -163,7 +163,7 @@ fn a_passphrase_is_asked_once_on_the_terminal_and_lock_forgets_it() {
     let Some(python) = python() else { skip!("a terminal: no target/py") };
     let (world, secret) = world("vault-passphrase");
     add(&world, "manager");
-    let daemon = daemon(&world);
+    let daemon = daemon(&world, "");
     let refused = said(&mut world.bowline(&["creds", "manager"]));
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(5), ""), "{}", refused.stderr);
     let answers = [("Passphrase of", "wrong horse"), ("Passphrase of", PASSPHRASE)];
@@ -182,6 +182,11 @@ fn a_passphrase_is_asked_once_on_the_terminal_and_lock_forgets_it() {
     add(&world, "second");
     assert_eq!(said(&mut world.bowline(&["creds", "second"])).code, Some(0));
     assert_eq!(vault(&world, &["lock"]).code, Some(0));
+    // A role whose base is sealed asks for the same passphrase.
+    world.configure("[profile up]\nsource_profile = manager\nrole_arn = arn:aws:iam::111122223333:role/admin\n");
+    let role = at_terminal(&world, &python, &["creds", "up"], &[("Passphrase of", PASSPHRASE)]);
+    assert!(role["stdout"].as_str().unwrap().contains("SessionToken"), "{}", role["terminal"]);
+    assert_eq!(vault(&world, &["lock"]).code, Some(0));
     let locked = said(&mut world.bowline(&["creds", "manager"]));
     assert_eq!((locked.code, locked.stdout.as_str()), (Some(5), ""));
     let wrong = at_terminal(&world, &python, &["vault", "list"], &[("Passphrase of", "x"); 3]);
@@ -198,7 +203,7 @@ fn a_locked_daemon_has_no_key_in_its_memory() {
     add(&world, "manager");
     let hidden = world.path("hidden").display().to_string();
     assert_eq!(vault(&world, &["add", "hidden", "--file", &hidden]).code, Some(0));
-    let daemon = daemon(&world);
+    let daemon = daemon(&world, "");
     let opened = at_terminal(&world, &python, &["vault", "list"], &[("Passphrase of", PASSPHRASE)]);
     assert_eq!(opened["code"], 0, "{}", opened["terminal"]);
     let pid = daemon.process.id();
@@ -215,6 +220,20 @@ fn a_locked_daemon_has_no_key_in_its_memory() {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+#[test]
+fn a_store_that_nobody_asks_for_is_locked_by_itself_and_never_written_in_plaintext() {
+    let Some(python) = python() else { skip!("a terminal: no target/py") };
+    let (world, _) = world("vault-idle");
+    add(&world, "manager");
+    let daemon = daemon(&world, "[vault]\nidle = \"1s\"\n");
+    let opened = at_terminal(&world, &python, &["vault", "list"], &[("Passphrase of", PASSPHRASE)]);
+    assert_eq!(opened["code"], 0, "{}", opened["terminal"]);
+    until(LIMIT, "it is locked", || daemon.process.stderr().contains("nobody has asked"));
+    assert_eq!(said(&mut world.bowline(&["creds", "manager"])).code, Some(5));
+    let written = world.run(&["write", "manager", "--as", "tool"]);
+    assert!(written.code == Some(1) && written.stderr.contains("lie sealed"), "{}", written.stderr);
 }
 
 /// How often `needle` stands in the writable memory of a process.
