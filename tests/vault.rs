@@ -77,9 +77,9 @@ fn at_terminal(world: &World, python: &Python, arguments: &[&str], answers: &[(&
     serde_json::from_str(&typed.stdout).unwrap_or_else(|error| panic!("{error}: {}", typed.stderr))
 }
 
-fn daemon(world: &World) -> Daemon {
+fn daemon(world: &World, more: &str) -> Daemon {
     let status = free_address();
-    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{status}\"\n"));
+    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{status}\"\n{more}"));
     let config = world.path("bowline.toml");
     let process = world.start("run", &mut world.bowline(&["run", "--config", config.to_str().unwrap()]));
     let mut daemon = Daemon { process, status, artifacts: status, config };
@@ -94,7 +94,7 @@ fn keys_that_were_added_are_what_boto3_signs_with_and_age_opens_the_store() {
     add(&world, "manager");
     let mut caller = python.script(&world, "caller.py");
     caller.arg("manager").env("BOWLINE_VAULT_RECOVERY_KEY_FILE", world.path("recovery.txt"));
-    caller.env("AWS_REGION", "us-east-1");
+    caller.env("AWS_DEFAULT_REGION", "us-east-1");
     let called = world.run_foreign("caller", &mut caller);
     assert!(called.stdout.contains(":user/manager"), "{}{}", called.stdout, called.stderr);
     let listed = said(headless(&world, &["vault", "list", "--output", "json"]).env("NO_COLOR", "1"));
@@ -163,7 +163,7 @@ fn a_passphrase_is_asked_once_on_the_terminal_and_lock_forgets_it() {
     let Some(python) = python() else { skip!("a terminal: no target/py") };
     let (world, secret) = world("vault-passphrase");
     add(&world, "manager");
-    let daemon = daemon(&world);
+    let daemon = daemon(&world, "");
     let refused = said(&mut world.bowline(&["creds", "manager"]));
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(5), ""), "{}", refused.stderr);
     let answers = [("Passphrase of", "wrong horse"), ("Passphrase of", PASSPHRASE)];
@@ -182,6 +182,11 @@ fn a_passphrase_is_asked_once_on_the_terminal_and_lock_forgets_it() {
     add(&world, "second");
     assert_eq!(said(&mut world.bowline(&["creds", "second"])).code, Some(0));
     assert_eq!(vault(&world, &["lock"]).code, Some(0));
+    // A role whose base is sealed asks for the same passphrase.
+    world.configure("[profile up]\nsource_profile = manager\nrole_arn = arn:aws:iam::111122223333:role/admin\n");
+    let role = at_terminal(&world, &python, &["creds", "up"], &[("Passphrase of", PASSPHRASE)]);
+    assert!(role["stdout"].as_str().unwrap().contains("SessionToken"), "{}", role["terminal"]);
+    assert_eq!(vault(&world, &["lock"]).code, Some(0));
     let locked = said(&mut world.bowline(&["creds", "manager"]));
     assert_eq!((locked.code, locked.stdout.as_str()), (Some(5), ""));
     let wrong = at_terminal(&world, &python, &["vault", "list"], &[("Passphrase of", "x"); 3]);
@@ -198,7 +203,7 @@ fn a_locked_daemon_has_no_key_in_its_memory() {
     add(&world, "manager");
     let hidden = world.path("hidden").display().to_string();
     assert_eq!(vault(&world, &["add", "hidden", "--file", &hidden]).code, Some(0));
-    let daemon = daemon(&world);
+    let daemon = daemon(&world, "");
     let opened = at_terminal(&world, &python, &["vault", "list"], &[("Passphrase of", PASSPHRASE)]);
     assert_eq!(opened["code"], 0, "{}", opened["terminal"]);
     let pid = daemon.process.id();
@@ -215,6 +220,20 @@ fn a_locked_daemon_has_no_key_in_its_memory() {
     let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+}
+
+#[test]
+fn a_store_that_nobody_asks_for_is_locked_by_itself_and_never_written_in_plaintext() {
+    let Some(python) = python() else { skip!("a terminal: no target/py") };
+    let (world, _) = world("vault-idle");
+    add(&world, "manager");
+    let daemon = daemon(&world, "[vault]\nidle = \"1s\"\n");
+    let opened = at_terminal(&world, &python, &["vault", "list"], &[("Passphrase of", PASSPHRASE)]);
+    assert_eq!(opened["code"], 0, "{}", opened["terminal"]);
+    until(LIMIT, "it is locked", || daemon.process.stderr().contains("nobody has asked"));
+    assert_eq!(said(&mut world.bowline(&["creds", "manager"])).code, Some(5));
+    let written = world.run(&["write", "manager", "--as", "tool"]);
+    assert!(written.code == Some(1) && written.stderr.contains("lie sealed"), "{}", written.stderr);
 }
 
 /// How often `needle` stands in the writable memory of a process.
@@ -298,6 +317,56 @@ fn keys_move_into_the_store_and_back() {
     assert_eq!(fs::read_to_string(world.path(".aws/config")).unwrap().matches("[profile old]").count(), 1);
     let document = said(&mut world.bowline(&["creds", "old"]));
     assert!(document.stdout.contains(&secret), "without the vault: {}", document.stderr);
+}
+
+#[test]
+fn new_keys_take_the_place_of_the_old_ones_in_every_form() {
+    let (world, secret) = world("vault-replace");
+    credentials(&world);
+    world.write("new", "AKIANEWNEWNEWNEW0000\nnew0secret0new0secret\n");
+    let new = world.path("new").display().to_string();
+    let replace = |profile: &str| said(headless(&world, &["vault", "add", profile, "--replace", "--file"]).arg(&new));
+    let reveal = |profile: &str| said(&mut headless(&world, &["vault", "show", profile, "--reveal"])).stdout;
+    add(&world, "kept");
+    assert!(reveal("kept").contains(&secret));
+    assert_eq!(vault(&world, &["seal", "other", "--format", "iam-sorry-v1"]).code, Some(0));
+    for profile in ["kept", "old", "other"] {
+        let replaced = replace(profile);
+        assert_eq!(replaced.code, Some(0), "{profile}: {}", replaced.stderr);
+        assert!(reveal(profile).contains("new0secret0new0secret"), "{profile}");
+    }
+    let text = fs::read_to_string(world.path(".aws/credentials")).unwrap();
+    assert_eq!(text.matches("new0secret0new0secret").count(), 1, "in plaintext only where it was in plaintext");
+    assert_eq!(text.matches("__encrypted__:").count(), 2);
+}
+
+#[test]
+fn an_enrolled_agent_opens_the_store_without_a_passphrase() {
+    if !have("ssh-agent") {
+        skip!("ssh-agent: not installed");
+    }
+    let (world, secret) = world("vault-agent");
+    let world = &world;
+    add(world, "manager");
+    world.write("bowline.toml", "[vault]\nagent = true\n");
+    let open = world.path("plain-key");
+    let made = said(world.foreign("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&open));
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    let socket = world.path("agent.sock");
+    let _agent = world.start("ssh-agent", world.foreign("ssh-agent").arg("-D").arg("-a").arg(&socket));
+    until(LIMIT, "the agent listens", || {
+        said(world.foreign("ssh-add").arg("-q").arg(&open).env("SSH_AUTH_SOCK", &socket)).code == Some(0)
+    });
+    let public = world.path("plain-key.pub").display().to_string();
+    let config = world.path("bowline.toml");
+    let mut enrol = headless(world, &["vault", "recipients", "add", &public, "--ssh-agent"]);
+    let enrolled = said(enrol.env("SSH_AUTH_SOCK", &socket).env("BOWLINE_CONFIG", &config));
+    assert_eq!(enrolled.code, Some(0), "{}", enrolled.stderr);
+    let mut opened = world.bowline(&["creds", "manager"]);
+    let opened = said(opened.env("SSH_AUTH_SOCK", &socket).env("BOWLINE_CONFIG", &config));
+    assert!(opened.stdout.contains(&secret), "{}", opened.stderr);
+    let not_allowed = said(world.bowline(&["creds", "manager"]).env("SSH_AUTH_SOCK", &socket));
+    assert_eq!(not_allowed.code, Some(5), "off by default: {}", not_allowed.stderr);
 }
 
 #[test]

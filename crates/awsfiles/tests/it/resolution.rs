@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use base::{Fault, Kind};
-use bowline_awsfiles::{AssumeRole, Config, ConfigError, CredentialSource, RoleSource, Source, SsoKey, StaticKeys};
+use bowline_awsfiles::{
+    AssumeRole, Config, ConfigError, CredentialSource, LongLivedKeys, RoleSource, SealedPlace, Source, SsoKey,
+    StaticKeys,
+};
 use bowline_base as base;
 
 use crate::{both, read};
@@ -303,4 +306,32 @@ fn only_a_device_without_a_command_needs_a_person() {
     assert!(!source(&role).asks_a_person());
     assert!(source(&role.replace("[profile b]", "mfa_serial = m\n[profile b]")).asks_a_person());
     assert!(!source(&role.replace("[profile b]", "mfa_serial = m\nmfa_process = x\n[profile b]")).asks_a_person());
+}
+
+#[test]
+fn a_profile_that_asks_bowline_for_itself_means_the_store() {
+    let asks = |command: &str| source(&format!("[profile a]\ncredential_process = {command}\n"));
+    for command in ["bowline creds a", "/opt/x/bowline creds a", "'/opt/my programs/bowline' creds \"a\""] {
+        let Source::Sealed(found) = asks(command) else { panic!("{command}") };
+        assert_eq!((found.profile.as_str(), &found.place), ("a", &SealedPlace::Store), "{command}");
+    }
+    for command in ["bowline creds b", "bowline --config f creds a", "bowline env a", "other creds a"] {
+        assert!(matches!(asks(command), Source::Process(_)), "{command}");
+    }
+    let text = format!("[profile a]\n{ROLE}source_profile = b\n[profile b]\ncredential_process = bowline creds b\n");
+    let Source::Sealed(below) = below(role(source(&text))) else { panic!() };
+    assert_eq!(below.profile, "b");
+}
+
+#[test]
+fn a_sealed_value_is_never_a_key_whichever_of_the_two_it_is() {
+    let values = [("__encrypted__:AA", "__encrypted__:BB"), ("__encrypted__:AA", "s"), ("AKIA1", "__encrypted__:BB")];
+    for (key_id, secret) in values {
+        let keys = format!("[profile a]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n");
+        assert!(matches!(source(&keys), Source::Sealed(_)), "{key_id} {secret}");
+        let Source::SessionToken(session) = source(&format!("{keys}mfa_serial = arn:aws:iam::1:mfa/me\n")) else {
+            panic!("{key_id} {secret}")
+        };
+        assert!(matches!(session.keys, LongLivedKeys::Sealed(_)));
+    }
 }

@@ -23,6 +23,7 @@ const MARK: &str = "bowline_profile";
 const DRAIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(world: &World, arguments: &Write) -> Result<(), Fault> {
+    refuse_sealed(world, &arguments.profile)?;
     refuse_foreign(world, arguments)?;
     if !arguments.watch {
         return put(world, arguments, &obtain::credentials(world, &arguments.profile, &arguments.mfa)?);
@@ -140,6 +141,17 @@ fn settings(credentials: &Credentials, profile: &str) -> Vec<(&'static str, Stri
     settings.extend(credentials.expires_at.map(|end| ("expiration", utc(end))));
     settings.push((MARK, profile.to_owned()));
     settings
+}
+
+/// Keys that lie sealed are not put into a file in plaintext, where they would never end.
+fn refuse_sealed(world: &World, profile: &str) -> Result<(), Fault> {
+    if !matches!(world.aws_config()?.resolve(profile), Ok(Source::Sealed(_))) {
+        return Ok(());
+    }
+    let message = format!("the keys of `{profile}` lie sealed and never end: they are not written in plaintext");
+    Err(Fault::new(Kind::Refused, "write", message).hint(format!(
+        "let the tool use `credential_process = bowline creds {profile}`, or a role with source_profile = {profile}"
+    )))
 }
 
 /// Keys that somebody else put there are not overwritten, and a profile is not made its own source.

@@ -306,6 +306,17 @@ mod tests {
     }
 
     #[test]
+    fn a_vault_section_is_read_and_its_mistakes_are_told_at_once() {
+        let config = parse("[vault]\npath = \"/v\"\nssh-key = \"/k\"\nidle = \"1h\"\nagent = true\n").unwrap();
+        let (path, ssh_key) = (Some(PathBuf::from("/v")), Some(PathBuf::from("/k")));
+        let idle = Some(Duration::from_secs(3600));
+        assert_eq!(config.vault, VaultSection { path, ssh_key, idle, agent: true });
+        assert_eq!(parse("").unwrap().vault, VaultSection::default());
+        let mistakes = parse("[vault]\npath = \"v\"\nidle = \"0s\"\nagent = \"yes\"\nidel = \"1m\"\n").unwrap_err();
+        assert_eq!(mistakes.len(), 4, "{mistakes:?}");
+    }
+
+    #[test]
     fn an_audit_section_is_read_and_its_mistakes_are_told_at_once() {
         let text = "[audit]\npath = \"/var/log/bowline\"\nmax-file-size = \"1 MiB\"\nsinks = [\"file\", \"stdout\"]\non-failure = \"deny\"\ncloudwatch = { group = \"g\", stream = \"host-1\", identity = \"log\" }\n";
         let audit = parse(text).unwrap().audit;
