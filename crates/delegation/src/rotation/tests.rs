@@ -50,7 +50,9 @@ impl World {
     }
 
     fn works(&self, id: &KeyId) -> bool {
-        self.keys.get(id).is_some_and(|key| key.active && key.gone.is_none() && key.made.boot + self.delay <= self.now.boot)
+        self.keys
+            .get(id)
+            .is_some_and(|key| key.active && key.gone.is_none() && key.made.boot + self.delay <= self.now.boot)
     }
 
     fn live(&self) -> Vec<&KeyId> {
