@@ -7,7 +7,10 @@ use bowline_host::clock;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, World, python, run, skip, until};
+use crate::{
+    harness::{Finished, World, python, run, skip, until},
+    peers::{moto, static_keys},
+};
 
 const ACCOUNT: &str = "111122223333";
 /// A run that waits for a slow IAM several times over.
@@ -274,6 +277,29 @@ fn the_documents_come_with_the_administrators_steps() {
     with_manager(&world);
     let asked = world.run(&["policy", "refresh", "dirk"]);
     assert!(asked.stdout.contains(ACCOUNT), "AWS was asked: {}", asked.stderr);
+}
+
+/// moto knows users, tags, keys and their limit; that sessions are their user's is the fake's to judge.
+#[test]
+fn moto_takes_our_users_and_our_rotation() {
+    let Some(python) = python() else { skip!("moto: no target/py") };
+    let mut world = World::new("users-moto", |_| {});
+    let (_server, made) = moto(&mut world, &python);
+    static_keys(&world, "mgr", made["key_id"].as_str().unwrap(), made["secret"].as_str().unwrap());
+    let manage = |arguments: &[&str]| users(&world, &[arguments, &["--profile", "mgr"]].concat());
+    let created = manage(&["create", "ci-x"]);
+    assert_eq!(created.code, Some(0), "{}", created.stderr);
+    assert!(manage(&["chown", "ci-x", "nobody-there"]).stderr.contains("there is no user"));
+    assert_eq!(manage(&["create", "ci-y"]).code, Some(0));
+    let given = manage(&["chown", "ci-x", "ci-y"]);
+    assert_eq!(given.code, Some(0), "{}", given.stderr);
+    let table = manage(&["list"]).stdout;
+    assert!(table.contains("ci-x  ci-y") && table.contains("ci-y  ci"), "{table}");
+    let rotated = run(&mut world.bowline(&["vault", "rotate", "mgr", "--grace", "0s"]), &world.path("r.out"), LIMIT);
+    assert_eq!(rotated.code, Some(0), "{}", rotated.stderr);
+    let credentials = fs::read_to_string(world.path(".aws/credentials")).unwrap();
+    assert!(!credentials.contains(made["key_id"].as_str().unwrap()));
+    assert_eq!(manage(&["list"]).code, Some(0), "the new key works");
 }
 
 /// An SSH key with a passphrase, or without.

@@ -78,10 +78,7 @@ pub async fn create(manager: &Manager, name: &str, birth: &Birth) -> Result<Made
     let tags = ownership::birth_tags(owner, me);
     let request = CreateUser { tags, boundary: birth.boundary.clone(), ..CreateUser::new(name) };
     let (aws, region, identity) = manager.way();
-    let error = match iam::create_user(aws, region, identity, &request).await {
-        Ok(_) => return Ok(Made::Now),
-        Err(error) => error,
-    };
+    let Err(error) = iam::create_user(aws, region, identity, &request).await else { return Ok(Made::Now) };
     if Why::of(&error) != Some(Why::Exists) && !error.is_ambiguous() {
         return Err(told(error));
     }
