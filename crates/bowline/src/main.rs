@@ -90,8 +90,9 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Write(arguments) => commands::write::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Verify(arguments) => commands::verify::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Console(arguments) => commands::console::run(&World::of_file(environment, file)?, &arguments)?,
-        Command::Policy(part) => commands::policy::run(&environment, file, &part)?,
-        Command::Vault(command) => commands::vault::run(World::of_file(environment, file)?, &command)?,
+        Command::Policy(part) => commands::policy::run(environment, file, &part)?,
+        Command::Users(command) => commands::users::run(environment, file, &command)?,
+        Command::Vault(command) => commands::vault::run(environment, file, &command)?,
         Command::Completions(arguments) => output::data(completion::script(arguments.shell))?,
         Command::Man(arguments) => commands::man::run(&arguments)?,
     }

@@ -6,7 +6,9 @@ mod delivery;
 mod man;
 mod notify;
 mod policy;
+mod policy_managers;
 mod sign_in;
+mod users;
 mod vault;
 
 use std::{path::PathBuf, time::Duration};
@@ -14,7 +16,10 @@ use std::{path::PathBuf, time::Duration};
 use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, notify::*, policy::*, sign_in::*, vault::*};
+pub(crate) use self::{
+    artifacts::*, audit::*, delivery::*, man::*, notify::*, policy::*, policy_managers::*, sign_in::*, users::*,
+    vault::*,
+};
 
 /// Ties machines outside AWS to AWS with nothing permanent
 #[derive(Debug, Parser)]
@@ -104,6 +109,9 @@ pub(crate) enum Command {
         after_help = "The document is all that is on stdout; what to do with it is on stderr.\n\nExamples:\n  bowline policy artifacts --from s3://corp-maven/releases > policy.json\n  bowline policy bedrock --model us.anthropic.claude-sonnet-4-6 --region us-east-1\n  bowline policy trust roles-anywhere --trust-anchor ARN --subject-cn site-1 > trust.json"
     )]
     Policy(Policy),
+    /// Manage namespaced IAM users, and hand out their temporary credentials
+    #[command(subcommand)]
+    Users(Users),
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),

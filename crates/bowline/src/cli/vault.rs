@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::Output;
+use super::users::VaultRotate;
 
 /// `vault …`
 #[derive(Debug, Subcommand)]
@@ -19,6 +20,11 @@ pub(crate) enum Vault {
         after_help = "With --format every other byte of the file stays as it is. `default` cannot be sealed.\n\nExamples:\n  bowline vault seal build\n  bowline vault seal build --format iam-sorry-v1"
     )]
     Seal(VaultSeal),
+    /// Replace a profile's long-lived key by a new one, and never be without a stored one that works
+    #[command(
+        after_help = "Cut off anywhere, run it again: it goes on from there.\n\nExamples:\n  bowline vault rotate iam-sorry\n  bowline vault rotate iam-sorry --grace 24h"
+    )]
+    Rotate(VaultRotate),
     /// Print a profile's keys as they lie, sealed
     #[command(after_help = "Examples:\n  bowline vault show build\n  bowline vault show build --reveal")]
     Show(VaultShow),

@@ -3,6 +3,7 @@
 //! Every mistake is reported at once, with line, column and a did-you-mean. The values here know no TOML; each
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
+mod delegation;
 mod endpoint;
 mod identities;
 mod mistakes;
@@ -22,6 +23,7 @@ use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 use bowline_credentials::grant::AuditDuty;
 
+pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
 pub(crate) use notify::{NotifySection, SecretSection, WebhookSection};
@@ -36,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
     pub(crate) notify: NotifySection,
+    pub(crate) delegation: DelegationSection,
     pub(crate) vault: VaultSection,
     /// `[identity.NAME]`, by name.
     pub(crate) identities: Vec<RolesAnywhere>,

@@ -11,15 +11,24 @@ mod recover;
 mod seal;
 mod show;
 
+use std::path::PathBuf;
+
 use bowline_base::Fault;
 
 use crate::{
-    cli::{OpenWith, Vault, VaultRecipients},
+    cli::{Manages, OpenWith, Vault, VaultRecipients},
+    commands::users::{self, Desk},
+    environment::Environment,
     world::World,
 };
 
-pub(crate) fn run(mut world: World, command: &Vault) -> Result<(), Fault> {
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Vault) -> Result<(), Fault> {
+    let mut world = World::of_file(environment, file.clone())?;
     match command {
+        Vault::Rotate(arguments) => {
+            let manages = Manages { profile: Some(arguments.profile.clone()), ssh_key: None };
+            users::rotate::run(&Desk::new(world.environment, file, &manages)?, arguments.grace.grace)
+        }
         Vault::Add(arguments) => add::run(&world, arguments),
         Vault::Seal(arguments) => seal::run(&world, arguments),
         Vault::Show(arguments) => show::run(&opening(&mut world, &arguments.open), arguments),
