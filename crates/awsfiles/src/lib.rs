@@ -31,8 +31,8 @@ pub use lock::FileLock;
 pub use rewrite::{Outcome, RewriteError, Rule, rewrite};
 pub use sections::{Content, Origin, Section, Setting};
 pub use source::{
-    AssumeRole, CredentialSource, Mfa, Password, Process, RoleSource, RolesAnywhere, SessionToken, Source, SsoLogin,
-    SsoRole, StaticKeys, Terms, WebIdentity,
+    AssumeRole, CredentialSource, LongLivedKeys, Mfa, Password, Process, RoleSource, RolesAnywhere, SealedKeys,
+    SealedPlace, SessionToken, Source, SsoLogin, SsoRole, StaticKeys, Terms, WebIdentity,
 };
 pub use sso_cache::{RegistrationKey, SsoCache, SsoKey, Unreadable, UnreadableReason};
 pub use sso_token::{Extra, Registration, SsoToken};

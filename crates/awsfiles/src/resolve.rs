@@ -9,13 +9,15 @@ use base::{KeyId, Secret};
 use bowline_base as base;
 
 use crate::{
-    AssumeRole, Config, ConfigError, CredentialSource, Mfa, Origin, Process, Profile, RoleSource, Section,
-    SessionToken, Setting, Source, SsoKey, SsoLogin, SsoRole, StaticKeys, WebIdentity, error::nearest, terms::terms,
-    words,
+    AssumeRole, Config, ConfigError, CredentialSource, LongLivedKeys, Mfa, Origin, Process, Profile, RoleSource,
+    SealedKeys, SealedPlace, Section, SessionToken, Setting, Source, SsoKey, SsoLogin, SsoRole, StaticKeys,
+    WebIdentity, error::nearest, terms::terms, words,
 };
 
 const KEY_ID: &str = "aws_access_key_id";
 const SECRET_KEY: &str = "aws_secret_access_key";
+/// What iam-sorry's sealed values begin with; SDKs would send such a value to AWS as a key.
+const ENVELOPE: &str = "__encrypted__:";
 
 impl Config {
     /// What the credentials of `profile` are made of.
@@ -154,7 +156,7 @@ impl<'a> Walk<'a> {
             return self.sso(profile).map(Some);
         }
         if let Some(keys) = static_keys(profile, profile.in_credentials())? {
-            return Ok(Some(Source::Static(keys)));
+            return Ok(Some(told_apart(profile, keys)));
         }
         if let Some(setting) = profile.setting("login_session") {
             let (profile, origin) = (profile.name().to_owned(), setting.origin.clone());
@@ -164,7 +166,7 @@ impl<'a> Walk<'a> {
             return process(profile, setting).map(Some);
         }
         if let Some(keys) = static_keys(profile, profile.in_config())? {
-            return Ok(Some(Source::Static(keys)));
+            return Ok(Some(told_apart(profile, keys)));
         }
         half_configured(profile).map_or(Ok(None), Err)
     }
@@ -187,18 +189,18 @@ impl<'a> Walk<'a> {
     /// Keys with an `mfa_serial` and no role mean a session that knows of the device. As somebody's `source_profile`
     /// the keys are used as they are, as in botocore.
     fn with_mfa(&self, profile: &Profile, source: Source) -> Result<Source, ConfigError> {
-        match (source, mfa(profile)?) {
-            (Source::Static(keys), Some(mfa)) if keys.session_token.is_none() => {
-                Ok(Source::SessionToken(SessionToken {
-                    profile: profile.name().to_owned(),
-                    keys,
-                    mfa,
-                    duration: duration(profile)?,
-                    region: self.region_for(profile),
-                }))
-            }
-            (source, _) => Ok(source),
-        }
+        let (keys, mfa) = match (source, mfa(profile)?) {
+            (Source::Static(keys), Some(mfa)) if keys.session_token.is_none() => (LongLivedKeys::Plain(keys), mfa),
+            (Source::Sealed(keys), Some(mfa)) => (LongLivedKeys::Sealed(keys), mfa),
+            (source, _) => return Ok(source),
+        };
+        Ok(Source::SessionToken(SessionToken {
+            profile: profile.name().to_owned(),
+            keys,
+            mfa,
+            duration: duration(profile)?,
+            region: self.region_for(profile),
+        }))
     }
 
     fn sso(&self, profile: &Profile) -> Result<Source, ConfigError> {
@@ -266,9 +268,33 @@ fn process(profile: &Profile, setting: &Setting) -> Result<Source, ConfigError> 
     let argv = words(setting.text().unwrap_or_default()).ok().filter(|argv| !argv.is_empty());
     let origin = setting.origin.clone();
     match argv {
+        Some(argv) if asks_for_itself(profile, &argv) => Ok(Source::Sealed(SealedKeys {
+            profile: profile.name().to_owned(),
+            place: SealedPlace::Store,
+            account_id: owned(profile, "aws_account_id"),
+            origin,
+        })),
         Some(argv) => Ok(Source::Process(Process { argv, account_id: owned(profile, "aws_account_id"), origin })),
         None => Err(ConfigError::BadCommand { profile: profile.name().to_owned(), key: "credential_process", origin }),
     }
+}
+
+/// `bowline creds X` in profile X: it would go round in circles, so it means the store.
+fn asks_for_itself(profile: &Profile, argv: &[String]) -> bool {
+    let [program, command, name] = argv else { return false };
+    let ours = std::path::Path::new(program).file_name().is_some_and(|file| file == "bowline");
+    ours && command == "creds" && name == profile.name()
+}
+
+/// Sealed values are never keys, whichever of the two is sealed.
+fn told_apart(profile: &Profile, keys: StaticKeys) -> Source {
+    let sealed = keys.key_id.as_str().starts_with(ENVELOPE) || keys.secret_key.expose().starts_with(ENVELOPE);
+    if !sealed {
+        return Source::Static(keys);
+    }
+    let place = SealedPlace::Envelope { key_id: Secret::new(keys.key_id.as_str()), secret_key: keys.secret_key };
+    let (profile, account_id) = (profile.name().to_owned(), keys.account_id);
+    Source::Sealed(SealedKeys { profile, place, account_id, origin: keys.origin })
 }
 
 fn legacy_login(profile: &Profile) -> Result<SsoLogin, ConfigError> {

@@ -12,6 +12,8 @@ use crate::{Origin, SsoKey};
 pub enum Source {
     /// Keys that stand in a file.
     Static(StaticKeys),
+    /// Keys that stand nowhere in plaintext.
+    Sealed(SealedKeys),
     /// A command that prints credentials.
     Process(Process),
     /// A role of IAM Identity Center.
@@ -37,6 +39,7 @@ impl Source {
             Self::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => source.sso_login(),
             Self::AssumeRole(_)
             | Self::Static(_)
+            | Self::Sealed(_)
             | Self::Process(_)
             | Self::WebIdentity(_)
             | Self::SessionToken(_)
@@ -56,6 +59,7 @@ impl Source {
             }
             Self::SessionToken(session) => typed(&session.mfa),
             Self::Static(_)
+            | Self::Sealed(_)
             | Self::Process(_)
             | Self::Sso(_)
             | Self::WebIdentity(_)
@@ -78,6 +82,62 @@ pub struct StaticKeys {
     pub account_id: Option<String>,
     /// The line of the key id.
     pub origin: Origin,
+}
+
+/// Keys that stand nowhere in plaintext. What is sealed is opened by the caller; here it is only told apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedKeys {
+    /// The profile whose keys they are.
+    pub profile: String,
+    /// Where they lie.
+    pub place: SealedPlace,
+    /// `aws_account_id`.
+    pub account_id: Option<String>,
+    /// The line that says so.
+    pub origin: Origin,
+}
+
+/// Where sealed keys lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SealedPlace {
+    /// In our own store: the profile's `credential_process` asks this program for the profile itself.
+    Store,
+    /// In the file, as values that begin with `__encrypted__:`. One of the two may be plaintext.
+    Envelope {
+        /// `aws_access_key_id`, as written.
+        key_id: Secret,
+        /// `aws_secret_access_key`, as written.
+        secret_key: Secret,
+    },
+}
+
+/// Long-lived keys, in plaintext or sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LongLivedKeys {
+    /// They stand in a file.
+    Plain(StaticKeys),
+    /// They are sealed.
+    Sealed(SealedKeys),
+}
+
+impl LongLivedKeys {
+    /// The line that says so.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        match self {
+            Self::Plain(keys) => &keys.origin,
+            Self::Sealed(keys) => &keys.origin,
+        }
+    }
+
+    /// `aws_account_id`.
+    #[must_use]
+    pub fn account_id(&self) -> Option<&String> {
+        match self {
+            Self::Plain(keys) => keys.account_id.as_ref(),
+            Self::Sealed(keys) => keys.account_id.as_ref(),
+        }
+    }
 }
 
 /// A command that prints credentials.
@@ -186,7 +246,7 @@ pub struct SessionToken {
     /// The profile that says so.
     pub profile: String,
     /// Whose session it is.
-    pub keys: StaticKeys,
+    pub keys: LongLivedKeys,
     /// The device whose code is asked for.
     pub mfa: Mfa,
     /// `duration_seconds`.

@@ -108,6 +108,12 @@ impl Environment {
         self.user_directory("XDG_STATE_HOME", ".local/state", "/var/lib/bowline")
     }
 
+    /// `$XDG_DATA_HOME/bowline`, `/var/lib/bowline` without a home: what nobody could make again.
+    #[must_use]
+    pub(crate) fn data_directory(&self) -> PathBuf {
+        self.user_directory("XDG_DATA_HOME", ".local/share", "/var/lib/bowline")
+    }
+
     /// `$XDG_CACHE_HOME/bowline`, `/var/cache/bowline` without a home.
     #[must_use]
     pub(crate) fn cache_directory(&self) -> PathBuf {

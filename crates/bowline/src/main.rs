@@ -9,6 +9,7 @@ mod daemon;
 mod demo;
 mod dropin;
 mod environment;
+mod keyring;
 mod logging;
 mod output;
 mod report;

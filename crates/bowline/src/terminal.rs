@@ -2,13 +2,17 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{self, Read as _, Write as _},
 };
 
 use bowline_base::{BoxFuture, Fault, Kind, Secret};
 use bowline_credentials::mfa::Prompt;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::output;
+
+/// The longest line that a terminal takes.
+const LONGEST_LINE: usize = 4096;
 
 /// `/dev/tty`, if this process has one and stands in its foreground.
 pub(crate) struct Terminal;
@@ -23,21 +27,73 @@ impl Prompt for Terminal {
         })
     }
 
+    fn ask_hidden<'a>(&'a self, question: &'a str) -> BoxFuture<'a, Result<Option<Secret>, Fault>> {
+        let question = question.to_owned();
+        Box::pin(async move {
+            let asked = tokio::task::spawn_blocking(move || ask_hidden(&question)).await;
+            asked.unwrap_or_else(|cause| Err(Fault::new(Kind::Bug, "terminal", "asking broke off").cause(cause)))
+        })
+    }
+
     fn tell(&self, line: &str) {
         output::say(line);
     }
 }
 
 fn ask(question: &str) -> Result<Option<Secret>, Fault> {
-    let Some(mut terminal) = open() else { return Ok(None) };
+    let Some(terminal) = open() else { return Ok(None) };
+    answer_on(terminal, question).map(Some)
+}
+
+/// Asks without an echo, and answers without the line's end; `None` where there is no terminal.
+pub(crate) fn ask_hidden(question: &str) -> Result<Option<Secret>, Fault> {
+    let Some(terminal) = open() else { return Ok(None) };
+    let broken = |cause| Fault::new(Kind::Interrupted, "terminal", "cannot ask on the terminal").cause(cause);
+    let mut quiet = Quiet::new(terminal.try_clone().map_err(broken)?).map_err(broken)?;
+    let typed = answer_on(terminal, question);
+    // The typed line's end was not shown either.
+    quiet.0.write_all(b"\n").ok();
+    let typed = typed?;
+    Ok(Some(Secret::new(typed.expose().trim_end_matches(['\n', '\r']))))
+}
+
+fn answer_on(mut terminal: File, question: &str) -> Result<Secret, Fault> {
     let broken = |cause| Fault::new(Kind::Interrupted, "terminal", "cannot ask on the terminal").cause(cause);
     terminal.write_all(question.as_bytes()).and_then(|()| terminal.flush()).map_err(broken)?;
-    let mut line = String::new();
-    let read = BufReader::new(terminal).read_line(&mut line).map_err(broken)?;
-    if read == 0 {
+    // Byte by byte into memory that does not move: a reader's own buffer would keep what was typed.
+    let mut line = Vec::with_capacity(LONGEST_LINE);
+    while line.len() < LONGEST_LINE && line.last() != Some(&b'\n') {
+        let mut byte = [0];
+        match terminal.read(&mut byte).map_err(broken)? {
+            0 => break,
+            _ => line.push(byte[0]),
+        }
+    }
+    if line.is_empty() {
         return Err(Fault::new(Kind::Interrupted, "terminal", "nothing was typed"));
     }
-    Ok(Some(Secret::new(line)))
+    String::from_utf8(line)
+        .map(Secret::new)
+        .map_err(|_| Fault::new(Kind::Config, "terminal", "what was typed is no text (UTF-8)"))
+}
+
+/// A terminal that shows nothing of what is typed, until this goes.
+struct Quiet(File, Termios);
+
+impl Quiet {
+    fn new(terminal: File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self(terminal, before))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        tcsetattr(&self.0, OptionalActions::Now, &self.1).ok();
+    }
 }
 
 /// In the background a read would stop this process, and everybody who waits for its lock.

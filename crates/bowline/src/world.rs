@@ -5,10 +5,15 @@ use std::{path::PathBuf, sync::Arc};
 use bowline_aws::{Aws, Endpoints, Region};
 use bowline_awsfiles::{Config as AwsConfig, DefaultProfile, Locations};
 use bowline_base::{Fault, Kind, wire::Wire};
-use bowline_credentials::{ENVIRONMENT, Setup, roles_anywhere_from_environment};
+use bowline_credentials::{ENVIRONMENT, Setup, roles_anywhere_from_environment, vault::VaultSetup};
 use bowline_host::{HttpWire, client::Outside};
 
-use crate::{config::Config, config_place, environment::Environment, output};
+use crate::{
+    config::{Config, VaultSection},
+    config_place,
+    environment::Environment,
+    output,
+};
 
 /// Everything a command needs that is not on its command line.
 pub(crate) struct World {
@@ -33,10 +38,11 @@ impl World {
         Ok(Self { environment, setup, wire, aws })
     }
 
-    /// The same with the identities of `bowline.toml`; what the environment says wins.
+    /// The same with the identities and the vault of `bowline.toml`; what the environment says wins.
     pub(crate) fn with_identities(mut self, config: &Config) -> Self {
         let of_environment = std::mem::take(&mut self.setup.identities);
         self.setup.identities = config.identities.iter().cloned().chain(of_environment).collect();
+        vault_of_file(&mut self.setup.vault, &self.environment, &config.vault);
         self
     }
 
@@ -102,8 +108,32 @@ pub(crate) fn setup(environment: &Environment) -> Result<Setup, Fault> {
         endpoints: Endpoints::from_lookup(lookup)?,
         token_window: environment.token_window()?,
         lease_directory: environment.runtime_directory().join("leases"),
+        vault: vault(environment),
         environment: environment.all().clone(),
     })
+}
+
+/// Where sealed keys lie as far as the environment says.
+fn vault(environment: &Environment) -> VaultSetup {
+    let path = |name: &str| environment.var(name).map(PathBuf::from);
+    VaultSetup {
+        directory: path("BOWLINE_VAULT").unwrap_or_else(|| environment.data_directory().join("vault")),
+        passphrase_file: path("BOWLINE_VAULT_PASSPHRASE_FILE"),
+        recovery_key_file: path("BOWLINE_VAULT_RECOVERY_KEY_FILE"),
+        ..VaultSetup::in_home(&environment.home())
+    }
+}
+
+/// What `[vault]` says besides; the environment's directory wins.
+fn vault_of_file(vault: &mut VaultSetup, environment: &Environment, section: &VaultSection) {
+    if let Some(path) = section.path.clone().filter(|_| environment.var("BOWLINE_VAULT").is_none()) {
+        vault.directory = path;
+    }
+    if let Some(key) = &section.ssh_key {
+        vault.ssh_key.clone_from(key);
+    }
+    vault.idle = section.idle.unwrap_or(vault.idle);
+    vault.agent = environment.var("SSH_AUTH_SOCK").map(PathBuf::from).filter(|_| section.agent);
 }
 
 /// A runtime for one command: one thread, all drivers.

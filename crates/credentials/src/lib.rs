@@ -28,6 +28,7 @@ mod sso_note;
 mod sso_reason;
 mod sso_token;
 mod stamps;
+pub mod vault;
 mod witness;
 pub mod x509;
 

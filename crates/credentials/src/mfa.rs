@@ -33,6 +33,9 @@ pub trait Prompt: Send + Sync {
     /// Shows `question` and gives what was typed; `None` where there is no terminal to ask on.
     fn ask<'a>(&'a self, question: &'a str) -> BoxFuture<'a, Result<Option<Secret>, Fault>>;
 
+    /// The same without showing what is typed.
+    fn ask_hidden<'a>(&'a self, question: &'a str) -> BoxFuture<'a, Result<Option<Secret>, Fault>>;
+
     /// Shows a line.
     fn tell(&self, line: &str);
 }

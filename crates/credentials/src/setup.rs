@@ -7,7 +7,7 @@ use bowline_awsfiles::{Config, Locations, Password, RolesAnywhere};
 use bowline_base::Fault;
 use serde_json::json;
 
-use crate::{lease_store::fingerprint, source::roles_anywhere_from_environment};
+use crate::{lease_store::fingerprint, source::roles_anywhere_from_environment, vault::VaultSetup};
 
 /// Everything that this crate is told about the world, besides the wire.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Setup {
     pub endpoints: Endpoints,
     /// `$XDG_RUNTIME_DIR/bowline/leases`, `/run/bowline/leases`.
     pub lease_directory: PathBuf,
+    /// Where sealed keys lie, and what opens them.
+    pub vault: VaultSetup,
     /// With how much left an SSO token is renewed, at most half of its life: [`crate::renewal::TOKEN_WINDOW`], or what the
     /// user wants (`RENEWAL_THRESHOLD`).
     pub token_window: Duration,
@@ -90,6 +92,8 @@ pub(crate) fn redirections(endpoints: &Endpoints) -> BTreeMap<&'static str, Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
+
     use crate::renewal::TOKEN_WINDOW;
 
     pub(crate) fn setup() -> Setup {
@@ -107,6 +111,7 @@ mod tests {
             endpoints: Endpoints::default(),
             lease_directory: "/run/x".into(),
             token_window: TOKEN_WINDOW,
+            vault: VaultSetup::in_home(Path::new("/home/me")),
             environment,
         }
     }

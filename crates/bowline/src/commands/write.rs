@@ -146,7 +146,7 @@ fn refuse_foreign(world: &World, arguments: &Write) -> Result<(), Fault> {
     let source = config.resolve(name).ok();
     let taken = match source {
         Some(Source::Static(_)) => !ours,
-        Some(Source::Process(_)) => true,
+        Some(Source::Process(_) | Source::Sealed(_)) => true,
         _ => false,
     };
     if taken {

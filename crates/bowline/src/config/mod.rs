@@ -32,6 +32,7 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
+    pub(crate) vault: VaultSection,
     /// `[identity.NAME]`, by name.
     pub(crate) identities: Vec<RolesAnywhere>,
 }
@@ -69,6 +70,19 @@ impl Default for AuditSection {
     fn default() -> Self {
         Self { path: None, max_file_size: 16 << 20, sinks: vec![AuditSink::File], deny: false, cloudwatch: None }
     }
+}
+
+/// `[vault]`: where sealed keys lie, and what opens them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct VaultSection {
+    /// The store's directory, where it is not the default one.
+    pub(crate) path: Option<PathBuf>,
+    /// The private key that opens it, where it is not `~/.ssh/id_ed25519`.
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// For how long it stays open while nobody asks.
+    pub(crate) idle: Option<Duration>,
+    /// Whether ssh-agent may open it. Experimental.
+    pub(crate) agent: bool,
 }
 
 /// Where records go at once.

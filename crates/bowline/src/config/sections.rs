@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, endpoint, identities,
+    RepositorySection, VaultSection, endpoint, identities,
     table::{Table, address, some_time},
 };
 
@@ -38,6 +38,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     if let Some((section, _)) = file.table("identity", mistakes) {
         config.identities = identities::read(text, &section, mistakes);
     }
+    if let Some((section, _)) = file.table("vault", mistakes) {
+        config.vault = vault(section, mistakes);
+    }
     file.finish(mistakes);
     config
 }
@@ -50,6 +53,17 @@ fn daemon(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> DaemonSection 
     daemon.keep_fresh = section.values("keep-fresh", mistakes, name).unwrap_or_default();
     section.finish(mistakes);
     daemon
+}
+
+fn vault(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> VaultSection {
+    let vault = VaultSection {
+        path: section.path("path", mistakes),
+        ssh_key: section.path("ssh-key", mistakes),
+        idle: section.value("idle", mistakes, some_time),
+        agent: section.flag("agent", mistakes).unwrap_or_default(),
+    };
+    section.finish(mistakes);
+    vault
 }
 
 fn audit(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> AuditSection {

@@ -84,6 +84,18 @@ impl<'a> Table<'a> {
         number
     }
 
+    /// `true` or `false`.
+    pub(crate) fn flag(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<bool> {
+        let value = self.entry(key)?;
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(*flag),
+            other => {
+                self.wrong_type(key, "`true` or `false`", other, &value.span(), mistakes);
+                None
+            }
+        }
+    }
+
     /// The table below `key`.
     pub(crate) fn table(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<(Self, Range<usize>)> {
         let value = self.entry(key)?;
@@ -210,7 +222,7 @@ fn example(key: &str) -> &'static str {
     match key {
         "listen" => "\"127.0.0.1:9910\"",
         "max-size" => "\"20 GiB\"",
-        "metadata-ttl" | "negative-ttl" | "upstream-timeout" | "stale-for" => "\"5m\"",
+        "metadata-ttl" | "negative-ttl" | "upstream-timeout" | "stale-for" | "idle" => "\"5m\"",
         "from" => "\"s3://bucket/prefix\"",
         _ => "\"…\"",
     }

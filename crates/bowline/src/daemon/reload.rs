@@ -38,6 +38,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     if old.identities != new.identities {
         steps.push(Step::NeedsRestart("identity"));
     }
+    if old.vault != new.vault {
+        steps.push(Step::NeedsRestart("vault"));
+    }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
     }

@@ -66,7 +66,7 @@ pub(super) fn is_chained(role: &AssumeRole) -> bool {
             Source::Sso(_) | Source::AssumeRole(_) | Source::WebIdentity(_) | Source::RolesAnywhere(_) => true,
             Source::Named(named) => by_a_role(named),
             // Nobody knows what a command or the environment gives; a session of `GetSessionToken` is the user's own.
-            Source::Static(_) | Source::Process(_) | Source::SessionToken(_) => false,
+            Source::Static(_) | Source::Sealed(_) | Source::Process(_) | Source::SessionToken(_) => false,
         },
     }
 }

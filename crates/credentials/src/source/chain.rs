@@ -8,7 +8,8 @@
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use bowline_awsfiles::{
-    AssumeRole, Config, ConfigError, CredentialSource, DefaultProfile, Profile, RoleSource, Source, Terms, WebIdentity,
+    AssumeRole, Config, ConfigError, CredentialSource, DefaultProfile, Profile, RoleSource, SealedKeys, SealedPlace,
+    Source, Terms, WebIdentity,
 };
 use bowline_base::{Fault, Kind};
 use serde::Serialize;
@@ -241,8 +242,9 @@ fn step_of(source: &Source, profile: &Profile) -> &'static str {
         Source::WebIdentity(_) => "web-identity",
         Source::Sso(_) => "sso",
         Source::Process(_) => "process",
-        Source::Static(_) | Source::SessionToken(_) if in_credentials() => "credentials-file",
-        Source::Static(_) | Source::SessionToken(_) => "config-file",
+        Source::Sealed(SealedKeys { place: SealedPlace::Store, .. }) => "process",
+        Source::Static(_) | Source::Sealed(_) | Source::SessionToken(_) if in_credentials() => "credentials-file",
+        Source::Static(_) | Source::Sealed(_) | Source::SessionToken(_) => "config-file",
         Source::RolesAnywhere(_) => "roles-anywhere",
         Source::Named(_) => "environment",
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bowline_awsfiles::{AssumeRole, CredentialSource, RoleSource, Source};
+use bowline_awsfiles::{AssumeRole, CredentialSource, LongLivedKeys, RoleSource, SealedKeys, SealedPlace, Source};
 use serde_json::json;
 
 use super::{container, instance};
@@ -14,6 +14,7 @@ pub(super) fn below(source: &Source) -> Option<&Source> {
         Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => Some(source),
         Source::AssumeRole(_)
         | Source::Static(_)
+        | Source::Sealed(_)
         | Source::Process(_)
         | Source::Sso(_)
         | Source::WebIdentity(_)
@@ -27,15 +28,30 @@ pub(super) fn below(source: &Source) -> Option<&Source> {
 pub(super) fn describe(source: &Source) -> String {
     match source {
         Source::Static(keys) => format!("keys in {}", keys.origin),
+        Source::Sealed(keys) => sealed(keys),
         Source::Process(command) => format!("command `{}`", command.argv.first().map_or("", String::as_str)),
         Source::Sso(role) => format!("sso {}/{}", role.account_id, role.role_name),
         Source::AssumeRole(role) => format!("role `{}`", role.role_arn),
         Source::WebIdentity(role) => format!("role `{}` by token file", role.role_arn),
-        Source::SessionToken(session) => format!("keys in {} with MFA", session.keys.origin),
+        Source::SessionToken(session) => format!("{} with MFA", long_lived(&session.keys)),
         Source::RolesAnywhere(identity) => format!("role `{}` by certificate", identity.role),
         Source::Named(CredentialSource::Environment) => "keys in the environment".to_owned(),
         Source::Named(CredentialSource::EcsContainer) => "the container's endpoint".to_owned(),
         Source::Named(CredentialSource::Ec2InstanceMetadata) => "the instance metadata service".to_owned(),
+    }
+}
+
+fn long_lived(keys: &LongLivedKeys) -> String {
+    match keys {
+        LongLivedKeys::Plain(keys) => format!("keys in {}", keys.origin),
+        LongLivedKeys::Sealed(keys) => sealed(keys),
+    }
+}
+
+fn sealed(keys: &SealedKeys) -> String {
+    match keys.place {
+        SealedPlace::Store => "sealed key in the store".to_owned(),
+        SealedPlace::Envelope { .. } => format!("iam-sorry envelope in {}", keys.origin),
     }
 }
 
@@ -54,6 +70,7 @@ pub(super) fn surroundings(source: &Source, environment: &BTreeMap<String, Strin
             CredentialSource::Ec2InstanceMetadata => json!(instance::place(environment)),
         },
         Source::Static(_)
+        | Source::Sealed(_)
         | Source::Process(_)
         | Source::Sso(_)
         | Source::WebIdentity(_)
@@ -66,6 +83,7 @@ pub(super) fn surroundings(source: &Source, environment: &BTreeMap<String, Strin
 pub(super) fn identify(source: &Source) -> serde_json::Value {
     match source {
         Source::Static(keys) => json!({ "key": keys.key_id.as_str() }),
+        Source::Sealed(keys) => identify_sealed(keys),
         Source::Process(command) => json!({ "argv": command.argv, "account": command.account_id }),
         Source::Sso(role) => json!({
             "session": role.login.key.hash(),
@@ -94,7 +112,10 @@ pub(super) fn identify(source: &Source) -> serde_json::Value {
             "duration": role.duration.map(|time| time.as_secs()),
         }),
         Source::SessionToken(session) => json!({
-            "key": session.keys.key_id.as_str(),
+            "key": match &session.keys {
+                LongLivedKeys::Plain(keys) => json!(keys.key_id.as_str()),
+                LongLivedKeys::Sealed(keys) => identify_sealed(keys),
+            },
             "mfa": session.mfa.serial,
             "duration": session.duration.map(|time| time.as_secs()),
         }),
@@ -110,5 +131,13 @@ pub(super) fn identify(source: &Source) -> serde_json::Value {
             "duration": identity.duration.map(|time| time.as_secs()),
         }),
         Source::Named(named) => json!(format!("{named:?}")),
+    }
+}
+
+/// The key is another one when the sealed text is; which one it is stays sealed.
+fn identify_sealed(keys: &SealedKeys) -> serde_json::Value {
+    match &keys.place {
+        SealedPlace::Store => json!({ "sealed": keys.profile }),
+        SealedPlace::Envelope { key_id, .. } => json!({ "sealed": keys.profile, "as": fingerprint(key_id.expose()) }),
     }
 }

@@ -13,6 +13,7 @@ mod metadata;
 mod own;
 pub(crate) mod process;
 pub(crate) mod roles_anywhere;
+mod sealed;
 mod session_name;
 mod session_token;
 mod sso;
@@ -44,6 +45,7 @@ use crate::{
     renewal,
     setup::{Setup, redirections},
     sso_token::SsoTokens,
+    vault::Vault,
 };
 
 /// A profile as the files describe it at one moment.
@@ -75,6 +77,12 @@ impl Resolved {
     #[must_use]
     pub fn login(&self) -> Option<&SsoLogin> {
         self.source.sso_login()
+    }
+
+    /// Whether it gives long-lived keys that lie sealed, themselves and not a session made with them.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.source, Source::Sealed(_))
     }
 
     /// The source in a few words, for people.
@@ -132,6 +140,7 @@ struct Shared {
     own: own::Own,
     codes: OnceLock<Codes>,
     pairs: roles_anywhere::Pairs,
+    vault: Vault,
 }
 
 impl std::fmt::Debug for Sources {
@@ -150,7 +159,8 @@ impl Sources {
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
         let (own, codes) = (own::Own::default(), OnceLock::new());
         let pairs = roles_anywhere::Pairs::default();
-        Self(Arc::new(Shared { wire, aws, setup, store, tokens, own, codes, pairs }))
+        let vault = Vault::new(setup.vault.clone());
+        Self(Arc::new(Shared { wire, aws, setup, store, tokens, own, codes, pairs, vault }))
     }
 
     /// Where MFA codes come from, said once and before the first is needed; without it nobody is asked.
@@ -173,6 +183,12 @@ impl Sources {
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.0.setup
+    }
+
+    /// The sealed keys.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.0.vault
     }
 
     /// Where leases are kept.
@@ -298,6 +314,10 @@ impl Sources {
             if let Source::Static(keys) = source {
                 return Ok(fixed::credentials(keys, self.0.wire.now().wall));
             }
+            // Never in a lease: the file would hold in plaintext what is sealed.
+            if let Source::Sealed(keys) = source {
+                return sealed::credentials(self, keys).await;
+            }
             if let Source::Named(CredentialSource::Environment) = source {
                 return fixed::from_environment(&self.0.setup.environment, self.0.wire.now().wall);
             }
@@ -349,6 +369,7 @@ impl Sources {
     async fn call(&self, resolved: &Resolved, source: &Source) -> Result<Credentials, Fault> {
         match source {
             Source::Static(keys) => Ok(fixed::credentials(keys, self.0.wire.now().wall)),
+            Source::Sealed(keys) => sealed::credentials(self, keys).await,
             Source::Process(command) => {
                 let waiting: Vec<_> = links(resolved).map(|link| self.lease_id_of(resolved, link)).collect();
                 process::credentials(command, &waiting, &self.0.setup.environment, &*self.0.wire).await

@@ -141,6 +141,10 @@ impl Prompt for Types {
         Box::pin(async move { Ok(self.0.get(at).copied().map(Secret::new)) })
     }
 
+    fn ask_hidden<'a>(&'a self, question: &'a str) -> bowline_base::BoxFuture<'a, Result<Option<Secret>, Fault>> {
+        self.ask(question)
+    }
+
     fn tell(&self, _: &str) {}
 }
 

@@ -149,6 +149,7 @@ impl World {
             endpoints: Endpoints::everything_at("http://127.0.0.1:4566").unwrap(),
             token_window: bowline_credentials::renewal::TOKEN_WINDOW,
             lease_directory: self.home.path().join("run/leases"),
+            vault: bowline_credentials::vault::VaultSetup::in_home(self.home.path()),
             environment: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         }
     }

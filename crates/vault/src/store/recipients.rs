@@ -53,6 +53,19 @@ pub enum Insist {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipients(Vec<Recipient>);
 
+/// For people: what kind of way in it is, and whose.
+impl std::fmt::Display for Recipient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ssh { key, comment } if comment.is_empty() => write!(f, "SSH key {}", key.fingerprint()),
+            Self::Ssh { key, comment } => write!(f, "SSH key {} {comment}", key.fingerprint()),
+            Self::Recovery { public } => write!(f, "recovery key {public}"),
+            Self::Passphrase { .. } => f.write_str("passphrase"),
+            Self::Agent(enrolment) => write!(f, "ssh-agent {}", enrolment.fingerprint()),
+        }
+    }
+}
+
 impl Recipient {
     /// Reads a line: `ssh-ed25519 …`, `ssh-rsa …` or `age1…`. A doubt is for the owner to read.
     ///

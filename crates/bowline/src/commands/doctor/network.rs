@@ -180,7 +180,7 @@ fn add_source(wanted: &mut Wanted, user: &str, source: &Source, resolved: &Resol
                 add(wanted, user, Service::RolesAnywhere, &region, endpoints);
             }
         }
-        Source::Static(_) | Source::Process(_) | Source::Named(_) => {}
+        Source::Static(_) | Source::Sealed(_) | Source::Process(_) | Source::Named(_) => {}
     }
 }
 
