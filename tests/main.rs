@@ -17,6 +17,7 @@ mod doctor_certificates;
 mod endpoint;
 mod exposure;
 mod harness;
+mod iam_sorry;
 mod load;
 mod maven;
 mod oracle;

@@ -8,7 +8,7 @@ use bowline_base::{Credentials, Fault, Kind, Timestamp};
 use bowline_credentials::delivery::{Shell, Variables};
 
 use super::{
-    hand_out,
+    hand_out::{self, Reach},
     manager::Manager,
     seal,
     section::{Held, Standing},
@@ -71,5 +71,5 @@ fn renewed(manager: &Manager<'_>, profile: &str, held: &Held) -> Result<Credenti
         wrong(format!("the credentials of `{profile}` end, and no `credentials_owner` says whose they are"))
             .hint(format!("make them anew: iam-sorry {profile}"))
     })?;
-    hand_out::into_profile(manager, user, profile, LONGEST)
+    hand_out::into_profile(manager, user, profile, LONGEST, Reach::Given)
 }

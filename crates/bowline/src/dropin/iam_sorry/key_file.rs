@@ -7,19 +7,14 @@ use bowline_vault::{envelope::SealingKey, ssh::LONGEST_KEY_FILE};
 use zeroize::Zeroizing;
 
 use super::task::wrong;
-use crate::{environment::Environment, output};
+use crate::output;
 
 /// Where the SSH key is.
 #[derive(Clone, Debug)]
 pub(super) struct SshKey(PathBuf);
 
 impl SshKey {
-    /// `given`, else `~/.ssh/id_ed25519`.
-    pub(super) fn new(given: Option<PathBuf>, environment: &Environment) -> Self {
-        Self(given.unwrap_or_else(|| environment.home().join(".ssh/id_ed25519")))
-    }
-
-    #[cfg(test)]
+    /// The key in that file.
     pub(super) fn at(path: PathBuf) -> Self {
         Self(path)
     }

@@ -1,10 +1,12 @@
 //! The profile that acts: where its keys stand, whether they are sealed, and the identity that they are.
 
+use std::{path::PathBuf, sync::Arc};
+
 use bowline_aws::{
     Region,
     sts::{CallerIdentity, caller_identity},
 };
-use bowline_base::{Credentials, Fault, FixedIdentity, KeyId};
+use bowline_base::{Credentials, Fault, FixedIdentity, KeyId, Secret, Timestamp};
 use bowline_credentials::ENVIRONMENT;
 use bowline_vault::Keys;
 
@@ -14,7 +16,13 @@ use super::{
     section::{Held, Standing},
     task::{refused, wrong},
 };
-use crate::{cli::MfaCode, commands::obtain, output, world::World};
+use crate::{
+    cli::MfaCode,
+    commands::obtain,
+    keyring::{Form, Keyring},
+    output,
+    world::World,
+};
 
 /// Whose keys act.
 pub(super) struct Manager<'a> {
@@ -29,9 +37,34 @@ impl Manager<'_> {
         Held::read(&self.world.setup.locations.credentials, self.profile)
     }
 
+    /// The same for another profile.
+    pub(super) fn at<'a>(&'a self, profile: &'a str) -> Manager<'a> {
+        Manager { profile, ..*self }
+    }
+
+    /// Where undertakings at AWS are noted, so that the next run finishes what this one leaves.
+    pub(super) fn journals(&self) -> PathBuf {
+        self.world.environment.state_directory().join("journals")
+    }
+
+    /// The keys that stand in the environment.
+    pub(super) fn from_environment(&self) -> Option<Credentials> {
+        let value = |name: &str| self.world.environment.var(name).map(Secret::new);
+        let (key_id, secret_key) = (value("AWS_ACCESS_KEY_ID")?, value("AWS_SECRET_ACCESS_KEY")?);
+        Some(self.of(Keys { key_id, secret_key, session_token: value("AWS_SESSION_TOKEN") }, None))
+    }
+
+    /// Its credentials as they sign calls.
+    pub(super) fn identity(&self) -> Result<Arc<FixedIdentity>, Fault> {
+        Ok(Arc::new(FixedIdentity::new(self.credentials()?)))
+    }
+
     /// Refuses keys that lie open: whoever reads the file could make users with them.
     pub(super) fn require_sealed(&self) -> Result<(), Fault> {
         let profile = self.profile;
+        if self.is_in_store() {
+            return Ok(());
+        }
         let held = self.held()?.ok_or_else(|| seal::missing(profile))?;
         match held.standing() {
             Standing::Sealed => Ok(()),
@@ -45,10 +78,20 @@ impl Manager<'_> {
         }
     }
 
+    /// Whether its keys are in Bowline's own store, where `bowline vault migrate` puts them.
+    pub(super) fn is_in_store(&self) -> bool {
+        Keyring::open(self.world).form(self.profile).is_ok_and(|form| form == Form::Store)
+    }
+
     /// Its credentials: the keys of the file, opened, or whatever else Bowline knows as the source of that profile.
     pub(super) fn credentials(&self) -> Result<Credentials, Fault> {
         match self.held()?.filter(|held| held.standing() != Standing::NoKeys) {
             Some(held) => Ok(self.of(held.keys(self.ssh_key)?, None)),
+            None if self.is_in_store() => {
+                let keys = Keyring::open(self.world).load(self.profile)?;
+                let key_id = Secret::new(keys.key_id.as_str());
+                Ok(self.of(Keys { key_id, secret_key: keys.secret, session_token: None }, None))
+            }
             None => obtain::alone(self.world, self.profile, &MfaCode::default()),
         }
     }
@@ -64,7 +107,7 @@ impl Manager<'_> {
     }
 
     /// `keys` as credentials that end at `ends`.
-    pub(super) fn of(&self, keys: Keys, ends: Option<bowline_base::Timestamp>) -> Credentials {
+    pub(super) fn of(&self, keys: Keys, ends: Option<Timestamp>) -> Credentials {
         Credentials {
             key_id: KeyId::new(keys.key_id.expose()),
             secret_key: keys.secret_key,

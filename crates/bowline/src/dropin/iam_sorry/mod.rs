@@ -3,6 +3,7 @@
 //! Underneath are Bowline's vault, its AWS files, which lose no byte, and its machines for users and keys. Where the peer
 //! is unsafe this is not: docs/from/iam-sorry.md has the list.
 
+mod bootstrap;
 mod cli;
 mod create_manager;
 mod eval;
@@ -47,8 +48,10 @@ pub(super) fn run(environment: Environment) -> ExitCode {
 
 fn carry_out(task: &Task, environment: Environment) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL").or(Some("warn")))?;
-    let ssh_key = SshKey::new(task.ssh_key.clone(), &environment);
-    let world = World::new(environment)?;
+    let mut world = World::new(environment)?;
+    // The store opens with it too, should the manager's keys be there by now.
+    world.setup.vault.ssh_key = task.ssh_key.clone().unwrap_or(world.setup.vault.ssh_key);
+    let ssh_key = SshKey::at(world.setup.vault.ssh_key.clone());
     let manager = Manager { world: &world, profile: &task.manager, ssh_key: &ssh_key };
     if task.work.needs() == Needs::Sealed {
         manager.require_sealed()?;
@@ -65,8 +68,8 @@ fn carry_out(task: &Task, environment: Environment) -> Result<(), Fault> {
         Work::FixProfiles => profiles::fix(&world, manager.profile),
         Work::Profiles => profiles::list(&world),
         Work::Reset => profiles::reset(&world),
-        Work::Bootstrap => manager.require_sealed(),
-        Work::HandOut(asked) => hand_out::into_profile(&manager, &asked.name, &asked.name, asked.duration).map(drop),
+        Work::Bootstrap => bootstrap::run(&manager),
+        Work::HandOut(asked) => hand_out::run(&manager, asked),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bowline_awsfiles::{EditError, Rule, SectionName, rewrite};
+use bowline_awsfiles::{Rule, SectionName, rewrite};
 use bowline_base::{Fault, Secret, atomic};
 
 use super::{cli::MANAGER, seal, section::Held, task::wrong};
@@ -74,11 +74,17 @@ pub(super) fn ensure_config(world: &World, name: &str, manager: &str) -> Result<
         let lines = section.settings.iter().filter_map(|(key, setting)| Some(format!("{key} = {}", setting.text()?)));
         return Ok(std::iter::once(format!("[{}]", section.name)).chain(lines).collect());
     }
-    let region = region(world, manager)?;
+    ensure_config_in(world, name, &region(world, manager)?)
+}
+
+/// The same with that region, where there is no such section.
+pub(super) fn ensure_config_in(world: &World, name: &str, region: &str) -> Result<Vec<String>, Fault> {
     let section = SectionName::Profile(name.to_owned());
-    rewrite(&world.setup.locations.config, Rule::Config, |document| {
-        document.set(&section, "region", &region).map_err(EditError::from)
-    })?;
+    let known = world.aws_config()?.profile(name).is_ok_and(|profile| profile.in_config().is_some());
+    if known {
+        return Ok(Vec::new());
+    }
+    rewrite(&world.setup.locations.config, Rule::Config, |document| document.set(&section, "region", region))?;
     let header = if name == "default" { name.to_owned() } else { format!("profile {name}") };
     Ok(vec![format!("[{header}]"), format!("region = {region}")])
 }
@@ -86,7 +92,11 @@ pub(super) fn ensure_config(world: &World, name: &str, manager: &str) -> Result<
 /// The region of the manager's profile.
 fn region(world: &World, manager: &str) -> Result<String, Fault> {
     let config = world.aws_config()?;
-    let of = |name: &str| config.profile(name).ok()?.region().map(str::to_owned);
+    let of = |name: &str| {
+        let profile = config.profile(name).ok()?;
+        let written = profile.in_config().and_then(|section| section.settings.get("region")?.text());
+        written.or_else(|| profile.region()).map(str::to_owned)
+    };
     Ok(of(manager).or_else(|| of(MANAGER)).unwrap_or_else(|| REGION.to_owned()))
 }
 

@@ -59,11 +59,6 @@ impl Held {
         parse_timestamp(self.section.settings.get("expiration")?.text()?).ok()
     }
 
-    /// Whether it says anything of `key`.
-    pub(super) fn has(&self, key: &str) -> bool {
-        value(&self.section, key).is_some()
-    }
-
     /// The lines from the header on.
     pub(super) fn lines(&self) -> &[Secret] {
         &self.lines
