@@ -22,7 +22,8 @@ use bowline_base::Fault;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Artifacts, Cli, Command, Profiles},
+    cli::{Artifacts, Cli, Command, Profiles, Vault},
+    commands::users::Desk,
     dropin::DropIn,
     environment::Environment,
     world::World,
@@ -88,7 +89,12 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Write(arguments) => commands::write::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Verify(arguments) => commands::verify::run(&World::of_file(environment, file)?, &arguments)?,
         Command::Console(arguments) => commands::console::run(&World::of_file(environment, file)?, &arguments)?,
-        Command::Policy(part) => commands::policy::run(&environment, file, &part)?,
+        Command::Policy(part) => commands::policy::run(environment, file, &part)?,
+        Command::Users(command) => commands::users::run(environment, file, &command)?,
+        Command::Vault(Vault::Rotate(arguments)) => {
+            let manages = cli::Manages { profile: Some(arguments.profile), ssh_key: None };
+            commands::users::rotate::run(&Desk::new(environment, file, &manages)?, arguments.grace.grace)?;
+        }
         Command::Completions(arguments) => output::data(completion::script(arguments.shell))?,
         Command::Man(arguments) => commands::man::run(&arguments)?,
     }

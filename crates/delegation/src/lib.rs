@@ -19,3 +19,5 @@ mod refusal;
 pub mod rotation;
 pub mod temporary_key;
 pub mod users;
+
+pub use refusal::missing as refused_as_missing;

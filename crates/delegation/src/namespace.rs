@@ -63,6 +63,19 @@ impl Prefix {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether `name` may be in a namespace of this prefix, whoever its manager is.
+    ///
+    /// # Errors
+    /// [`NamespaceError`], which says why not.
+    pub fn admit(&self, name: &str) -> Result<(), NamespaceError> {
+        let name = user_name("user name", name)?;
+        let rest = name.strip_prefix(self.as_str());
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
+            return Ok(());
+        }
+        Err(NamespaceError::Outside { name, manager: self.to_string(), prefix: self.clone() })
+    }
 }
 
 impl fmt::Display for Prefix {
@@ -106,12 +119,13 @@ impl Namespace {
     /// # Errors
     /// [`NamespaceError`], which says why not.
     pub fn admit(&self, name: &str) -> Result<(), NamespaceError> {
-        let name = user_name("user name", name)?;
-        let rest = name.strip_prefix(self.prefix.as_str());
-        if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-')) {
-            let (manager, prefix) = (self.manager.clone(), self.prefix.clone());
-            return Err(NamespaceError::Outside { name, manager, prefix });
-        }
+        self.prefix.admit(name).map_err(|error| match error {
+            NamespaceError::Outside { name, prefix, .. } => {
+                NamespaceError::Outside { name, manager: self.manager.clone(), prefix }
+            }
+            other => other,
+        })?;
+        let name = name.to_owned();
         // IAM has one user for all spellings of a name.
         if name.eq_ignore_ascii_case(&self.manager) {
             return Err(NamespaceError::Oneself(name));

@@ -62,7 +62,7 @@ impl Pace {
     /// When to try again (boot time); `None` when that would be past `limit` since the first try.
     pub(crate) fn again(&mut self, now: Now, limit: Duration) -> Option<Duration> {
         let since = *self.since.get_or_insert(now.boot);
-        let wait = SHORTEST.saturating_mul(1 << self.tries.min(8)).min(LONGEST);
+        let wait = SHORTEST.saturating_mul(1 << self.tries.min(4)).min(LONGEST);
         self.tries += 1;
         let at = now.boot + wait;
         (at <= since + limit).then_some(at)
@@ -70,7 +70,7 @@ impl Pace {
 }
 
 const SHORTEST: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(4);
+const LONGEST: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -90,12 +90,12 @@ mod tests {
     }
 
     #[test]
-    fn tries_become_rare_and_end() {
+    fn tries_become_rarer_and_end() {
         let (mut pace, mut now) = (Pace::default(), Now { boot: Duration::from_secs(5), wall: Timestamp::UNIX_EPOCH });
         let mut tries = 0;
         while let Some(at) = pace.again(now, Duration::from_secs(60)) {
             (now.boot, tries) = (at, tries + 1);
         }
-        assert!((15..25).contains(&tries) && now.boot <= Duration::from_secs(65), "{tries} {:?}", now.boot);
+        assert!((50..65).contains(&tries) && now.boot <= Duration::from_secs(65), "{tries} {:?}", now.boot);
     }
 }

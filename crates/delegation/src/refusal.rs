@@ -38,3 +38,9 @@ pub(crate) fn told(error: Error) -> Fault {
 pub(crate) fn refused(message: impl Into<String>) -> Fault {
     Fault::new(Kind::Refused, "iam", message)
 }
+
+/// There is no user of that name.
+#[must_use]
+pub fn missing(name: &str) -> Fault {
+    refused(format!("there is no user `{name}`")).hint("check the name; if it was made a moment ago, try again in ten seconds")
+}

@@ -100,9 +100,8 @@ pub async fn may_hand_out(manager: &Manager, name: &str, given: bool) -> Result<
     };
     let me = manager.namespace().manager();
     if given && ownership::owner(&tags) != Some(me) {
-        return Err(
-            refused(format!("`{name}` was not given to `{me}`")).hint("its owner gives it with `bowline users chown`")
-        );
+        return Err(refused(format!("`{name}` was not given to `{me}`"))
+            .hint("its owner gives it with `bowline users chown`"));
     }
     ownership::may_hand_out(name, &tags, me).map(Some)
 }

@@ -5,14 +5,16 @@ mod audit;
 mod delivery;
 mod man;
 mod policy;
+mod policy_managers;
 mod sign_in;
+mod users;
 
 use std::{path::PathBuf, time::Duration};
 
 use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, policy::*, sign_in::*};
+pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, policy::*, policy_managers::*, sign_in::*, users::*};
 
 /// Ties machines outside AWS to AWS with nothing permanent
 #[derive(Debug, Parser)]
@@ -102,6 +104,12 @@ pub(crate) enum Command {
         after_help = "The document is all that is on stdout; what to do with it is on stderr.\n\nExamples:\n  bowline policy artifacts --from s3://corp-maven/releases > policy.json\n  bowline policy bedrock --model us.anthropic.claude-sonnet-4-6 --region us-east-1\n  bowline policy trust roles-anywhere --trust-anchor ARN --subject-cn site-1 > trust.json"
     )]
     Policy(Policy),
+    /// Manage namespaced IAM users, and hand out their temporary credentials
+    #[command(subcommand)]
+    Users(Users),
+    /// Long-lived keys, sealed at rest
+    #[command(subcommand)]
+    Vault(Vault),
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),

@@ -4,6 +4,8 @@ use bowline_aws::{Partition, Region};
 use bowline_credentials::policy::{account, bedrock::Model};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{PolicyAdmin, PolicyLambda, PolicyNamespace};
+
 /// `policy …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
@@ -15,6 +17,15 @@ pub(crate) enum Policy {
     /// What the proxy needs to read its repositories
     #[command(after_help = "Example:\n  bowline policy artifacts --from s3://corp-maven/releases")]
     Artifacts(PolicyArtifacts),
+    /// What a manager needs to make users in its namespace and to hand out their credentials
+    #[command(after_help = "Examples:\n  bowline policy admin dirk --account 111122223333 > policy.json\n  bowline policy admin dirk --style iam-sorry")]
+    Admin(PolicyAdmin),
+    /// What an owner needs to hand out the credentials of users that were given to it
+    #[command(after_help = "Example:\n  bowline policy refresh dirk --account 111122223333")]
+    Refresh(PolicyNamespace),
+    /// What a role needs to deploy Lambda functions with buckets and tables, all named after the namespace
+    #[command(after_help = "Example:\n  bowline policy lambda dirk --account 111122223333")]
+    Lambda(PolicyLambda),
     /// Who may become the role: its trust document
     #[command(subcommand)]
     Trust(Trust),

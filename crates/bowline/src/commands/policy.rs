@@ -9,6 +9,7 @@ use bowline_credentials::policy::{
     trust::{self, Certificate, Guest},
 };
 
+use super::policy_managers;
 use crate::{
     cli::{Policy, PolicyArtifacts, PolicyBedrock, Trust, TrustPrincipal, TrustRolesAnywhere},
     config::{ArtifactsSection, Origin},
@@ -20,10 +21,13 @@ use crate::{
 const PERMISSIONS: &str = "note: as an administrator, with the document in policy.json:\n  aws iam put-role-policy --role-name ROLE --policy-name bowline --policy-document file://policy.json";
 const TRUST: &str = "note: as an administrator, with the document in trust.json:\n  aws iam create-role --role-name ROLE --assume-role-policy-document file://trust.json\n  or, for a role that exists: aws iam update-assume-role-policy --role-name ROLE --policy-document file://trust.json";
 
-pub(crate) fn run(environment: &Environment, file: Option<PathBuf>, part: &Policy) -> Result<(), Fault> {
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, part: &Policy) -> Result<(), Fault> {
     let (document, steps) = match part {
+        Policy::Admin(arguments) => return policy_managers::admin(environment, file, arguments),
+        Policy::Refresh(arguments) => return policy_managers::refresh(environment, file, arguments),
+        Policy::Lambda(arguments) => return policy_managers::lambda(environment, file, arguments),
         Policy::Bedrock(arguments) => (of_bedrock(arguments), PERMISSIONS),
-        Policy::Artifacts(arguments) => (of_artifacts(environment, file, arguments)?, PERMISSIONS),
+        Policy::Artifacts(arguments) => (of_artifacts(&environment, file, arguments)?, PERMISSIONS),
         Policy::Trust(kind) => (of_trust(kind), TRUST),
     };
     output::data(&format!("{document}\n"))?;

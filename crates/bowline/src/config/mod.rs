@@ -3,6 +3,7 @@
 //! Every mistake is reported at once, with line, column and a did-you-mean. The values here know no TOML; each
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
+mod delegation;
 mod endpoint;
 mod identities;
 mod mistakes;
@@ -20,6 +21,7 @@ use std::{
 use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 
+pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
 pub(crate) use table::address;
@@ -32,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
+    pub(crate) delegation: DelegationSection,
     pub(crate) vault: VaultSection,
     /// `[identity.NAME]`, by name.
     pub(crate) identities: Vec<RolesAnywhere>,

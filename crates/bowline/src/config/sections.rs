@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, VaultSection, endpoint, identities,
+    RepositorySection, VaultSection, delegation, endpoint, identities,
     table::{Table, address, some_time},
 };
 
@@ -37,6 +37,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     config.grants = endpoint::grants(text, &mut file, mistakes);
     if let Some((section, _)) = file.table("identity", mistakes) {
         config.identities = identities::read(text, &section, mistakes);
+    }
+    if let Some((section, _)) = file.table("delegation", mistakes) {
+        config.delegation = delegation::read(section, mistakes);
     }
     if let Some((section, _)) = file.table("vault", mistakes) {
         config.vault = vault(section, mistakes);
