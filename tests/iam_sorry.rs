@@ -417,6 +417,10 @@ fn an_administrator_makes_a_manager_whose_key_is_replaced_at_the_first_start() {
     let keys = desk.world.cloud().keys_of("dirk-iam-sorry");
     assert_eq!(keys.iter().filter(|(_, active)| *active).count(), 1, "{keys:?}");
     assert!(keys.contains(&(first[0].0.clone(), false)), "the key that was shown sleeps: {keys:?}");
+    assert_eq!(desk.value("iam-sorry", "credentials_owner"), "dirk-iam-sorry");
+    let calls = desk.world.cloud().counts().sum("");
+    desk.refused(&["alice"], "outside the namespace");
+    assert_eq!(desk.world.cloud().counts().sum(""), calls, "who the manager is stands in the file");
     assert_eq!(desk.who("dirk"), format!("arn:aws:iam::{ACCOUNT}:user/dirk"));
     desk.good(&["dirk-bedrock"]);
 }

@@ -2,28 +2,24 @@
 
 use std::time::Duration;
 
-use bowline_awsfiles::{Document, EditError, Rule, SectionName, rewrite};
-use bowline_base::{Credentials, Fault, KeyId, Kind, Secret};
+use bowline_base::{Credentials, Fault};
 use bowline_delegation::{
     bootstrap::bootstrap,
     journal::Journal,
-    keyring::Keyring,
     manager::Manager as Acting,
     rotation::{End, Place},
 };
-use bowline_host::client::random_bytes;
-use bowline_vault::{Field, ProfileName, envelope::SealingKey};
 use clap::CommandFactory as _;
 
-use super::{
-    cli::Cli,
-    hand_out,
-    manager::Manager,
-    profiles, seal,
-    section::{Standing, standing},
-    task::HandOut,
+use super::{cli::Cli, hand_out, manager::Manager, profiles, seal, section::Standing, task::HandOut};
+use crate::{
+    commands::{
+        obtain::until_interrupted,
+        users::stored_key::{StoredKey, note_owner},
+    },
+    output,
+    world::small_runtime,
 };
-use crate::{commands::obtain::until_interrupted, output, world::small_runtime};
 
 /// How long the key of the environment sleeps before a rotation deletes it.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
@@ -36,7 +32,7 @@ pub(super) fn run(manager: &Manager<'_>) -> Result<(), Fault> {
     if manager.is_in_store() {
         return show_help(manager);
     }
-    let journal = Journal::open(&manager.journals(), JOURNAL, manager.profile)?;
+    let journal = Journal::open(&manager.desk.journals(), JOURNAL, manager.profile)?;
     let begun = journal.read()?.is_some();
     let held = manager.held()?.filter(|held| held.standing() != Standing::NoKeys);
     let stored = match held {
@@ -65,7 +61,7 @@ fn show_help(manager: &Manager<'_>) -> Result<(), Fault> {
 
 fn begin(manager: &Manager<'_>, journal: &Journal, given: &Credentials) -> Result<(), Fault> {
     let (world, region) = (manager.world, manager.region()?);
-    let keyring = SealedProfile { manager, name: ProfileName::new(manager.profile)? };
+    let keyring = StoredKey::new(world, manager.profile);
     let place = Place { aws: &world.aws, region: &region, keyring: &keyring, journal, tell: &output::say };
     let end = small_runtime()?.block_on(until_interrupted(bootstrap(&place, given, GRACE, Duration::ZERO)))?;
     profiles::ensure_config_in(world, manager.profile, region.as_str())?;
@@ -76,19 +72,15 @@ fn begin(manager: &Manager<'_>, journal: &Journal, given: &Credentials) -> Resul
         )),
         End::Rotated { .. } | End::Stopped(_) => output::say(&format!("profile `{}` is sealed", manager.profile)),
     }
-    let prefix = small_runtime()?.block_on(prefix(manager))?;
+    let meet = Acting::meet(world.aws.clone(), region, manager.identity()?);
+    let acting = small_runtime()?.block_on(meet)?;
+    note_owner(world, manager.profile, acting.namespace().manager())?;
     // Where the manager itself is called so, there is no such user to make.
-    if let Some(user) = prefix {
-        first_user(manager, &user);
+    let prefix = acting.namespace().prefix().as_str();
+    if acting.namespace().admit(prefix).is_ok() {
+        first_user(manager, prefix);
     }
     Ok(())
-}
-
-/// What the namespace is called, if the manager may have a user of that name.
-async fn prefix(manager: &Manager<'_>) -> Result<Option<String>, Fault> {
-    let acting = Acting::meet(manager.world.aws.clone(), manager.region()?, manager.identity()?).await?;
-    let prefix = acting.namespace().prefix().as_str();
-    Ok(acting.namespace().admit(prefix).is_ok().then(|| prefix.to_owned()))
 }
 
 /// As iam-sorry does: the user that is called as the namespace, unless there is such a profile. The manager is whole
@@ -99,65 +91,5 @@ fn first_user(manager: &Manager<'_>, user: &str) {
     match if is_there { Ok(()) } else { hand_out::run(manager, &asked) } {
         Ok(()) => {}
         Err(fault) => output::say(&format!("note: the user `{user}` was not made: {}", fault.chain())),
-    }
-}
-
-/// The manager's profile as a place for its key.
-struct SealedProfile<'a> {
-    manager: &'a Manager<'a>,
-    name: ProfileName,
-}
-
-impl Keyring for SealedProfile<'_> {
-    fn check(&self) -> Result<(), Fault> {
-        self.manager.ssh_key.for_sealing()?;
-        let file = &self.manager.world.setup.locations.credentials;
-        // Takes the lock beside the file, and changes nothing.
-        rewrite(file, Rule::Credentials, |_| Ok::<_, EditError>(()))?;
-        Ok(())
-    }
-
-    fn load(&self) -> Result<Option<Credentials>, Fault> {
-        let held = self.manager.held()?.filter(|held| held.standing() != Standing::NoKeys);
-        let keys = held.map(|held| held.keys(self.manager.ssh_key)).transpose()?;
-        Ok(keys.map(|keys| self.manager.of(keys, None)))
-    }
-
-    fn replace(&self, former: Option<&KeyId>, new: &Credentials) -> Result<(), Fault> {
-        let (key, _) = self.manager.ssh_key.for_sealing()?;
-        let file = &self.manager.world.setup.locations.credentials;
-        let mut outcome = Ok(());
-        rewrite(file, Rule::Credentials, |document| {
-            let mut changed = document.clone();
-            outcome = self.put(&mut changed, &key, former, new);
-            if outcome.is_ok() {
-                *document = changed;
-            }
-            Ok::<_, EditError>(())
-        })?;
-        outcome
-    }
-}
-
-impl SealedProfile<'_> {
-    fn put(
-        &self,
-        document: &mut Document,
-        key: &SealingKey,
-        former: Option<&KeyId>,
-        new: &Credentials,
-    ) -> Result<(), Fault> {
-        let name = self.name.as_str();
-        let found = document.sections()?.into_iter().find(|section| section.name == name);
-        let found = found.filter(|section| standing(section) != Standing::NoKeys);
-        let stored = found.map(|_| self.load()).transpose()?.flatten().map(|stored| stored.key_id);
-        if stored.as_ref() != former {
-            return Err(Fault::new(Kind::Refused, "iam-sorry", format!("profile `{name}` holds another key by now")));
-        }
-        let place = SectionName::Credentials(name.to_owned());
-        let sealed = |value: &Secret| Ok::<_, Fault>(key.seal(value, random_bytes()?));
-        document.set(&place, Field::KeyId.name(), &sealed(&Secret::new(new.key_id.as_str()))?)?;
-        document.set(&place, Field::SecretKey.name(), &sealed(&new.secret_key)?)?;
-        Ok(())
     }
 }

@@ -8,8 +8,8 @@ use bowline_awsfiles::Config;
 use bowline_base::{Credentials, Fault, FixedIdentity, Timestamp};
 use bowline_delegation::{
     manager::Manager as Acting,
-    temporary_key::{Site, Wish, session_of},
-    users::{self, Birth},
+    temporary_key::{Site, Wish, session_of, sweep},
+    users,
 };
 
 use super::{
@@ -40,6 +40,7 @@ pub(super) enum Reach {
 /// What `NAME` asks for.
 pub(super) fn run(manager: &Manager<'_>, asked: &HandOut) -> Result<(), Fault> {
     if let Some(owner) = &asked.owner {
+        manager.desk.admit(&asked.name)?;
         let identity = manager.identity()?;
         return small_runtime()?.block_on(until_interrupted(give_away(manager, identity, &asked.name, owner)));
     }
@@ -58,6 +59,9 @@ pub(super) fn into_profile(
     reach: Reach,
 ) -> Result<Credentials, Fault> {
     manager.require_sealed()?;
+    if reach == Reach::Namespace {
+        manager.desk.admit(user)?;
+    }
     let identity = manager.identity()?;
     let session = small_runtime()?.block_on(until_interrupted(session(manager, identity, user, (duration, reach))))?;
     let mut settings = write::keys(&session);
@@ -81,13 +85,17 @@ async fn session(
         Some(()) => Wish::Session,
         None if given => return Err(refused(format!("there is no user `{user}`"))),
         None => {
-            users::create(&acting, user, &Birth::default()).await?;
+            users::create(&acting, user, &manager.desk.birth(None)).await?;
             output::say(&format!("made: IAM user `{user}`"));
             Wish::SessionOfNewUser
         }
     };
-    let journals = manager.journals();
-    session_of(&Site { manager: &acting, journals: &journals }, user, duration, wish).await
+    let journals = manager.desk.journals();
+    let site = Site { manager: &acting, journals: &journals };
+    for left in sweep(&site).await? {
+        output::say(&format!("note: a run for `{left}` was cut off; the key that it left is deleted"));
+    }
+    session_of(&site, user, duration, wish).await
 }
 
 /// Makes `owner` the owner of `user`, which is made if there is none. No credentials come of it: they are the owner's
@@ -103,7 +111,7 @@ async fn give_away(manager: &Manager<'_>, identity: Arc<FixedIdentity>, user: &s
     if exists(manager, &identity, user).await? {
         users::chown(&acting, user, owner).await?;
     } else {
-        users::create(&acting, user, &Birth { owner: Some(owner.to_owned()), boundary: None }).await?;
+        users::create(&acting, user, &manager.desk.birth(Some(owner.to_owned()))).await?;
     }
     let me = acting.namespace().manager();
     output::say(&format!("given: `{user}` belongs to `{owner}`, delegated by `{me}`; only `{owner}` hands it out now"));

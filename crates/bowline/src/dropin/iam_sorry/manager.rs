@@ -1,6 +1,6 @@
 //! The profile that acts: where its keys stand, whether they are sealed, and the identity that they are.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use bowline_aws::{
     Region,
@@ -18,14 +18,17 @@ use super::{
 };
 use crate::{
     cli::MfaCode,
-    commands::obtain,
+    commands::{obtain, users::Desk},
     keyring::{Form, Keyring},
     output,
     world::World,
 };
 
 /// Whose keys act.
+#[derive(Clone, Copy)]
 pub(super) struct Manager<'a> {
+    /// What `bowline users` works with too: its configuration and its journals hold here as well.
+    pub(super) desk: &'a Desk,
     pub(super) world: &'a World,
     pub(super) profile: &'a str,
     pub(super) ssh_key: &'a SshKey,
@@ -40,11 +43,6 @@ impl Manager<'_> {
     /// The same for another profile.
     pub(super) fn at<'a>(&'a self, profile: &'a str) -> Manager<'a> {
         Manager { profile, ..*self }
-    }
-
-    /// Where undertakings at AWS are noted, so that the next run finishes what this one leaves.
-    pub(super) fn journals(&self) -> PathBuf {
-        self.world.environment.state_directory().join("journals")
     }
 
     /// The keys that stand in the environment.

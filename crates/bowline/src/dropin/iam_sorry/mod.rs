@@ -29,7 +29,7 @@ use self::{
     section::Held,
     task::{Needs, Task, Work},
 };
-use crate::{environment::Environment, logging, output, world::World};
+use crate::{cli::Manages, commands::users::Desk, environment::Environment, logging, output};
 
 /// Takes the command line of this process.
 pub(super) fn run(environment: Environment) -> ExitCode {
@@ -48,11 +48,11 @@ pub(super) fn run(environment: Environment) -> ExitCode {
 
 fn carry_out(task: &Task, environment: Environment) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL").or(Some("warn")))?;
-    let mut world = World::new(environment)?;
-    // The store opens with it too, should the manager's keys be there by now.
-    world.setup.vault.ssh_key = task.ssh_key.clone().unwrap_or(world.setup.vault.ssh_key);
+    let manages = Manages { profile: Some(task.manager.clone()), ssh_key: task.ssh_key.clone() };
+    let desk = Desk::new(environment, None, &manages)?;
+    let world = &desk.world;
     let ssh_key = SshKey::at(world.setup.vault.ssh_key.clone());
-    let manager = Manager { world: &world, profile: &task.manager, ssh_key: &ssh_key };
+    let manager = Manager { desk: &desk, world, profile: &task.manager, ssh_key: &ssh_key };
     if task.work.needs() == Needs::Sealed {
         manager.require_sealed()?;
     }
@@ -65,9 +65,9 @@ fn carry_out(task: &Task, environment: Environment) -> Result<(), Fault> {
         Work::ShowDecrypted(profile) => show::decrypted(&held(profile)?, &ssh_key),
         Work::Print(print) => policies::run(&manager, print),
         Work::CreateManager(user) => create_manager::run(&manager, user),
-        Work::FixProfiles => profiles::fix(&world, manager.profile),
-        Work::Profiles => profiles::list(&world),
-        Work::Reset => profiles::reset(&world),
+        Work::FixProfiles => profiles::fix(world, manager.profile),
+        Work::Profiles => profiles::list(world),
+        Work::Reset => profiles::reset(world),
         Work::Bootstrap => bootstrap::run(&manager),
         Work::HandOut(asked) => hand_out::run(&manager, asked),
     }
