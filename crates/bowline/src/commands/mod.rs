@@ -15,7 +15,7 @@ pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod obtain;
 pub(crate) mod policy;
-mod policy_managers;
+pub(crate) mod policy_managers;
 pub(crate) mod profiles;
 pub(crate) mod run;
 mod scope;

@@ -44,7 +44,7 @@ pub(super) fn run(manager: &Manager<'_>) -> Result<(), Fault> {
             Some(manager.of(held.keys(manager.ssh_key)?, None))
         }
     };
-    match (stored, manager.from_environment()) {
+    match (stored, manager.environment_keys()) {
         (None, None) => Err(seal::missing(manager.profile)),
         (None, Some(given)) => begin(manager, &journal, &given),
         (Some(stored), _) if begun => begin(manager, &journal, &stored),

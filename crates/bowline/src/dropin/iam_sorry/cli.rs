@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Parser, ValueEnum};
+use clap::{ArgGroup, Parser};
+
+use crate::cli::Style;
 
 /// What is managed where nobody names a profile.
 pub(super) const MANAGER: &str = "iam-sorry";
@@ -77,13 +79,6 @@ pub(super) struct Cli {
     /// SSH key that seals and opens [default: ~/.ssh/id_ed25519]
     #[arg(long, value_name = "FILE")]
     pub(super) ssh_key: Option<PathBuf>,
-}
-
-/// Whose documents are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Style {
-    Bowline,
-    IamSorry,
 }
 
 #[cfg(test)]

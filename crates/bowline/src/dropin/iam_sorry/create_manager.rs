@@ -14,12 +14,11 @@ use bowline_delegation::{
 };
 
 use super::{
-    cli::Style,
     manager::Manager,
     policies::{admin, of_arn},
     task::{refused, wrong},
 };
-use crate::{output, world::small_runtime};
+use crate::{cli::Style, output, world::small_runtime};
 
 /// A user that was made a moment ago may be unknown for some seconds.
 const TRIES: u32 = 8;
@@ -87,7 +86,7 @@ async fn make(
 
 /// The managed policy of the namespace; one of that name that is there already is taken as it is, and said so.
 async fn policy(administrator: &Manager<'_>, identity: &FixedIdentity, scope: &Scope) -> Result<String, Fault> {
-    let name = format!("iam-sorry-{}-manager", scope.prefix);
+    let name = format!("bowline-{}-admin", scope.prefix);
     let document = admin(scope, Style::Bowline).to_string();
     let made =
         iam::create_policy(&administrator.world.aws, &administrator.region()?, identity, (&name, &document)).await;

@@ -46,7 +46,7 @@ impl Manager<'_> {
     }
 
     /// The keys that stand in the environment.
-    pub(super) fn from_environment(&self) -> Option<Credentials> {
+    pub(super) fn environment_keys(&self) -> Option<Credentials> {
         let value = |name: &str| self.world.environment.var(name).map(Secret::new);
         let (key_id, secret_key) = (value("AWS_ACCESS_KEY_ID")?, value("AWS_SECRET_ACCESS_KEY")?);
         Some(self.of(Keys { key_id, secret_key, session_token: value("AWS_SESSION_TOKEN") }, None))

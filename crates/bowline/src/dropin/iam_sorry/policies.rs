@@ -7,22 +7,30 @@ use bowline_awsfiles::Config;
 use bowline_base::Fault;
 use bowline_delegation::{
     namespace::Prefix,
-    policy::{self, MANAGER as TAG, Scope},
+    policy::{self, Scope},
 };
 use serde_json::Value;
 
 use super::{
-    cli::Style,
     manager::Manager,
     task::{Part, Print, wrong},
 };
-use crate::{environment::Environment, output, world::small_runtime};
+use crate::{
+    cli::Style,
+    commands::policy_managers::{self, admin_steps, attach},
+    environment::Environment,
+    world::small_runtime,
+};
+
+const STEPS: &str = "note: as an administrator, with the document in policy.json:\n";
 
 pub(super) fn run(manager: &Manager<'_>, print: &Print) -> Result<(), Fault> {
     let (document, steps) = match &print.part {
         Part::Admin(prefix) => {
             let scope = scope(manager, print, prefix.as_deref())?;
-            (admin(&scope, print.style), admin_steps(&scope))
+            let document = admin(&scope, print.style);
+            let steps = admin_steps(&scope, &document, print.style);
+            (document, steps)
         }
         Part::Refresh(prefix) => {
             let scope = scope(manager, print, prefix.as_deref())?;
@@ -30,13 +38,12 @@ pub(super) fn run(manager: &Manager<'_>, print: &Print) -> Result<(), Fault> {
                 Style::Bowline => policy::refresh(&scope),
                 Style::IamSorry => policy::iam_sorry_refresh(&scope),
             };
-            (document, steps(&scope, "refresh", "user"))
+            let steps = attach(&scope, "refresh", "user", "OWNER", &document);
+            (document, format!("{STEPS}{steps}"))
         }
         Part::Lambda(profile) => lambda(&manager.world.aws_config()?, profile, print.style)?,
     };
-    output::data(&format!("{document:#}\n"))?;
-    output::say(&steps);
-    Ok(())
+    policy_managers::print(&document, &steps)
 }
 
 /// A manager's document.
@@ -85,26 +92,6 @@ fn unix_user(environment: &Environment) -> Result<String, Fault> {
     })
 }
 
-fn admin_steps(scope: &Scope) -> String {
-    let prefix = &scope.prefix;
-    format!(
-        "{}\n  aws iam tag-user --user-name MANAGER --tags Key={TAG},Value={prefix}\n\
-         note: MANAGER is a user like `{prefix}-iam-sorry`; users of `{prefix}-*` that are there already get the tag `owner` first, or a manager can claim them",
-        steps(scope, "manager", "user")
-    )
-}
-
-fn steps(scope: &Scope, part: &str, kind: &str) -> String {
-    let Scope { partition, account, prefix } = scope;
-    let name = format!("iam-sorry-{prefix}-{part}");
-    format!(
-        "note: as an administrator, with the document in policy.json:\n  \
-         aws iam create-policy --policy-name {name} --policy-document file://policy.json\n  \
-         aws iam attach-{kind}-policy --{kind}-name {} --policy-arn arn:{partition}:iam::{account}:policy/{name}",
-        part.to_uppercase()
-    )
-}
-
 /// For the role that `role_arn` of the profile names; asks AWS nothing.
 fn lambda(config: &Config, profile: &str, style: Style) -> Result<(Value, String), Fault> {
     let arn = config.profile(profile)?.text("role_arn").ok_or_else(|| {
@@ -121,7 +108,8 @@ fn lambda(config: &Config, profile: &str, style: Style) -> Result<(Value, String
         Style::Bowline => policy::lambda(&scope),
         Style::IamSorry => policy::iam_sorry_lambda(&scope, ours.is_some_and(|rest| rest.contains('-'))),
     };
-    Ok((document, steps(&scope, "lambda", "role").replace("--role-name LAMBDA", &format!("--role-name {role}"))))
+    let steps = attach(&scope, "lambda", "role", role, &document);
+    Ok((document, format!("{STEPS}{steps}")))
 }
 
 #[cfg(test)]

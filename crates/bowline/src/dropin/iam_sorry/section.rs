@@ -128,7 +128,7 @@ mod tests {
     fn held(name: &str) -> Held {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("credentials");
-        fs::write(&file, FILE).unwrap();
+        bowline_base::atomic::write_private(&file, FILE.as_bytes()).unwrap();
         Held::read(&file, name).unwrap().unwrap()
     }
 

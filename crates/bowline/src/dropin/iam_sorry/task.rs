@@ -6,7 +6,8 @@ use std::{path::PathBuf, time::Duration};
 
 use bowline_base::{Fault, Kind};
 
-use super::cli::{Cli, MANAGER, Style};
+use super::cli::{Cli, MANAGER};
+use crate::cli::Style;
 
 /// What is to be done, with whose keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
