@@ -30,7 +30,7 @@ fn serve(world: &World, profile: &str, from: &str) -> (Running, std::net::Socket
     (proxy, listen)
 }
 
-fn moto(world: &mut World, python: &Python) -> (Running, Value) {
+pub(crate) fn moto(world: &mut World, python: &Python) -> (Running, Value) {
     let address = free_address();
     let mut server = python.module(world, "moto.server");
     server.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]).env("INITIAL_NO_AUTH_ACTION_COUNT", UNCHECKED);
@@ -43,7 +43,7 @@ fn moto(world: &mut World, python: &Python) -> (Running, Value) {
     (server, serde_json::from_str(&furnished.stdout).unwrap())
 }
 
-fn static_keys(world: &World, profile: &str, key_id: &str, secret: &str) {
+pub(crate) fn static_keys(world: &World, profile: &str, key_id: &str, secret: &str) {
     let credentials = fs::read_to_string(world.path(".aws/credentials")).unwrap_or_default();
     let section = format!("[{profile}]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n");
     world.write(".aws/credentials", &format!("{credentials}{section}"));

@@ -63,7 +63,9 @@ impl From<WrongKind> for Fault {
                  AWS_ACCESS_KEY_ID if they stand in the way"
             }
             WrongKind::Federated(_) => "use the long-lived key of the manager: --profile NAME",
-            WrongKind::Root(_) => "make an IAM user for the manager (`bowline policy admin PREFIX` prints how), and delete the root keys",
+            WrongKind::Root(_) => {
+                "make an IAM user for the manager (`bowline policy admin PREFIX` prints how), and delete the root keys"
+            }
             WrongKind::Other(_) => "look with `aws sts get-caller-identity` whose keys these are",
         };
         Self::new(Kind::Refused, "iam", error.to_string()).hint(hint)

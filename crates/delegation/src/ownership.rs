@@ -40,8 +40,10 @@ pub fn birth_tags(owner: &str, manager: &str) -> Vec<(String, String)> {
 pub fn may_hand_out(user: &str, tags: &Tags, me: &str) -> Result<(), Fault> {
     not_a_manager(user, tags)?;
     match owner(tags) {
-        Some(owner) if owner != me => Err(refused(format!("`{user}` belongs to `{owner}`, and only its owner hands it out"))
-            .hint(format!("ask `{owner}` for credentials, or for `bowline users chown {user} {me}`"))),
+        Some(owner) if owner != me => {
+            Err(refused(format!("`{user}` belongs to `{owner}`, and only its owner hands it out"))
+                .hint(format!("ask `{owner}` for credentials, or for `bowline users chown {user} {me}`")))
+        }
         _ => Ok(()),
     }
 }
@@ -54,8 +56,10 @@ pub fn chown(user: &str, tags: &Tags, me: &str, wanted: &str) -> Result<Chown, F
     not_a_manager(user, tags)?;
     match owner(tags) {
         Some(owner) if owner == wanted => Ok(Chown::Already),
-        Some(owner) if owner != me => Err(refused(format!("`{user}` belongs to `{owner}`, and only its owner gives it away"))
-            .hint(format!("ask `{owner}`, or an administrator; nothing was changed"))),
+        Some(owner) if owner != me => {
+            Err(refused(format!("`{user}` belongs to `{owner}`, and only its owner gives it away"))
+                .hint(format!("ask `{owner}`, or an administrator; nothing was changed")))
+        }
         _ => Ok(Chown::Tag(birth_tags(wanted, me))),
     }
 }

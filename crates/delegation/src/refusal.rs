@@ -42,5 +42,6 @@ pub(crate) fn refused(message: impl Into<String>) -> Fault {
 /// There is no user of that name.
 #[must_use]
 pub fn missing(name: &str) -> Fault {
-    refused(format!("there is no user `{name}`")).hint("check the name; if it was made a moment ago, try again in ten seconds")
+    refused(format!("there is no user `{name}`"))
+        .hint("check the name; if it was made a moment ago, try again in ten seconds")
 }

@@ -47,6 +47,17 @@ pub enum Made {
     Before,
 }
 
+/// What the tags of a user say to somebody who may hand it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no such user.
+    Absent,
+    /// It is the manager's.
+    Owned,
+    /// It is nobody's yet: AWS may refuse what the owner alone may do.
+    Unowned,
+}
+
 /// How a user is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Birth {
@@ -67,10 +78,7 @@ pub async fn create(manager: &Manager, name: &str, birth: &Birth) -> Result<Made
     let tags = ownership::birth_tags(owner, me);
     let request = CreateUser { tags, boundary: birth.boundary.clone(), ..CreateUser::new(name) };
     let (aws, region, identity) = manager.way();
-    let error = match iam::create_user(aws, region, identity, &request).await {
-        Ok(_) => return Ok(Made::Now),
-        Err(error) => error,
-    };
+    let Err(error) = iam::create_user(aws, region, identity, &request).await else { return Ok(Made::Now) };
     if Why::of(&error) != Some(Why::Exists) && !error.is_ambiguous() {
         return Err(told(error));
     }
@@ -84,26 +92,28 @@ pub async fn create(manager: &Manager, name: &str, birth: &Birth) -> Result<Made
 }
 
 /// Decides, before any credential exists, whether credentials of `name` may be handed out. `given` is for a user outside
-/// of the namespace that was given to the manager: then its tags alone decide. `None`: there is no such user.
+/// of the namespace that was given to the manager: then its tags alone decide.
 ///
 /// # Errors
 /// The rule says no, or its tags do.
-pub async fn may_hand_out(manager: &Manager, name: &str, given: bool) -> Result<Option<()>, Fault> {
+pub async fn may_hand_out(manager: &Manager, name: &str, given: bool) -> Result<Standing, Fault> {
     let inside = manager.namespace().admit(name);
     if !given {
         inside?;
     }
     let (aws, region, identity) = manager.way();
     let tags = match iam::user_tags(aws, region, identity, name).await {
-        Err(error) if Why::of(&error) == Some(Why::Missing) => return Ok(None),
+        Err(error) if Why::of(&error) == Some(Why::Missing) => return Ok(Standing::Absent),
         other => other.map_err(told)?,
     };
     let me = manager.namespace().manager();
     if given && ownership::owner(&tags) != Some(me) {
-        return Err(refused(format!("`{name}` was not given to `{me}`"))
-            .hint("its owner gives it with `bowline users chown`"));
+        return Err(
+            refused(format!("`{name}` was not given to `{me}`")).hint("its owner gives it with `bowline users chown`")
+        );
     }
-    ownership::may_hand_out(name, &tags, me).map(Some)
+    ownership::may_hand_out(name, &tags, me)?;
+    Ok(if ownership::owner(&tags).is_some() { Standing::Owned } else { Standing::Unowned })
 }
 
 /// Makes `owner` the owner of `name`. Its tags are read anew before each of three tries.

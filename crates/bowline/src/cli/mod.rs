@@ -14,7 +14,9 @@ use std::{path::PathBuf, time::Duration};
 use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(crate) use self::{artifacts::*, audit::*, delivery::*, man::*, policy::*, policy_managers::*, sign_in::*, users::*};
+pub(crate) use self::{
+    artifacts::*, audit::*, delivery::*, man::*, policy::*, policy_managers::*, sign_in::*, users::*,
+};
 
 /// Ties machines outside AWS to AWS with nothing permanent
 #[derive(Debug, Parser)]

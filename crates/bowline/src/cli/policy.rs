@@ -18,7 +18,9 @@ pub(crate) enum Policy {
     #[command(after_help = "Example:\n  bowline policy artifacts --from s3://corp-maven/releases")]
     Artifacts(PolicyArtifacts),
     /// What a manager needs to make users in its namespace and to hand out their credentials
-    #[command(after_help = "Examples:\n  bowline policy admin dirk --account 111122223333 > policy.json\n  bowline policy admin dirk --style iam-sorry")]
+    #[command(
+        after_help = "Examples:\n  bowline policy admin dirk --account 111122223333 > policy.json\n  bowline policy admin dirk --style iam-sorry"
+    )]
     Admin(PolicyAdmin),
     /// What an owner needs to hand out the credentials of users that were given to it
     #[command(after_help = "Example:\n  bowline policy refresh dirk --account 111122223333")]

@@ -11,7 +11,9 @@ use super::{Output, duration};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Users {
     /// Make a user in the namespace, with its owner in its tags
-    #[command(after_help = "Examples:\n  bowline users create dirk-bedrock\n  bowline users create dirk-ci --owner bob")]
+    #[command(
+        after_help = "Examples:\n  bowline users create dirk-bedrock\n  bowline users create dirk-ci --owner bob"
+    )]
     Create(UsersCreate),
     /// Write temporary credentials of that user into the AWS files, under its name
     #[command(
@@ -22,7 +24,9 @@ pub(crate) enum Users {
     #[command(after_help = "Examples:\n  bowline users list\n  bowline users list --output json")]
     List(UsersList),
     /// Make somebody else the owner of a user
-    #[command(after_help = "Only its owner may; nothing is overwritten.\n\nExample:\n  bowline users chown dirk-bedrock bob")]
+    #[command(
+        after_help = "Only its owner may; nothing is overwritten.\n\nExample:\n  bowline users chown dirk-bedrock bob"
+    )]
     Chown(UsersChown),
     /// Add the sections that ~/.aws/config lacks for profiles of ~/.aws/credentials
     #[command(after_help = "Example:\n  bowline users fix-profiles")]

@@ -122,7 +122,8 @@ pub(crate) fn admin_steps(scope: &Scope, document: &Value, style: Style) -> Stri
 pub(crate) fn attach(scope: &Scope, part: &str, kind: &str, whom: &str, document: &Value) -> String {
     let name = format!("bowline-{}-{part}", scope.prefix);
     let length = document.to_string().len();
-    let why = if length > INLINE { format!("; {length} characters are too many for an inline one") } else { String::new() };
+    let why =
+        if length > INLINE { format!("; {length} characters are too many for an inline one") } else { String::new() };
     format!(
         "  a managed policy{why}\n  \
          aws iam create-policy --policy-name {name} --policy-document file://policy.json\n  \

@@ -36,8 +36,7 @@ pub(super) fn read(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> Deleg
     let standard = DelegationSection::default();
     let delegation = DelegationSection {
         manager_profile: section.value("manager-profile", mistakes, name).unwrap_or(standard.manager_profile),
-        prefix: section
-            .value("prefix", mistakes, |text| Prefix::parse(text).map_err(|error| error.to_string())),
+        prefix: section.value("prefix", mistakes, |text| Prefix::parse(text).map_err(|error| error.to_string())),
         permissions_boundary: section.value("permissions-boundary", mistakes, policy_arn),
         duration: section.value("duration", mistakes, length),
         ssh_key: section.path("ssh-key", mistakes),
@@ -71,7 +70,9 @@ mod tests {
         assert_eq!(parse("").unwrap().delegation.manager_profile, "iam-sorry");
         let wrong = "[delegation]\nprefix = \"dirk-\"\nduration = \"37h\"\npermissions-boundary = \"b\"\nmanger-profile = \"x\"\n";
         let told: Vec<String> = parse(wrong).unwrap_err().iter().map(ToString::to_string).collect();
-        for (told, word) in told.iter().zip(["begins or ends", "36h", "managed policy", "did you mean `manager-profile`?"]) {
+        for (told, word) in
+            told.iter().zip(["begins or ends", "36h", "managed policy", "did you mean `manager-profile`?"])
+        {
             assert!(told.contains(word), "{told}");
         }
         assert_eq!(told.len(), 4);

@@ -42,7 +42,8 @@ pub struct Place<'a> {
 pub async fn rotate(place: &Place<'_>, grace: Duration, stay: Duration) -> Result<End, Fault> {
     place.keyring.check()?;
     let fields = place.journal.read()?;
-    let record = fields.map(|fields| Record::from_json(&fields).ok_or_else(|| place.journal.unreadable())).transpose()?;
+    let record =
+        fields.map(|fields| Record::from_json(&fields).ok_or_else(|| place.journal.unreadable())).transpose()?;
     if record.is_some() {
         (place.tell)("note: a rotation was cut off; going on with it");
     }

@@ -50,7 +50,9 @@ impl World {
     }
 
     fn works(&self, id: &KeyId) -> bool {
-        self.keys.get(id).is_some_and(|key| key.active && key.gone.is_none() && key.made.boot + self.delay <= self.now.boot)
+        self.keys
+            .get(id)
+            .is_some_and(|key| key.active && key.gone.is_none() && key.made.boot + self.delay <= self.now.boot)
     }
 
     fn live(&self) -> Vec<&KeyId> {
@@ -151,7 +153,7 @@ impl World {
     }
 
     /// Processes until one of them has rotated; how many it took.
-    fn to_the_end(&mut self, fates: Vec<Fate>) -> usize {
+    fn run_out(&mut self, fates: Vec<Fate>) -> usize {
         let mut fates = fates.into_iter();
         for count in 1..200 {
             if matches!(self.process(&mut fates), Some(End::Rotated { .. })) {
@@ -184,7 +186,7 @@ fn a_crash_or_fault_at_any_one_step_is_mended_by_the_next_run() {
             for fate in [Fate::CrashBefore, Fate::CrashAfter, Fate::Refused, Fate::Lost] {
                 let mut world = World::new(delay);
                 let fates = std::iter::repeat_n(Fate::Well, step).chain([fate]).collect();
-                let runs = world.to_the_end(fates);
+                let runs = world.run_out(fates);
                 assert!(runs <= 6, "{step} {fate:?}: {runs} runs");
                 one_key_is_left(&world);
             }
@@ -209,7 +211,7 @@ fn a_long_grace_ends_in_a_later_run() {
     let End::Waiting { old, until, .. } = end else { panic!("{end:?}") };
     assert!(!world.keys[&old].active && until == world.now.wall + STAY * 60);
     world.now = world.now.after(STAY * 61);
-    assert_eq!(world.to_the_end(Vec::new()), 1);
+    assert_eq!(world.run_out(Vec::new()), 1);
     one_key_is_left(&world);
 }
 
@@ -257,7 +259,7 @@ proptest! {
     #[test]
     fn whatever_happens_a_stored_key_works_and_one_is_left(fates in prop::collection::vec(fate(), 0..80), delay in 0_u64..8) {
         let mut world = World::new(Duration::from_secs(delay));
-        world.to_the_end(fates);
+        world.run_out(fates);
         one_key_is_left(&world);
     }
 }

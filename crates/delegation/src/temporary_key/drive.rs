@@ -169,7 +169,8 @@ impl Hands<'_> {
             };
         };
         let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-        let message = format!("`{user}` has two access keys ({}), so that there is no room for a temporary one", keys.join(", "));
+        let message =
+            format!("`{user}` has two access keys ({}), so that there is no room for a temporary one", keys.join(", "));
         refused(message).hint(format!(
             "delete one that nothing uses (aws iam delete-access-key --user-name {user} --access-key-id ID), or hand out a role: --role ARN"
         ))

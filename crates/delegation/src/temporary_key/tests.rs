@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    fn to_the_end(&mut self, wish: Wish, fates: Vec<Fate>) {
+    fn run_out(&mut self, wish: Wish, fates: Vec<Fate>) {
         let mut fates = fates.into_iter();
         for _ in 0..200 {
             if matches!(self.process(wish, &mut fates), Some(End::Session | End::Swept)) {
@@ -139,7 +139,7 @@ fn a_crash_at_any_step_leaves_nothing_after_the_next_sweep() {
                 let mut world = World::new(delay);
                 let mut fates = std::iter::repeat_n(Fate::Well, step).chain([fate]);
                 world.process(Wish::Session, &mut fates);
-                world.to_the_end(Wish::Sweep, Vec::new());
+                world.run_out(Wish::Sweep, Vec::new());
                 assert!(world.live() == 1 && world.journal.is_none(), "{step} {fate:?}");
             }
         }
@@ -179,7 +179,7 @@ proptest! {
     #[test]
     fn whatever_happens_no_key_is_left(fates in prop::collection::vec(fate(), 0..60), delay in 0_u64..8) {
         let mut world = World::new(Duration::from_secs(delay));
-        world.to_the_end(Wish::Session, fates);
+        world.run_out(Wish::Session, fates);
         prop_assert!(world.live() == 1 && world.journal.is_none());
     }
 }

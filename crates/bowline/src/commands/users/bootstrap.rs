@@ -33,8 +33,9 @@ pub(super) fn run(desk: &Desk, arguments: &UsersBootstrap) -> Result<(), Fault> 
 fn given(desk: &Desk) -> Result<Credentials, Fault> {
     let variable = |name: &str| desk.world.environment.var(name);
     let (Some(key_id), Some(secret)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) else {
-        return Err(Fault::new(Kind::Config, "environment", "there are no keys of a manager in the environment")
-            .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to the manager's long-lived key, for this one command"));
+        return Err(Fault::new(Kind::Config, "environment", "there are no keys of a manager in the environment").hint(
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to the manager's long-lived key, for this one command",
+        ));
     };
     Ok(Credentials {
         key_id: KeyId::new(key_id),

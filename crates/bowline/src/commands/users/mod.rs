@@ -99,8 +99,10 @@ impl Desk {
         let manager = Manager::meet(self.world.aws.clone(), self.region()?, identity).await?;
         match &self.settings.prefix {
             Some(prefix) if prefix != manager.namespace().prefix() => {
-                let message = format!("the manager is `{}`, and [delegation] has `prefix = \"{prefix}\"`", manager.caller().user);
-                Err(Fault::new(Kind::Config, "users", message).hint("name the manager of that prefix with --profile, or mend bowline.toml"))
+                let message =
+                    format!("the manager is `{}`, and [delegation] has `prefix = \"{prefix}\"`", manager.caller().user);
+                Err(Fault::new(Kind::Config, "users", message)
+                    .hint("name the manager of that prefix with --profile, or mend bowline.toml"))
             }
             _ => Ok(manager),
         }
@@ -110,10 +112,12 @@ impl Desk {
     pub(crate) fn keys(&self) -> Result<Credentials, Fault> {
         match Keyring::open(&self.world).form(&self.profile) {
             Ok(Form::Envelope | Form::Store) => StoredKey::new(&self.world, &self.profile).credentials(),
-            Ok(Form::Plain) | Err(_) => obtain::alone(&self.world, &self.profile, &MfaCode::default()).map_err(|fault| {
-                let missing = self.world.aws_config().is_ok_and(|config| config.profile(&self.profile).is_err());
-                if missing { no_manager(&self.profile) } else { fault }
-            }),
+            Ok(Form::Plain) | Err(_) => {
+                obtain::alone(&self.world, &self.profile, &MfaCode::default()).map_err(|fault| {
+                    let missing = self.world.aws_config().is_ok_and(|config| config.profile(&self.profile).is_err());
+                    if missing { no_manager(&self.profile) } else { fault }
+                })
+            }
         }
     }
 
@@ -142,7 +146,9 @@ fn no_manager(profile: &str) -> Fault {
 async fn create(desk: &Desk, keys: Credentials, name: &str, owner: Option<String>) -> Result<(), Fault> {
     let manager = desk.manager(keys).await?;
     match users::create(&manager, name, &desk.birth(owner)).await? {
-        Made::Now => output::say(&format!("made user `{name}`; hand out its credentials: bowline users refresh {name}")),
+        Made::Now => {
+            output::say(&format!("made user `{name}`; hand out its credentials: bowline users refresh {name}"))
+        }
         Made::Before => output::say(&format!("user `{name}` is there already; nothing was changed")),
     }
     Ok(())
@@ -152,7 +158,9 @@ async fn chown(desk: &Desk, keys: Credentials, name: &str, owner: &str) -> Resul
     let manager = desk.manager(keys).await?;
     match users::chown(&manager, name, owner).await? {
         Chown::Already => output::say(&format!("`{name}` belongs to `{owner}` already")),
-        Chown::Tag(_) => output::say(&format!("`{name}` now belongs to `{owner}`, who alone hands out its credentials")),
+        Chown::Tag(_) => {
+            output::say(&format!("`{name}` now belongs to `{owner}`, who alone hands out its credentials"))
+        }
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use bowline_awsfiles::{Document, EditError, Rule, SectionName, Source, rewrite};
 use bowline_aws::Region;
+use bowline_awsfiles::{Document, EditError, Rule, SectionName, Source, rewrite};
 use bowline_base::{Credentials, Fault, Kind, utc};
 
 use crate::{
@@ -27,8 +27,9 @@ pub(crate) fn may_write(world: &World, name: &str) -> Result<(), Fault> {
         Ok(_) => "credentials of another source",
         Err(_) => return Ok(()),
     };
-    Err(Fault::new(Kind::Config, "users", format!("profile `{name}` has {why}, which would be lost or hidden"))
-        .hint(format!("give that profile another name in the AWS files, or remove it; see `bowline status {name} --explain`")))
+    Err(Fault::new(Kind::Config, "users", format!("profile `{name}` has {why}, which would be lost or hidden")).hint(
+        format!("give that profile another name in the AWS files, or remove it; see `bowline status {name} --explain`"),
+    ))
 }
 
 /// Writes the session of `user` into its profile; says whether the config file got a section.
@@ -53,7 +54,8 @@ pub(crate) fn add_section(config: &Path, profile: &str, region: &str) -> Result<
 /// Adds a section to the config file for every profile that stands in the credentials file alone.
 pub(crate) fn fix(world: &World, region: &Region) -> Result<(), Fault> {
     let config = world.aws_config()?;
-    let lacking = config.profiles().filter(|profile| profile.in_config().is_none() && profile.in_credentials().is_some());
+    let lacking =
+        config.profiles().filter(|profile| profile.in_config().is_none() && profile.in_credentials().is_some());
     let mut added = 0;
     for profile in lacking {
         let name = profile.name();
@@ -64,7 +66,11 @@ pub(crate) fn fix(world: &World, region: &Region) -> Result<(), Fault> {
     }
     match added {
         0 => output::say("every profile has its section"),
-        _ => output::say(&format!("added {added} to `{}`, region {}", world.setup.locations.config.display(), region.as_str())),
+        _ => output::say(&format!(
+            "added {added} to `{}`, region {}",
+            world.setup.locations.config.display(),
+            region.as_str()
+        )),
     }
     Ok(())
 }

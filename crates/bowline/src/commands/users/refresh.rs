@@ -7,7 +7,7 @@ use bowline_delegation::{
     manager::{Manager, session_length},
     refused_as_missing,
     temporary_key::{self, Site, Wish},
-    users::{self, Made},
+    users::{self, Made, Standing},
 };
 use serde_json::json;
 
@@ -24,8 +24,12 @@ const OF_ROLES: Duration = Duration::from_secs(3600);
 pub(crate) fn run(desk: &Desk, arguments: &UsersRefresh) -> Result<(), Fault> {
     let name = &arguments.name;
     if *name == desk.profile {
-        return Err(Fault::new(Kind::Refused, "users", format!("`{name}` is the management profile, which keeps its long-lived key"))
-            .hint(format!("renew that with `bowline vault rotate {name}`")));
+        return Err(Fault::new(
+            Kind::Refused,
+            "users",
+            format!("`{name}` is the management profile, which keeps its long-lived key"),
+        )
+        .hint(format!("renew that with `bowline vault rotate {name}`")));
     }
     if !arguments.delegated {
         desk.admit(name)?;
@@ -39,12 +43,21 @@ pub(crate) fn run(desk: &Desk, arguments: &UsersRefresh) -> Result<(), Fault> {
     let region = desk.region()?;
     let added = profile_files::write(&desk.world, name, &session, &region)?;
     if added {
-        output::say(&format!("added to `{}`:\n[profile {name}]\nregion = {}", desk.world.setup.locations.config.display(), region.as_str()));
+        output::say(&format!(
+            "added to `{}`:\n[profile {name}]\nregion = {}",
+            desk.world.setup.locations.config.display(),
+            region.as_str()
+        ));
     }
     tell(arguments, &session)
 }
 
-async fn obtain(desk: &Desk, keys: Credentials, arguments: &UsersRefresh, length: Duration) -> Result<Credentials, Fault> {
+async fn obtain(
+    desk: &Desk,
+    keys: Credentials,
+    arguments: &UsersRefresh,
+    length: Duration,
+) -> Result<Credentials, Fault> {
     let manager = desk.manager(keys).await?;
     let (name, journals) = (arguments.name.as_str(), desk.journals());
     let wish = decide(desk, &manager, arguments).await?;
@@ -61,8 +74,14 @@ async fn obtain(desk: &Desk, keys: Credentials, arguments: &UsersRefresh, length
 /// Whether this manager may, before any credential exists. Who is not there is made, inside of the namespace.
 async fn decide(desk: &Desk, manager: &Manager, arguments: &UsersRefresh) -> Result<Wish, Fault> {
     let name = arguments.name.as_str();
-    if users::may_hand_out(manager, name, arguments.delegated).await?.is_some() {
-        return Ok(Wish::Session);
+    match users::may_hand_out(manager, name, arguments.delegated).await? {
+        Standing::Owned => return Ok(Wish::Session),
+        Standing::Unowned => {
+            let me = manager.namespace().manager();
+            output::say(&format!("note: `{name}` has no owner yet: bowline users chown {name} {me}"));
+            return Ok(Wish::Session);
+        }
+        Standing::Absent => {}
     }
     if arguments.delegated || arguments.role.is_some() {
         return Err(refused_as_missing(name));
