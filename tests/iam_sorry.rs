@@ -394,7 +394,7 @@ fn an_administrator_makes_a_manager_whose_key_is_replaced_at_the_first_start() {
     let first = desk.world.cloud().keys_of("dirk-iam-sorry");
     let exported = |words: &[&str]| {
         let mut command = desk.command(words);
-        for line in made.stdout.lines() {
+        for line in made.stdout.lines().filter(|line| line.starts_with("export ")) {
             let (name, value) = line.trim_start_matches("export ").split_once('=').unwrap();
             command.env(name, value.trim_matches(['\'', ';']));
         }

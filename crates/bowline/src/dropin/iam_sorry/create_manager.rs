@@ -6,7 +6,7 @@ use bowline_aws::{
     Error,
     iam::{self, CreateUser, Why},
 };
-use bowline_base::{Credentials, Fault, FixedIdentity, Secret};
+use bowline_base::{Credentials, Fault, FixedIdentity};
 use bowline_credentials::delivery::{Shell, Variables};
 use bowline_delegation::{
     namespace::Namespace,
@@ -33,10 +33,7 @@ pub(super) fn run(administrator: &Manager<'_>, user: &str) -> Result<(), Fault> 
     let credentials = administrator.credentials()?;
     let keys = small_runtime()?.block_on(make(administrator, &namespace, credentials))?;
     let key_id = keys.key_id.clone();
-    let text = Variables::of(&keys, None, administrator.world.wire.now().wall)?.text(Shell::Posix);
-    let exports: String =
-        text.expose().lines().filter(|line| line.starts_with("export ")).map(|line| format!("{line}\n")).collect();
-    output::secret(&Secret::new(exports))?;
+    output::secret(&Variables::of(&keys, None, administrator.world.wire.now().wall)?.text(Shell::Posix))?;
     output::say(&format!(
         "made: manager `{user}` of `{prefix}` and `{prefix}-*`, with the key {key_id}\n\
          note: these lines are a long-lived key. Its owner, with a protected SSH key, evaluates them and types `iam-sorry`:\n  \

@@ -82,9 +82,14 @@ async fn session(
     let acting = Acting::meet(manager.world.aws.clone(), manager.region()?, identity).await?;
     let given = reach == Reach::Given && acting.namespace().admit(user).is_err();
     let wish = match users::may_hand_out(&acting, user, given).await? {
-        Some(()) => Wish::Session,
-        None if given => return Err(refused(format!("there is no user `{user}`"))),
-        None => {
+        users::Standing::Owned => Wish::Session,
+        users::Standing::Unowned => {
+            let me = acting.namespace().manager();
+            output::say(&format!("note: `{user}` has no owner yet: iam-sorry {user} --chown {me}"));
+            Wish::Session
+        }
+        users::Standing::Absent if given => return Err(refused(format!("there is no user `{user}`"))),
+        users::Standing::Absent => {
             users::create(&acting, user, &manager.desk.birth(None)).await?;
             output::say(&format!("made: IAM user `{user}`"));
             Wish::SessionOfNewUser
