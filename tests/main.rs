@@ -20,6 +20,7 @@ mod grants;
 mod harness;
 mod javascript;
 mod key_rotation;
+mod iam_sorry;
 mod load;
 mod maven;
 mod notify;

@@ -1,9 +1,10 @@
-//! IAM: users, their tags, access keys and inline policies. The query protocol: a form goes out, XML comes back.
+//! IAM: users, their tags, access keys and policies. The query protocol: a form goes out, XML comes back.
 //!
 //! What IAM is told is seen a few seconds later: a new user may be unknown to the next call, a new key to STS. Nothing
 //! here waits for that; whoever must know asks again. Does not know which user may be touched by whom.
 
 mod access_keys;
+mod managed;
 mod tags;
 mod users;
 mod why;
@@ -14,6 +15,7 @@ pub use access_keys::{
     AccessKey, LastUsed, Status, access_key_last_used, create_access_key, delete_access_key, list_access_keys,
     update_access_key,
 };
+pub use managed::{attach_user_policy, create_policy};
 pub use tags::{tag_user, user_tags};
 pub use users::{CreateUser, User, create_user, delete_user, delete_user_policy, list_users, put_user_policy, user};
 pub use why::Why;

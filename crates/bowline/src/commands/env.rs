@@ -21,7 +21,7 @@ pub(crate) fn run(world: &World, arguments: &Env) -> Result<(), Fault> {
 }
 
 /// The `region` of the profile itself.
-pub(super) fn profile_region(world: &World, profile: &str) -> Option<String> {
+pub(crate) fn profile_region(world: &World, profile: &str) -> Option<String> {
     world.aws_config().ok()?.profile(profile).ok()?.region().map(ToOwned::to_owned)
 }
 

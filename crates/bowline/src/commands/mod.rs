@@ -16,7 +16,7 @@ pub(crate) mod man;
 pub(crate) mod notify;
 pub(crate) mod obtain;
 pub(crate) mod policy;
-mod policy_managers;
+pub(crate) mod policy_managers;
 pub(crate) mod profiles;
 pub(crate) mod recording;
 pub(crate) mod run;

@@ -115,6 +115,14 @@ pub(super) fn with_sources<T>(
     })
 }
 
+/// `work` to its end, or to the first signal that asks for the end.
+pub(crate) async fn until_interrupted<T>(work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    tokio::select! {
+        outcome = work => outcome,
+        fault = interrupted() => Err(fault),
+    }
+}
+
 /// Resolves with the fault to end with when a signal asks for the end.
 async fn interrupted() -> Fault {
     let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);

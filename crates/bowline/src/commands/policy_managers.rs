@@ -92,13 +92,13 @@ fn ask(desk: &Desk) -> Result<(&'static str, String), Fault> {
     Ok((region.partition().id(), who.account))
 }
 
-fn print(document: &Value, steps: &str) -> Result<(), Fault> {
+pub(crate) fn print(document: &Value, steps: &str) -> Result<(), Fault> {
     output::data(&format!("{document:#}\n"))?;
     output::say(steps);
     Ok(())
 }
 
-fn admin_steps(scope: &Scope, document: &Value, style: Style) -> String {
+pub(crate) fn admin_steps(scope: &Scope, document: &Value, style: Style) -> String {
     let prefix = &scope.prefix;
     let manager = format!("{prefix}-mgr");
     let attach = attach(scope, "admin", "user", &manager, document);
@@ -119,7 +119,7 @@ fn admin_steps(scope: &Scope, document: &Value, style: Style) -> String {
 }
 
 /// As a managed policy: an inline one may be too long.
-fn attach(scope: &Scope, part: &str, kind: &str, whom: &str, document: &Value) -> String {
+pub(crate) fn attach(scope: &Scope, part: &str, kind: &str, whom: &str, document: &Value) -> String {
     let name = format!("bowline-{}-{part}", scope.prefix);
     let length = document.to_string().len();
     let why =

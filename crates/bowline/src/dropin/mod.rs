@@ -2,6 +2,7 @@
 //!
 //! Which one it is, the name alone tells: a symbolic link is all that is needed.
 
+mod iam_sorry;
 mod signing_helper;
 
 use std::{ffi::OsStr, path::Path, process::ExitCode};
@@ -11,6 +12,8 @@ use crate::environment::Environment;
 /// A program whose place this one takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropIn {
+    /// `iam-sorry`, also called `aws-creds`: sealed manager keys and namespaced IAM users.
+    IamSorry,
     /// AWS's `aws_signing_helper`, for IAM Roles Anywhere.
     SigningHelper,
 }
@@ -19,6 +22,7 @@ impl DropIn {
     /// The program that is meant by `argv0`, the name under which this process was started.
     pub(crate) fn called(argv0: &OsStr) -> Option<Self> {
         match Path::new(argv0).file_name()?.to_str()? {
+            "iam-sorry" | "aws-creds" => Some(Self::IamSorry),
             "aws_signing_helper" => Some(Self::SigningHelper),
             _ => None,
         }
@@ -27,6 +31,7 @@ impl DropIn {
     /// Runs it to its end, with the arguments of this process.
     pub(crate) fn run(self, environment: Environment) -> ExitCode {
         match self {
+            Self::IamSorry => iam_sorry::run(environment),
             Self::SigningHelper => signing_helper::run(environment),
         }
     }
@@ -41,7 +46,10 @@ mod tests {
         for name in ["aws_signing_helper", "./aws_signing_helper", "/usr/local/bin/aws_signing_helper"] {
             assert_eq!(DropIn::called(OsStr::new(name)), Some(DropIn::SigningHelper), "{name}");
         }
-        for name in ["bowline", "/opt/aws_signing_helper/bowline", "aws_signing_helper2", "", "/"] {
+        for name in ["iam-sorry", "aws-creds", "/home/dirk/bin/aws-creds"] {
+            assert_eq!(DropIn::called(OsStr::new(name)), Some(DropIn::IamSorry), "{name}");
+        }
+        for name in ["bowline", "iam-sorry.py", "/opt/aws_signing_helper/bowline", "aws_signing_helper2", "", "/"] {
             assert_eq!(DropIn::called(OsStr::new(name)), None, "{name}");
         }
     }

@@ -154,6 +154,6 @@ mod tests {
     fn the_token_of_a_former_set_is_taken_away() {
         let keys = Credentials { session_token: None, expires_at: None, ..credentials() };
         let text = Variables::of(&keys, None, at()).unwrap().text(Shell::Posix);
-        assert!(text.expose().contains("unset AWS_SESSION_TOKEN\n"), "{}", text.expose());
+        assert!(text.expose().contains("unset AWS_SESSION_TOKEN;\n"), "{}", text.expose());
     }
 }

@@ -54,7 +54,8 @@ impl Shell {
 
     fn set(self, name: &str, value: &str) -> String {
         match self {
-            Self::Posix => format!("export {name}='{}'\n", value.replace('\'', r"'\''")),
+            // The semicolon is for `eval $(…)` without quotes, which makes one line of all.
+            Self::Posix => format!("export {name}='{}';\n", value.replace('\'', r"'\''")),
             Self::Fish => format!("set -gx {name} '{}'\n", value.replace('\\', r"\\").replace('\'', r"\'")),
             Self::PowerShell => format!("$Env:{name} = '{}'\n", power_shell(value)),
             Self::Cmd => cmd(name, value),
@@ -65,7 +66,7 @@ impl Shell {
 
     fn unset(self, name: &str) -> String {
         match self {
-            Self::Posix => format!("unset {name}\n"),
+            Self::Posix => format!("unset {name};\n"),
             Self::Fish => format!("set -e {name}\n"),
             Self::PowerShell => format!("Remove-Item Env:{name} -ErrorAction SilentlyContinue\n"),
             Self::Cmd => format!("set \"{name}=\"\n"),
@@ -133,13 +134,13 @@ mod tests {
     #[test]
     fn posix_text_is_as_written_here() {
         let expected = concat!(
-            "unset AWS_PROFILE\nunset AWS_DEFAULT_PROFILE\nunset AWS_SECURITY_TOKEN\n",
-            "export AWS_ACCESS_KEY_ID='ASIAEXAMPLE'\n",
-            "export AWS_SECRET_ACCESS_KEY='a'\\''b$c`d\"e\\f!g%h^i'\n",
-            "export AWS_SESSION_TOKEN='line one\nline two/+='\n",
-            "export AWS_CREDENTIAL_EXPIRATION='2027-01-15T09:00:00Z'\n",
-            "export AWS_ACCOUNT_ID='111122223333'\n",
-            "export AWS_REGION='eu-central-1'\nexport AWS_DEFAULT_REGION='eu-central-1'\n",
+            "unset AWS_PROFILE;\nunset AWS_DEFAULT_PROFILE;\nunset AWS_SECURITY_TOKEN;\n",
+            "export AWS_ACCESS_KEY_ID='ASIAEXAMPLE';\n",
+            "export AWS_SECRET_ACCESS_KEY='a'\\''b$c`d\"e\\f!g%h^i';\n",
+            "export AWS_SESSION_TOKEN='line one\nline two/+=';\n",
+            "export AWS_CREDENTIAL_EXPIRATION='2027-01-15T09:00:00Z';\n",
+            "export AWS_ACCOUNT_ID='111122223333';\n",
+            "export AWS_REGION='eu-central-1';\nexport AWS_DEFAULT_REGION='eu-central-1';\n",
         );
         assert_eq!(text(Shell::Posix), expected);
     }
