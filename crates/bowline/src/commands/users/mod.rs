@@ -147,7 +147,7 @@ async fn create(desk: &Desk, keys: Credentials, name: &str, owner: Option<String
     let manager = desk.manager(keys).await?;
     match users::create(&manager, name, &desk.birth(owner)).await? {
         Made::Now => {
-            output::say(&format!("made user `{name}`; hand out its credentials: bowline users refresh {name}"))
+            output::say(&format!("made user `{name}`; hand out its credentials: bowline users refresh {name}"));
         }
         Made::Before => output::say(&format!("user `{name}` is there already; nothing was changed")),
     }
@@ -159,7 +159,7 @@ async fn chown(desk: &Desk, keys: Credentials, name: &str, owner: &str) -> Resul
     match users::chown(&manager, name, owner).await? {
         Chown::Already => output::say(&format!("`{name}` belongs to `{owner}` already")),
         Chown::Tag(_) => {
-            output::say(&format!("`{name}` now belongs to `{owner}`, who alone hands out its credentials"))
+            output::say(&format!("`{name}` now belongs to `{owner}`, who alone hands out its credentials"));
         }
     }
     Ok(())
