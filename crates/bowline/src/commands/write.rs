@@ -105,8 +105,11 @@ fn put(world: &World, arguments: &Write, credentials: &Credentials) -> Result<()
     let lines: String =
         settings(credentials, &arguments.profile).iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
     let text = format!("[{}]\n{lines}", arguments.name.as_deref().unwrap_or("default"));
-    atomic::write_private(file, text.as_bytes())
-        .map_err(|cause| Fault::new(Kind::Config, "write", format!("cannot write `{}`", file.display())).cause(cause))
+    atomic::write_private(file, text.as_bytes()).map_err(|cause| {
+        Fault::new(Kind::Config, "write", format!("cannot write `{}`", file.display()))
+            .hint("see that its directory is there (`mkdir -p -m 700`) and that you may write to it")
+            .cause(cause)
+    })
 }
 
 /// Puts `settings` into the section `name` of the credentials file, and leaves every other byte as it is.
