@@ -182,3 +182,23 @@ fn beside_a_daemon_the_chain_of_the_environment_is_that_of_who_asks() {
     }
     daemon.stop();
 }
+
+#[test]
+fn the_endpoint_serves_the_chain_of_the_environment_too() {
+    let world = World::new("serve-chain", |_| {});
+    world.sign_in();
+    for chain in ["env", "default"] {
+        let address = free_address();
+        let mut command = world.bowline(&["serve", chain, "--listen", &address.to_string()]);
+        let _serving = world.start("serve", command.env("AWS_PROFILE", "build"));
+        let token = world.path("run/bowline/endpoint/token");
+        until(Duration::from_secs(15), "credentials are served", || {
+            let token = fs::read_to_string(&token).unwrap_or_default();
+            let url = format!("http://{address}/v1/role/{chain}");
+            let mut curl = Command::new("curl");
+            let answer = curl.args(["-s", "-H", &format!("Authorization: {token}"), &url]).output().unwrap();
+            String::from_utf8_lossy(&answer.stdout).contains("\"AccessKeyId\"")
+        });
+        world.forget_output("serve");
+    }
+}
