@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use bowline_awsfiles::{EditError, Rule, SectionName, Source, rewrite};
+use bowline_awsfiles::{EditError, Rule, SectionName, Source, StaticKeys, rewrite};
 use bowline_base::{Credentials, Fault, Kind, atomic, utc};
 use bowline_credentials::{Sources, once, renewal};
 use bowline_host::{Tasks, clock};
@@ -145,6 +145,12 @@ fn settings(credentials: &Credentials, profile: &str) -> Vec<(&'static str, Stri
     settings
 }
 
+/// A key that never ends in a section of ours is none that we wrote, unless the profile itself gives it.
+fn pasted(keys: &StaticKeys, from: Option<&Source>) -> bool {
+    let given = matches!(from, Some(Source::Static(own)) if own.key_id == keys.key_id);
+    keys.session_token.is_none() && !given
+}
+
 /// Keys that somebody else put there are not overwritten, and a profile is not made its own source.
 fn refuse_foreign(world: &World, arguments: &Write) -> Result<(), Fault> {
     if arguments.file.is_some() {
@@ -156,7 +162,7 @@ fn refuse_foreign(world: &World, arguments: &Write) -> Result<(), Fault> {
     let ours = profile.text(MARK).is_some();
     let source = config.resolve(name).ok();
     let taken = match source {
-        Some(Source::Static(_)) => !ours,
+        Some(Source::Static(keys)) => !ours || pasted(&keys, config.resolve(&arguments.profile).ok().as_ref()),
         Some(Source::Process(_)) => true,
         _ => false,
     };
