@@ -103,3 +103,18 @@ fn a_sign_in_page_that_says_no_or_is_broken_is_told_apart() {
     refusal(Effect::Reset, 4);
     refusal(Effect::Html(200), 4);
 }
+
+#[test]
+fn each_console_is_written_down_although_its_credentials_are_already() {
+    let world = World::new("console-audit", |_| {});
+    world.sign_in();
+    for _ in 0..2 {
+        let console = world.run(&["console", "build", "--print"]);
+        assert_eq!(console.code, Some(0), "{}", console.stderr);
+    }
+    let told = world.run(&["audit", "query", "--event", "console", "--output", "json"]);
+    let records: Vec<serde_json::Value> = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2, "{}", told.stdout);
+    assert!(records.iter().all(|one| one["profile"] == "build" && one["key_id"].as_str().unwrap().starts_with("ASIA")));
+    assert_eq!(world.run(&["audit", "verify"]).code, Some(0));
+}

@@ -258,3 +258,16 @@ fn verify_names_who_it_is_before_and_after_a_rotation() {
     assert!(verified.iter().all(|one| one["arn"].as_str().unwrap().contains("assumed-role")), "{report}");
     assert_ne!(verified[0]["key"], verified[1]["key"]);
 }
+
+#[test]
+fn a_lasting_key_that_a_person_put_into_our_section_is_not_lost() {
+    let world = World::new("pasted", |_| {});
+    world.sign_in();
+    assert_eq!(world.run(&["write", "build", "--as", "legacy"]).code, Some(0));
+    assert_eq!(world.run(&["write", "build", "--as", "legacy"]).code, Some(0), "our own section is written again");
+    let pasted = "[legacy]\naws_access_key_id = AKIAPASTED\naws_secret_access_key = s\nbowline_profile = build\n";
+    world.write(".aws/credentials", pasted);
+    let refused = world.run(&["write", "build", "--as", "legacy"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("--as ANOTHER-NAME"), "{}", refused.stderr);
+    assert_eq!(fs::read_to_string(world.path(".aws/credentials")).unwrap(), pasted);
+}

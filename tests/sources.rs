@@ -166,3 +166,39 @@ fn without_a_profile_the_proxy_takes_the_environment_before_the_default_of_the_f
         fetch(listen, "/a.jar").is_ok_and(|answer| answer.status == 200 && answer.text() == "from S3")
     });
 }
+
+#[test]
+fn beside_a_daemon_the_chain_of_the_environment_is_that_of_who_asks() {
+    let world = World::new("whose-chain", |_| {});
+    world.sign_in();
+    world.configure("[profile admin]\nsso_session = corp\nsso_account_id = 111122223333\nsso_role_name = admin\nregion = us-east-1\n");
+    let daemon = world.daemon("[[artifacts.repository]]\nfrom = \"/\"\n");
+    for profile in ["build", "admin", "build"] {
+        let mut command = world.bowline(&["verify", "default"]);
+        let verified = world.run_foreign("verify", command.env("AWS_PROFILE", profile));
+        assert_eq!(verified.code, Some(0), "{}", verified.stderr);
+        assert!(verified.stdout.contains(&format!("_{profile}_")), "{profile}: {}", verified.stdout);
+        world.forget_output("verify");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn the_endpoint_serves_the_chain_of_the_environment_too() {
+    let world = World::new("serve-chain", |_| {});
+    world.sign_in();
+    for chain in ["env", "default"] {
+        let address = free_address();
+        let mut command = world.bowline(&["serve", chain, "--listen", &address.to_string()]);
+        let _serving = world.start("serve", command.env("AWS_PROFILE", "build"));
+        let token = world.path("run/bowline/endpoint/token");
+        until(Duration::from_secs(15), "credentials are served", || {
+            let token = fs::read_to_string(&token).unwrap_or_default();
+            let url = format!("http://{address}/v1/role/{chain}");
+            let mut curl = Command::new("curl");
+            let answer = curl.args(["-s", "-H", &format!("Authorization: {token}"), &url]).output().unwrap();
+            String::from_utf8_lossy(&answer.stdout).contains("\"AccessKeyId\"")
+        });
+        world.forget_output("serve");
+    }
+}

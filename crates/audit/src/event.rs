@@ -16,6 +16,8 @@ pub enum Event {
     Refreshed,
     /// A source brought none.
     RefreshFailed,
+    /// An address that opens the console was given to somebody.
+    Console,
     /// Somebody signed in.
     Login,
     /// Somebody signed out.
@@ -34,11 +36,12 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
         Self::RefreshFailed,
+        Self::Console,
         Self::Login,
         Self::Logout,
         Self::DaemonStarted,
@@ -56,6 +59,7 @@ impl Event {
             Self::Refused => "refused",
             Self::Refreshed => "refreshed",
             Self::RefreshFailed => "refresh-failed",
+            Self::Console => "console",
             Self::Login => "login",
             Self::Logout => "logout",
             Self::DaemonStarted => "daemon-started",

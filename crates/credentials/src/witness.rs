@@ -80,13 +80,25 @@ impl Witness {
     /// # Errors
     /// They must not: it could not be written down.
     pub fn issued(&self, now: Now, handover: Handover<'_>) -> Result<Written, Fault> {
+        self.leaves(now, Event::Issued, handover)
+    }
+
+    /// Writes down that an address which opens the console is about to leave, made with the credentials of `handover`.
+    ///
+    /// # Errors
+    /// It must not: it could not be written down.
+    pub fn console(&self, now: Now, handover: Handover<'_>) -> Result<Written, Fault> {
+        self.leaves(now, Event::Console, handover)
+    }
+
+    fn leaves(&self, now: Now, event: Event, handover: Handover<'_>) -> Result<Written, Fault> {
         let Handover { client, profile, credentials, source, duty } = handover;
         let record = Record {
             key_id: Some(credentials.key_id.clone()),
             source: Some(source.to_owned()).filter(|source| !source.is_empty()),
             expires: credentials.expires_at,
             client: Some(client),
-            ..Record::about(Event::Issued, profile)
+            ..Record::about(event, profile)
         };
         let kept = self.kept();
         let Err(fault) = self.record(&kept, now, &record) else { return Ok(Written::Yes) };

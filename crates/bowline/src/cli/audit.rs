@@ -51,7 +51,7 @@ pub(crate) struct AuditQuery {
     /// Only records since then: `2h`, `2026-11-22` or `2026-11-22T02:00:00Z`
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
-    /// Only records of this event: issued, refused, refreshed, refresh-failed, login, …
+    /// Only records of this event: issued, refused, refreshed, refresh-failed, console, login, …
     #[arg(long)]
     pub(crate) event: Option<String>,
     #[command(flatten)]

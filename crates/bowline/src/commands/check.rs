@@ -70,7 +70,7 @@ pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<()
         .chain(of_audit)
         .chain(config.endpoint.iter().flat_map(|endpoint| &endpoint.serve))
         .chain(config.grants.iter().flat_map(|grant| &grant.profiles))
-        .filter(|profile| *profile != ENVIRONMENT || files.profile(profile).is_ok())
+        .filter(|profile| !is_chain(profile) || files.profile(profile).is_ok() || files.identity(profile).is_some())
         .filter_map(|profile| Some((profile, files.resolve(profile).err()?)))
         .map(|(profile, error)| format!("{}: {error}", place(file, &text, &format!("\"{profile}\""))))
         .collect();
@@ -83,6 +83,11 @@ pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<()
         world.setup.locations.config.display(),
         file.display()
     )))
+}
+
+/// Where no profile has this name, it is the chain of the environment.
+fn is_chain(name: &str) -> bool {
+    name == ENVIRONMENT || name == "default"
 }
 
 /// Every certificate and key that the configuration names must be there, belong together and be good.

@@ -7,7 +7,7 @@ use bowline_base::{Fault, Kind, Secret};
 use bowline_credentials::{Sources, console, handover};
 use bowline_host::Tasks;
 
-use super::{login, obtain};
+use super::{login, obtain, recording};
 use crate::{
     cli::Console,
     output,
@@ -33,6 +33,8 @@ pub(crate) fn run(world: &World, arguments: &Console) -> Result<(), Fault> {
         let aws = sources.aws(&resolved.endpoints);
         let address = signin::console_address(&aws, &region, &credentials, arguments.duration, &destination).await;
         let address = address.map_err(|error| console::explain(error, arguments.duration))?;
+        // The credentials may be those of a record that is there already; the console is another door, for hours.
+        recording::console(world, &arguments.profile, &credentials, &resolved.describe())?;
         let shown = if arguments.print { print(&address) } else { open(world, &tasks, &address).await };
         tasks.shut_down(Duration::from_secs(1)).await;
         shown

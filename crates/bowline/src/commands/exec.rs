@@ -46,5 +46,11 @@ fn in_its_place(world: &World, arguments: &Exec) -> Result<Infallible, Fault> {
     let region = profile_region(world, &arguments.profile);
     let environment = child_environment(parent(world), &credentials, region.as_deref(), world.wire.now().wall)?;
     let cause = Command::new(program).args(rest).env_clear().envs(environment).exec();
-    Err(Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`")).cause(cause))
+    Err(cannot_run(program, cause))
+}
+
+pub(super) fn cannot_run(program: &str, cause: std::io::Error) -> Fault {
+    Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`"))
+        .hint(format!("see where it is: `command -v {program}`, or write its whole path"))
+        .cause(cause)
 }

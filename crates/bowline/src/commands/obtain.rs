@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use bowline_awsfiles::Config;
 use bowline_base::{Credentials, Fault, Kind, Secret};
 use bowline_credentials::{
-    ENVIRONMENT, RECURSION_MARK, Setup, Sources,
+    RECURSION_MARK, Setup, Sources,
     client::{self, Answer, GoAlone},
-    delivery,
+    delivery, is_of_the_environment,
     mfa::Codes,
     once,
     vault::is_locked,
@@ -47,7 +47,8 @@ pub(super) fn from_daemon(
     profile: &str,
     mfa: &MfaCode,
 ) -> Option<Result<Secret, Fault>> {
-    if environment.var(RECURSION_MARK).is_some() || mfa.mfa_code.is_some() || profile == ENVIRONMENT {
+    let started_by_it = environment.var(RECURSION_MARK).is_some();
+    if started_by_it || mfa.mfa_code.is_some() || is_of_the_environment(setup, profile) {
         return None;
     }
     match client::credentials(&environment.socket(), context, profile) {

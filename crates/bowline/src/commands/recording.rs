@@ -22,10 +22,18 @@ pub(crate) fn witness(world: &World) -> Witness {
 pub(super) fn issued(world: &World, profile: &str, credentials: &Credentials, source: &str) -> Result<(), Fault> {
     let witness = witness(world);
     let handover = Handover { client: client_behind_this_process(), profile, credentials, source, duty: None };
-    match witness.issued(world.wire.now(), handover)? {
-        Written::No(fault) => unwritten(&fault),
-        Written::Yes => sign(world, &witness),
-    }
+    written(world, &witness, witness.issued(world.wire.now(), handover)?);
+    Ok(())
+}
+
+/// An address that opens the console, made with `credentials` of `profile`, is about to leave.
+///
+/// # Errors
+/// It must not: it could not be written down.
+pub(super) fn console(world: &World, profile: &str, credentials: &Credentials, source: &str) -> Result<(), Fault> {
+    let witness = witness(world);
+    let handover = Handover { client: client_behind_this_process(), profile, credentials, source, duty: None };
+    written(world, &witness, witness.console(world.wire.now(), handover)?);
     Ok(())
 }
 
@@ -48,6 +56,13 @@ pub(super) fn note(world: &World, record: Record) {
     match witness.note(world.wire.now(), record) {
         Err(fault) => unwritten(&fault),
         Ok(()) => sign(world, &witness),
+    }
+}
+
+fn written(world: &World, witness: &Witness, outcome: Written) {
+    match outcome {
+        Written::No(fault) => unwritten(&fault),
+        Written::Yes => sign(world, witness),
     }
 }
 

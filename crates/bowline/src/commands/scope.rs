@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{obtain::codes, recording};
+use super::{exec::cannot_run, obtain::codes, recording};
 use crate::{
     cli::MfaCode,
     config::EndpointSection,
@@ -130,8 +130,7 @@ impl Scope {
         self.runtime.block_on(async {
             let signals = Signals::listen()?;
             let spawned = Command::new(program).args(rest).env_clear().envs(environment).spawn();
-            let child = spawned
-                .map_err(|cause| Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`")).cause(cause))?;
+            let child = spawned.map_err(|cause| cannot_run(program, cause))?;
             let code = signals.attend(child).await?;
             self.tasks.shut_down(DRAIN).await;
             Ok(ExitCode::from(code))

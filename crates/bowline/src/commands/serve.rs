@@ -1,8 +1,10 @@
 //! `bowline serve`: the endpoint alone, with or without a configuration file, in the foreground.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use bowline_base::{Fault, Kind};
+use bowline_credentials::Sources;
+use bowline_host::Tasks;
 
 use crate::{
     cli::Serve,
@@ -24,9 +26,10 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &S
     if endpoint.serve.is_empty() {
         endpoint.serve = vec![world.default_profile()];
     }
-    let files = world.aws_config()?;
+    let sources = Sources::new(Arc::clone(&world.wire), Tasks::new(), world.setup.clone());
+    let files = world.setup.config()?;
     for profile in &endpoint.serve {
-        files.resolve(profile)?;
+        sources.resolve_in(&files, profile)?;
     }
     let config = Config {
         endpoint: Some(endpoint),

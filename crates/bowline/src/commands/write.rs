@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use bowline_awsfiles::{EditError, Rule, SectionName, Source, rewrite};
+use bowline_awsfiles::{EditError, Rule, SectionName, Source, StaticKeys, rewrite};
 use bowline_base::{Credentials, Fault, Kind, atomic, utc};
 use bowline_credentials::{Sources, once, renewal};
 use bowline_host::{Tasks, clock};
@@ -106,8 +106,11 @@ fn put(world: &World, arguments: &Write, credentials: &Credentials) -> Result<()
     let lines: String =
         settings(credentials, &arguments.profile).iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
     let text = format!("[{}]\n{lines}", arguments.name.as_deref().unwrap_or("default"));
-    atomic::write_private(file, text.as_bytes())
-        .map_err(|cause| Fault::new(Kind::Config, "write", format!("cannot write `{}`", file.display())).cause(cause))
+    atomic::write_private(file, text.as_bytes()).map_err(|cause| {
+        Fault::new(Kind::Config, "write", format!("cannot write `{}`", file.display()))
+            .hint("see that its directory is there (`mkdir -p -m 700`) and that you may write to it")
+            .cause(cause)
+    })
 }
 
 /// Puts `settings` into the section `name` of the credentials file, and leaves every other byte as it is.
@@ -154,6 +157,12 @@ fn refuse_sealed(world: &World, profile: &str) -> Result<(), Fault> {
     )))
 }
 
+/// A key that never ends in a section of ours is none that we wrote, unless the profile itself gives it.
+fn pasted(keys: &StaticKeys, from: Option<&Source>) -> bool {
+    let given = matches!(from, Some(Source::Static(own)) if own.key_id == keys.key_id);
+    keys.session_token.is_none() && !given
+}
+
 /// Keys that somebody else put there are not overwritten, and a profile is not made its own source.
 fn refuse_foreign(world: &World, arguments: &Write) -> Result<(), Fault> {
     if arguments.file.is_some() {
@@ -165,7 +174,7 @@ fn refuse_foreign(world: &World, arguments: &Write) -> Result<(), Fault> {
     let ours = profile.text(MARK).is_some();
     let source = config.resolve(name).ok();
     let taken = match source {
-        Some(Source::Static(_)) => !ours,
+        Some(Source::Static(keys)) => !ours || pasted(&keys, config.resolve(&arguments.profile).ok().as_ref()),
         Some(Source::Process(_) | Source::Sealed(_)) => true,
         _ => false,
     };

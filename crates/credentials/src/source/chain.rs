@@ -15,6 +15,7 @@ use bowline_base::{Fault, Kind};
 use serde::Serialize;
 
 use super::describe::describe;
+use crate::setup::Setup;
 
 /// The name of the chain that begins with the environment, where no profile has that name.
 pub const ENVIRONMENT: &str = "env";
@@ -51,6 +52,46 @@ pub(super) struct Found {
     pub(super) profile: Option<String>,
     /// What to say when the last resort, an instance's metadata service, is not there.
     pub(super) otherwise: Option<(String, String)>,
+}
+
+/// What makes another container or instance metadata service answer, or none.
+const OUTSIDE: [&str; 6] = [
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_V1_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE",
+];
+
+/// Whether `profile` means what the environment in `setup` says, which another process, such as a daemon, cannot know:
+/// the chain of the environment, or a container or an instance that a variable points to.
+#[must_use]
+pub fn is_of_the_environment(setup: &Setup, profile: &str) -> bool {
+    let pointed = OUTSIDE.iter().any(|name| setup.environment.get(*name).is_some_and(|text| !text.is_empty()));
+    if profile == ENVIRONMENT || (profile != "default" && !pointed) {
+        return profile == ENVIRONMENT;
+    }
+    let Ok(config) = setup.config() else { return false };
+    let named = config.identity(profile).is_some() || config.profile(profile).is_ok();
+    if !named || !pointed {
+        return !named && profile == "default";
+    }
+    match Walk::new(&config, &setup.environment).find(profile).map(|found| found.source) {
+        Ok(source) => begins_outside(&source),
+        Err(_) => true,
+    }
+}
+
+fn begins_outside(source: &Source) -> bool {
+    let named = match source {
+        Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => {
+            return begins_outside(source);
+        }
+        Source::AssumeRole(AssumeRole { from: RoleSource::Named(named), .. }) | Source::Named(named) => named,
+        _ => return false,
+    };
+    matches!(named, CredentialSource::EcsContainer | CredentialSource::Ec2InstanceMetadata)
 }
 
 /// One walk along the chain.

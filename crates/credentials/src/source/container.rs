@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, io::Read as _, net::IpAddr, time::Duration};
 
-use bowline_base::{Credentials, Fault, Kind, Secret, wire::Wire};
+use bowline_base::{Credentials, Fault, Kind, Retry, Secret, wire::Wire};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
 
@@ -113,6 +113,7 @@ fn authorization(environment: &BTreeMap<String, String>) -> Result<Option<Secret
     let unreadable = |cause: std::io::Error| {
         Fault::new(Kind::Config, path.clone(), format!("cannot read the token file `{path}`"))
             .hint(format!("look at `ls -l {path}` and at {TOKEN_FILE}"))
+            .retry(Retry::After(Duration::from_secs(60)))
             .cause(cause)
     };
     let mut found = String::new();

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bowline_awsfiles::Process;
-use bowline_base::{Credentials, Fault, KeyId, Kind, Secret, Timestamp, parse_timestamp, wire::Wire};
+use bowline_base::{Credentials, Fault, KeyId, Kind, Retry, Secret, Timestamp, parse_timestamp, wire::Wire};
 use serde_json::Value;
 
 use crate::lease_store::LeaseId;
@@ -17,6 +17,8 @@ pub const RECURSION_MARK: &str = "BOWLINE_CREDENTIAL_PROCESS";
 const DEEPEST: usize = 8;
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long after a failure the command is run again.
+const AGAIN: Duration = Duration::from_secs(60);
 const MOST_OUTPUT: u64 = 64 * 1024;
 
 /// What a command has no business to know.
@@ -54,7 +56,20 @@ fn depth(mark: &str) -> usize {
 }
 
 /// `waiting` are the leases that wait for the command, its own among them.
+///
+/// Nobody tells us when a command that failed would work again, and a set that is held is not to end because of one
+/// failure: so every failure is one that is tried again.
 pub(super) async fn credentials(
+    command: &Process,
+    waiting: &[LeaseId],
+    environment: &BTreeMap<String, String>,
+    wire: &dyn Wire,
+) -> Result<Credentials, Fault> {
+    let answer = answer(command, waiting, environment, wire).await;
+    answer.map_err(|fault| if fault.retry == Retry::Never { fault.retry(Retry::After(AGAIN)) } else { fault })
+}
+
+async fn answer(
     command: &Process,
     waiting: &[LeaseId],
     environment: &BTreeMap<String, String>,

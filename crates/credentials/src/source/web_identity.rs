@@ -1,6 +1,6 @@
 //! A role for a token in a file, which others write anew: IRSA, the tokens of CI systems. Read at each call.
 
-use std::{fs, io::Read as _};
+use std::{fs, io::Read as _, time::Duration};
 
 use bowline_aws::sts;
 use bowline_awsfiles::WebIdentity;
@@ -10,6 +10,10 @@ use super::{Resolved, Sources, region, session_name::session_name};
 
 /// No token is longer: STS takes 20,000 characters.
 const MOST: u64 = 64 * 1024;
+/// Whoever rewrites the file in place leaves it empty for no longer.
+const MOMENT: Duration = Duration::from_secs(1);
+/// How long after another failure the file is read again.
+const AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) async fn credentials(
     sources: &Sources,
@@ -32,8 +36,10 @@ pub(super) async fn credentials(
 
 fn token(role: &WebIdentity) -> Result<Secret, Fault> {
     let path = role.token_file.display();
+    // Nobody tells us when it appears or may be read: look again.
     let fault = |kind, message| {
         Fault::new(kind, path.to_string(), message)
+            .retry(Retry::After(AGAIN))
             .hint(format!("look at `ls -l {path}`: the token is written by others"))
     };
     let mut text = String::new();
@@ -41,9 +47,8 @@ fn token(role: &WebIdentity) -> Result<Secret, Fault> {
         .and_then(|file| file.take(MOST).read_to_string(&mut text))
         .map_err(|cause| fault(Kind::Config, format!("cannot read the token file `{path}`")).cause(cause))?;
     let token = Secret::new(text.trim());
-    // Whoever rewrites it in place leaves it empty for a moment.
     if token.is_blank() {
-        Err(fault(Kind::Unreachable, format!("the token file `{path}` is empty")))
+        Err(fault(Kind::Unreachable, format!("the token file `{path}` is empty")).retry(Retry::After(MOMENT)))
     } else {
         Ok(token)
     }
@@ -55,7 +60,7 @@ fn explain(fault: Fault, role: &WebIdentity, code: Option<&str>) -> Fault {
         return fault;
     }
     // The file may hold a good token any moment, and nothing tells us: look again.
-    let fault = fault.retry(Retry::After(std::time::Duration::from_secs(60)));
+    let fault = fault.retry(Retry::After(AGAIN));
     match code {
         Some("ExpiredTokenException" | "ExpiredToken") => {
             fault.hint(format!("the token in `{path}` has ended: see why nobody writes a new one"))

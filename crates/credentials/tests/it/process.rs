@@ -1,10 +1,14 @@
 //! `credential_process`.
 
-use bowline_base::Kind;
+use std::time::Duration;
+
+use bowline_base::{Kind, Retry};
 use bowline_credentials::RECURSION_MARK;
 use bowline_fakeaws::Settings;
 
 use crate::world::World;
+
+const AGAIN: Retry = Retry::After(Duration::from_secs(60));
 
 async fn run(script: &str) -> Result<bowline_base::Credentials, bowline_base::Fault> {
     let config = format!("[profile p]\ncredential_process = sh -c '{script}'\n");
@@ -23,14 +27,14 @@ async fn a_command_s_credentials_are_taken_and_kept() {
 #[tokio::test]
 async fn a_failing_command_is_told_with_its_own_words() {
     let fault = run("echo no such vault >&2; exit 3").await.unwrap_err();
-    assert_eq!(fault.kind, Kind::Refused);
+    assert_eq!((fault.kind, fault.retry), (Kind::Refused, AGAIN), "what is kept fresh is tried again by itself");
     assert!(fault.chain().contains("exited with 3") && fault.chain().contains("no such vault"), "{}", fault.chain());
 }
 
 #[tokio::test]
 async fn output_that_is_no_credentials_is_refused_without_being_shown() {
     let fault = run("echo secret-text").await.unwrap_err();
-    assert_eq!(fault.kind, Kind::Config);
+    assert_eq!((fault.kind, fault.retry), (Kind::Config, AGAIN));
     assert!(!fault.chain().contains("secret-text"), "{}", fault.chain());
     assert!(run("head -c 100000 /dev/zero").await.unwrap_err().chain().contains("bytes"));
 }
