@@ -9,6 +9,7 @@
     reason = "a developer's tool: it prints, reads the environment and measures real time; none of it is shipped"
 )]
 
+mod bench;
 mod ci;
 mod coverage;
 mod house;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
   ci             formatting, lints, then `test`: what .ci/run calls
   test           sets up what is missing, builds, runs every test and searches all output for secrets
   test --full    the same with the slow parts
+  bench [PART]   measures the release build beside what it replaces: credentials
   coverage       how much of the code the tests reach, in per cent of lines
   bless          writes down anew what is compared with the code (xtask/expose-sites.txt)";
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(),
         ["test"] => suite::run(suite::Depth::Gate),
         ["test", "--full"] => suite::run(suite::Depth::Full),
+        ["bench", ref parts @ ..] => bench::run(parts),
         ["coverage"] => coverage::run(),
         ["bless"] => house::bless(),
         _ => {
