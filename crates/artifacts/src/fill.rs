@@ -18,12 +18,13 @@ use tracing::{debug, warn};
 use crate::{
     body::off_thread,
     checksum::hex,
+    copy::Copy,
     freshness::Class,
     marks::Marks,
     metrics::Counts,
     record::{Id, Record},
     source::Source,
-    store::{Copy, Draft, Store},
+    store::{Draft, Store},
     upstream::{Answer, Head, Trouble, Want},
 };
 

@@ -3,7 +3,10 @@
 //! The block stands in the same file as the bytes, so that one rename makes both true at once. Its length is a
 //! multiple of 512 and named in the first line; the bytes begin behind it.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use bowline_base::{Timestamp, parse_timestamp};
 use serde::{Deserialize, Serialize};
@@ -18,12 +21,25 @@ const BLOCK: usize = 512;
 pub(crate) const LARGEST: usize = 64 * 1024;
 
 /// The name of a copy: a hash, so that every key has one, whatever it looks like.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id([u8; 32]);
+
+/// Eight bytes of a hash are hash enough for a table.
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.number());
+    }
+}
 
 impl Id {
     pub(crate) fn of(origin: &str, key: &str) -> Self {
         Self(Sha256::new().chain_update(origin).chain_update([0]).chain_update(key).finalize().into())
+    }
+
+    /// Its first bytes.
+    pub(crate) fn number(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// Reads what `Display` writes.

@@ -1,8 +1,9 @@
 //! What differs between operating systems, and nothing else does: Linux is tested, macOS is written for.
 
 use std::{
-    io,
-    os::fd::{FromRawFd as _, OwnedFd, RawFd},
+    fs::File,
+    io::{self, IoSlice},
+    os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use rustix::{io::FdFlags, time::ClockId};
@@ -37,4 +38,51 @@ pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
         return Err(error.into());
     }
     Ok(descriptor)
+}
+
+/// Whether [`send_file`] can do anything here.
+pub(crate) const SENDS_FILES: bool = cfg!(target_os = "linux");
+
+/// Has the kernel send up to `count` bytes of `file` from `offset`: how many it took.
+///
+/// # Errors
+/// `Unsupported`: not from this file, or not on this system.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    use rustix::io::Errno;
+    let mut at = offset;
+    rustix::fs::sendfile(socket, file, Some(&mut at), count).map_err(|errno| match errno {
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+        errno => errno.into(),
+    })
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file(_: impl AsFd, _: &File, _: u64, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Writes to a socket and says that more comes at once, where the system can be told.
+pub(crate) fn send_more(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+    #[cfg(target_os = "linux")]
+    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+    #[cfg(not(target_os = "linux"))]
+    let flags = SendFlags::empty();
+    Ok(sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
+}
+
+/// Whether the byte of `file` at `offset` is in memory. `false` also where nobody can tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_resident(file: &File, offset: u64) -> bool {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut byte = [0];
+    preadv2(file, &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT) == Ok(1)
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_resident(_: &File, _: u64) -> bool {
+    false
 }

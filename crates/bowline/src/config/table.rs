@@ -210,6 +210,7 @@ fn example(key: &str) -> &'static str {
     match key {
         "listen" => "\"127.0.0.1:9910\"",
         "max-size" => "\"20 GiB\"",
+        "memory" => "\"64 MiB\"",
         "metadata-ttl" | "negative-ttl" | "upstream-timeout" | "stale-for" => "\"5m\"",
         "from" => "\"s3://bucket/prefix\"",
         _ => "\"…\"",
