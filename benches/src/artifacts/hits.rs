@@ -9,7 +9,8 @@ use super::{
 use crate::{Outcome, programs::percentile, report::Report};
 
 const WRK: &str = "/usr/bin/wrk";
-const ROUNDS: usize = 5;
+/// Their median counts: on a machine that does other things too, single rounds differ by half.
+const ROUNDS: usize = 7;
 /// What counts exactly what wrk prints rounded.
 const COUNT: &str = "done = function(s) local e = s.errors; \
     io.write(string.format('counted %d %d %d %d\\n', s.requests, s.bytes, s.duration, e.connect + e.read + e.write + e.status + e.timeout)) end\n";

@@ -32,7 +32,7 @@ use crate::{
 const PIECE: u64 = 256 * 1024;
 /// Bytes of a file that are handed over at a time when nobody reads them here. They are looked for in memory just before;
 /// a client that takes them slowly may find them gone again, and then waits for the disk on the runtime's own thread.
-const UNREAD: u64 = 1024 * 1024;
+const UNREAD: u64 = 4 * 1024 * 1024;
 
 /// Runs blocking file work beside the runtime.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {

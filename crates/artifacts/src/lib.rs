@@ -8,6 +8,7 @@
 mod answer;
 mod body;
 mod checksum;
+mod coherence;
 mod conditional;
 mod config;
 mod content_type;

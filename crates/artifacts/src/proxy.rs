@@ -197,6 +197,10 @@ impl Proxy {
 
     async fn decide(&self, source: &Arc<Source>, key: &str, id: Id, copy: Option<&Copy>) -> Decision {
         let class = freshness::class(key);
+        if class == Class::Immutable && copy.is_some() {
+            // Most requests: neither marks nor clocks are asked for what cannot change the answer.
+            return Decision::Hit;
+        }
         let validated = copy.map(|copy| self.validated(id, copy));
         let missing = self.marks.missing_until(id);
         let own = freshness::decide(class, validated, missing, self.rules.metadata_ttl, self.now());

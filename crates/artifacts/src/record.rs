@@ -1,7 +1,7 @@
 //! What is written in front of every cached file: kind and version, then what S3 said of it.
 //!
 //! The block stands in the same file as the bytes, so that one rename makes both true at once. Its length is a
-//! multiple of 512 and named in the first line; the bytes begin behind it.
+//! multiple of 512, before big files of a page, and named in the first line; the bytes begin behind it.
 
 use std::{
     fmt,
@@ -12,11 +12,12 @@ use bowline_base::{Timestamp, parse_timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::upstream::Head;
+use crate::{copy::SMALL, upstream::Head};
 
 /// Kind and version. Another version is somebody else's file: treated as absent.
 const MAGIC: &str = "bowline-artifact 2 ";
 const BLOCK: usize = 512;
+const PAGE: usize = 4096;
 /// Keys have at most 1,024 bytes, and a header of S3's some hundred.
 pub(crate) const LARGEST: usize = 64 * 1024;
 
@@ -99,8 +100,10 @@ impl Record {
             stored_at: self.stored_at.to_string(),
         };
         let json = serde_json::to_string(&stored).expect("a struct of texts and numbers is always JSON");
+        // What is sent page by page begins at one.
+        let multiple = if self.head.length > SMALL { PAGE } else { BLOCK };
         // 8 digits and two line ends.
-        let length = (MAGIC.len() + 8 + 2 + json.len()).next_multiple_of(BLOCK);
+        let length = (MAGIC.len() + 8 + 2 + json.len()).next_multiple_of(multiple);
         let mut block = format!("{MAGIC}{length:08}\n{json}\n").into_bytes();
         block.resize(length, b' ');
         block

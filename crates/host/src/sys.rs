@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, IoSlice},
+    io,
     os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
@@ -61,16 +61,6 @@ pub(crate) fn send_file(socket: impl AsFd, file: &File, offset: u64, count: usiz
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn send_file(_: impl AsFd, _: &File, _: u64, _: usize) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Writes to a socket and says that more comes at once, where the system can be told.
-pub(crate) fn send_more(socket: impl AsFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-    #[cfg(target_os = "linux")]
-    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-    #[cfg(not(target_os = "linux"))]
-    let flags = SendFlags::empty();
-    Ok(sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
 /// Whether the byte of `file` at `offset` is in memory. `false` also where nobody can tell.
