@@ -83,11 +83,11 @@ fn on_disk(home: &std::path::Path, name: u8) -> Option<Copy> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     /// Room for about two big copies on disk, and for few small ones in memory: both evict.
     #[test]
-    fn what_this_process_does_is_seen_at_once(steps in prop::collection::vec(step(), 0..40)) {
+    fn what_this_process_does_is_seen_at_once(steps in prop::collection::vec(step(), 0..25)) {
         let home = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(home.path(), 600_000, 8000, 1).unwrap());
         for step in steps {
@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn what_another_process_does_is_seen_in_time(steps in prop::collection::vec((any::<bool>(), step()), 0..40)) {
+    fn what_another_process_does_is_seen_in_time(steps in prop::collection::vec((any::<bool>(), step()), 0..25)) {
         let home = tempfile::tempdir().unwrap();
         let ours = Arc::new(Store::open(home.path(), 600_000, 1 << 20, 1).unwrap());
         let theirs = Arc::new(Store::open(home.path(), 600_000, 1 << 20, 2).unwrap());

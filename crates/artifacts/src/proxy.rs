@@ -115,7 +115,7 @@ impl Proxy {
         let (outcome, response) = match found {
             Found::Copy(copy, outcome) => {
                 let age = (outcome == Outcome::Stale).then(|| self.age(&copy));
-                let ready = Some(&copy.headers).filter(|_| copy.record.key == key);
+                let ready = Some(&copy.headers);
                 let file = FileAnswer { key, head: &copy.record.head, outcome, age, ready };
                 (outcome.as_str(), file.respond(method, headers, |range| Payload::copy(&copy, range).counted(sent)))
             }
