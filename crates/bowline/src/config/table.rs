@@ -67,6 +67,11 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A size that may be none at all.
+    pub(crate) fn size_or_none(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<u64> {
+        self.value(key, mistakes, |text| units::parse_size(text).map_err(|error| error.to_string()))
+    }
+
     pub(crate) fn path(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<PathBuf> {
         self.value(key, mistakes, absolute)
     }
