@@ -11,6 +11,7 @@
     reason = "a developer's tool: it prints, reads the environment and measures real time; none of it is shipped"
 )]
 
+mod artifacts;
 mod credentials;
 mod machine;
 mod programs;
@@ -30,7 +31,7 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 type Part = fn(&Tools, &mut Report) -> Outcome<()>;
 
 /// The parts by name.
-const PARTS: [(&str, Part); 1] = [("credentials", credentials::run)];
+const PARTS: [(&str, Part); 2] = [("artifacts", artifacts::run), ("credentials", credentials::run)];
 
 /// What there is to measure.
 struct Tools {

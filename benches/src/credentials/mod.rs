@@ -8,6 +8,7 @@ use std::{fs, process::Command, thread, time::Duration};
 use bowline_fakeaws::{Effect, Fault};
 
 use self::world::World;
+pub(crate) use self::world::wait_until;
 use crate::{
     Outcome, Tools,
     programs::{memory, peak_memory, runs},
@@ -93,7 +94,7 @@ fn endpoint_while_a_refresh_hangs(tools: &Tools, report: &mut Report) -> Outcome
     let daemon = world.daemon()?;
     world.cloud().fault(Fault::new("sts.*", Effect::Hang));
     let hanging = || world.cloud().counts().sum("sts.AssumeRole.fault.hang") > 0;
-    world::wait_until(SHORT, "a refresh hangs", hanging)?;
+    wait_until(SHORT, "a refresh hangs", hanging)?;
     for (name, kept) in [("on 8 connections", true), ("each on its own connection", false)] {
         let seen = endpoint::thousand_a_second(&world, Duration::from_secs(4), kept)?;
         let what = format!("endpoint, 1,000 requests a second {name}, a refresh hangs");

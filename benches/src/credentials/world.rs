@@ -118,7 +118,7 @@ impl World {
 }
 
 /// Polls `condition` until it holds.
-pub(super) fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Outcome<()> {
+pub(crate) fn wait_until(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Outcome<()> {
     let start = Instant::now();
     while !condition() {
         if start.elapsed() > limit {

@@ -56,6 +56,18 @@ pub(crate) struct FileAnswer<'a> {
     pub(crate) outcome: Outcome,
     /// Seconds since the last validation, for a stale answer.
     pub(crate) age: Option<u64>,
+    /// [`hit_headers`] of this file, where they were made already.
+    pub(crate) ready: Option<&'a HeaderMap>,
+}
+
+/// The headers of a whole file that is in the cache, to be made once for many answers.
+pub(crate) fn hit_headers(key: &str, head: &Head) -> HeaderMap {
+    let answer = FileAnswer { key, head, outcome: Outcome::Hit, age: None, ready: None };
+    let mut headers = HeaderMap::with_capacity(12);
+    answer.describe(&mut headers, StatusCode::OK, Some(0..head.length));
+    // Every answer gets it in the end; here already, so that the map does not grow then.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, Value::from_static("nosniff"));
+    headers
 }
 
 impl FileAnswer<'_> {
@@ -78,7 +90,10 @@ impl FileAnswer<'_> {
         };
         let mut response = Response::new(Payload::empty());
         *response.status_mut() = status;
-        self.describe(response.headers_mut(), status, range.clone());
+        match self.ready.filter(|_| status == StatusCode::OK && self.outcome == Outcome::Hit) {
+            Some(headers) => response.headers_mut().clone_from(headers),
+            None => self.describe(response.headers_mut(), status, range.clone()),
+        }
         if let Some(range) = range.filter(|_| *method == Method::GET) {
             *response.body_mut() = payload(range);
         }

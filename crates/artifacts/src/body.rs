@@ -15,13 +15,14 @@ use std::{
 };
 
 use bowline_base::{BoxFuture, wire};
-use bowline_host::metrics::Counter;
+use bowline_host::{mapped, metrics::Counter};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::watch;
 
 use crate::{
+    copy::{Copy, Held, Opened},
     fill::{End, Growth, Stage},
     source::Source,
     upstream::{Answer, Head, Trouble, Want, file_etag},
@@ -29,6 +30,9 @@ use crate::{
 
 /// Bytes that are read at a time, and so the memory that one client costs.
 const PIECE: u64 = 256 * 1024;
+/// Bytes of a file that are handed over at a time when nobody reads them here. They are looked for in memory just before;
+/// a client that takes them slowly may find them gone again, and then waits for the disk on the runtime's own thread.
+const UNREAD: u64 = 4 * 1024 * 1024;
 
 /// Runs blocking file work beside the runtime.
 pub(crate) async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
@@ -44,6 +48,7 @@ pub(crate) struct Payload {
 
 enum State {
     Memory(Bytes),
+    Waiting(Reader),
     Reading(BoxFuture<'static, (Reader, Result<Bytes, Trouble>)>),
     Over,
 }
@@ -57,9 +62,22 @@ impl Payload {
         Self { left: bytes.len() as u64, sent: None, state: State::Memory(bytes) }
     }
 
-    /// `range` of what begins at `offset` of a finished file.
-    pub(crate) fn file(file: Arc<File>, offset: u64, range: Range<u64>) -> Self {
-        Self::reading(Reader { source: From::File(file, offset), at: range.start, end: range.end })
+    /// `range` of a finished file.
+    pub(crate) fn copy(copy: &Copy, range: Range<u64>) -> Self {
+        match &copy.bytes {
+            Held::Whole(bytes) => Self::memory(bytes.slice(range.start as usize..range.end as usize)),
+            Held::Open(opened) => {
+                Self::reading(Reader { source: From::File(opened.clone()), at: range.start, end: range.end })
+            }
+        }
+    }
+
+    /// For a connection that cannot send what nobody has read: encrypted, or no TCP.
+    pub(crate) fn read_here(mut self) -> Self {
+        if let State::Waiting(Reader { source: From::File(opened), .. }) = &mut self.state {
+            opened.mapped = None;
+        }
+        self
     }
 
     /// `range` of a file of somebody else's, broken off when it no longer has `etag`.
@@ -80,7 +98,7 @@ impl Payload {
 
     fn reading(reader: Reader) -> Self {
         let left = reader.end.saturating_sub(reader.at);
-        Self { left, sent: None, state: State::Reading(Box::pin(reader.next())) }
+        Self { left, sent: None, state: State::Waiting(reader) }
     }
 }
 
@@ -92,23 +110,28 @@ impl Body for Payload {
         if self.left == 0 {
             self.state = State::Over;
         }
-        let bytes = match &mut self.state {
+        let mut reading = match std::mem::replace(&mut self.state, State::Over) {
             State::Over => return Poll::Ready(None),
-            State::Memory(bytes) => Ok(std::mem::take(bytes)),
-            State::Reading(next) => {
-                let Poll::Ready((reader, bytes)) = next.as_mut().poll(cx) else { return Poll::Pending };
-                self.state = State::Reading(Box::pin(reader.next()));
-                bytes
+            State::Memory(bytes) => return Poll::Ready(self.passed(Ok(bytes))),
+            State::Waiting(mut reader) => {
+                if let Some(bytes) = reader.at_hand() {
+                    self.state = State::Waiting(reader);
+                    return Poll::Ready(self.passed(Ok(bytes)));
+                }
+                Box::pin(reader.next())
             }
+            State::Reading(next) => next,
         };
-        match &bytes {
-            Ok(bytes) => {
-                self.left -= (bytes.len() as u64).min(self.left);
-                self.sent.as_ref().map(|sent| sent.inc_by(bytes.len() as u64));
+        match reading.as_mut().poll(cx) {
+            Poll::Ready((reader, bytes)) => {
+                self.state = State::Waiting(reader);
+                Poll::Ready(self.passed(bytes))
             }
-            Err(_) => self.state = State::Over,
+            Poll::Pending => {
+                self.state = State::Reading(reading);
+                Poll::Pending
+            }
         }
-        Poll::Ready(Some(bytes.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -117,6 +140,20 @@ impl Body for Payload {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+impl Payload {
+    /// Counts what leaves.
+    fn passed(&mut self, bytes: Result<Bytes, Trouble>) -> Option<Result<Frame<Bytes>, Trouble>> {
+        match &bytes {
+            Ok(bytes) => {
+                self.left -= (bytes.len() as u64).min(self.left);
+                self.sent.as_ref().map(|sent| sent.inc_by(bytes.len() as u64));
+            }
+            Err(_) => self.state = State::Over,
+        }
+        Some(bytes.map(Frame::data))
     }
 }
 
@@ -134,7 +171,7 @@ struct Reader {
 }
 
 enum From {
-    File(Arc<File>, u64),
+    File(Opened),
     Foreign(Arc<File>, String),
     Growing(Growing),
     Upstream(wire::Body),
@@ -149,11 +186,23 @@ impl Reader {
         (self, bytes)
     }
 
+    /// What needs no reading, because the kernel has it in memory and sends it.
+    fn at_hand(&mut self) -> Option<Bytes> {
+        let From::File(Opened { file, offset, mapped: Some(mapped) }) = &self.source else { return None };
+        let end = self.end.min(self.at + UNREAD);
+        if !mapped::is_resident(file, offset + self.at..offset + end) {
+            return None;
+        }
+        let bytes = mapped.slice(self.at as usize..end as usize);
+        self.at = end;
+        Some(bytes)
+    }
+
     /// At least one byte, at most [`PIECE`] of them from a file.
     async fn piece(&mut self) -> Result<Bytes, Trouble> {
         loop {
             match &mut self.source {
-                From::File(file, offset) => return read(Arc::clone(file), *offset, self.at..self.end).await,
+                From::File(opened) => return read(Arc::clone(&opened.file), opened.offset, self.at..self.end).await,
                 From::Foreign(file, etag) => {
                     let bytes = read(Arc::clone(file), 0, self.at..self.end).await?;
                     return unchanged(Arc::clone(file), etag.clone()).await.map(|()| bytes);

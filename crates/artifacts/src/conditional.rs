@@ -4,6 +4,10 @@ use std::{ops::Range, time::SystemTime};
 
 use http::{HeaderMap, HeaderName, header};
 
+/// Without any of these there is nothing to decide. `If-Range` says nothing without `Range`.
+const CONDITIONS: [HeaderName; 5] =
+    [header::IF_MATCH, header::IF_UNMODIFIED_SINCE, header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::RANGE];
+
 /// What the answer is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Portion {
@@ -29,6 +33,9 @@ pub(crate) struct Facts<'a> {
 
 /// Reads the conditions of `request` in the order of RFC 9110, 13.2.2.
 pub(crate) fn portion(request: &HeaderMap, facts: Facts<'_>) -> Portion {
+    if CONDITIONS.iter().all(|name| !request.contains_key(name)) {
+        return Portion::Whole;
+    }
     if !precondition_holds(request, facts) {
         return Portion::PreconditionFailed;
     }

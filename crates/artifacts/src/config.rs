@@ -74,4 +74,6 @@ pub struct Cache {
     pub path: PathBuf,
     /// Bytes, record blocks and unfinished fills included.
     pub max_size: u64,
+    /// Bytes of small files that are held in memory as well; 0: none, and no big file is kept open either.
+    pub memory: u64,
 }

@@ -9,7 +9,7 @@ use bowline_base::{
     Timestamp,
     wire::{self, Wire},
 };
-use bytes::Bytes;
+use bytes::BytesMut;
 use http_body::Body as _;
 use md5::{Digest as _, Md5};
 use tokio::sync::watch;
@@ -18,19 +18,21 @@ use tracing::{debug, warn};
 use crate::{
     body::off_thread,
     checksum::hex,
+    copy::Copy,
     freshness::Class,
     marks::Marks,
     metrics::Counts,
     record::{Id, Record},
     source::Source,
-    store::{Copy, Draft, Store},
+    store::{Draft, Store},
     upstream::{Answer, Head, Trouble, Want},
 };
 
 /// How often a broken body is asked for its rest.
 const RESUMES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes that are gathered, as far as they are there already, before one write.
+/// Bytes that are gathered, as far as they are there already, before one write. It ends at a multiple of them, so that
+/// the kernel can hold the file in big pieces of memory: sending from small ones costs half as much again.
 const GATHER: usize = 256 * 1024;
 
 /// How far a flight is.
@@ -246,11 +248,12 @@ impl Fill {
         at: &mut u64,
         sum: &mut Option<Md5>,
     ) -> Result<Result<(), Trouble>, End> {
+        let mut gathered = BytesMut::new();
         while *at < head.length {
-            let bytes = match gather(body, self.source.timeout()).await {
-                Ok(bytes) => bytes,
-                Err(trouble) => return Ok(Err(trouble)),
-            };
+            if let Err(trouble) = gather(body, self.source.timeout(), &mut gathered).await {
+                return Ok(Err(trouble));
+            }
+            let bytes = gathered.split_to(piece(*at, gathered.len())).freeze();
             let length = bytes.len() as u64;
             if *at + length > head.length {
                 return Err(End::Broken(Trouble::Broken("more bytes came than were announced".to_owned())));
@@ -306,9 +309,10 @@ impl Fill {
         let mismatch = || Trouble::Broken("the bytes are not what the ETag says".to_owned());
         let want = Want { if_match: head.etag.clone(), ..Want::whole(&self.key) };
         let Answer::File(_, mut body) = self.source.ask(&want).await? else { return Err(mismatch()) };
-        let (mut again, mut read) = (Md5::new(), 0);
+        let (mut again, mut read, mut gathered) = (Md5::new(), 0, BytesMut::new());
         while read < head.length {
-            let bytes = gather(&mut body, self.source.timeout()).await?;
+            gather(&mut body, self.source.timeout(), &mut gathered).await?;
+            let bytes = gathered.split().freeze();
             read += bytes.len() as u64;
             again = off_thread(move || again.chain_update(&bytes)).await.map_err(|_| mismatch())?;
         }
@@ -356,18 +360,23 @@ impl Fill {
     }
 }
 
-/// The next bytes, and what else is there already.
-async fn gather(body: &mut wire::Body, idle: Duration) -> Result<Bytes, Trouble> {
-    let mut gathered = bytes::BytesMut::new();
+/// How many of `gathered` bytes are written at `at`: up to a multiple of [`GATHER`], or all, when they do not reach it.
+fn piece(at: u64, gathered: usize) -> usize {
+    let to_the_next = GATHER - (at % GATHER as u64) as usize;
+    gathered.min(to_the_next)
+}
+
+/// Adds to `gathered` the next bytes and what else is there already; waits only if there would be none.
+async fn gather(body: &mut wire::Body, idle: Duration, gathered: &mut BytesMut) -> Result<(), Trouble> {
     let mut broken = None;
     let filled = std::future::poll_fn(|cx| {
         loop {
+            if gathered.len() >= GATHER {
+                return std::task::Poll::Ready(());
+            }
             match std::pin::Pin::new(&mut *body).poll_frame(cx) {
                 std::task::Poll::Ready(Some(Ok(frame))) => {
                     gathered.extend_from_slice(&frame.into_data().unwrap_or_default());
-                    if gathered.len() >= GATHER {
-                        return std::task::Poll::Ready(());
-                    }
                 }
                 std::task::Poll::Ready(Some(Err(error))) => {
                     broken = Some(Trouble::Broken(error.to_string()));
@@ -388,13 +397,20 @@ async fn gather(body: &mut wire::Body, idle: Duration) -> Result<Bytes, Trouble>
     // What came before the break is good; the break shows again at the next call.
     match broken {
         Some(trouble) if gathered.is_empty() => Err(trouble),
-        _ => Ok(gathered.freeze()),
+        _ => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_end_where_big_pieces_of_memory_do() {
+        let whole = GATHER as u64;
+        assert_eq!((piece(0, 100), piece(100, GATHER), piece(whole, GATHER + 5)), (100, GATHER - 100, GATHER));
+        assert_eq!((piece(whole - 1, GATHER), piece(whole * 3 + 7, 1)), (1, 1));
+    }
 
     #[test]
     fn the_last_byte_of_a_part_waits_for_the_whole_like_the_last_of_all() {

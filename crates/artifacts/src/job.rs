@@ -7,7 +7,7 @@ use std::{
 
 use bowline_aws::Aws;
 use bowline_base::{BoxFuture, Fault, Identity, Kind};
-use bowline_host::{Check, Ctx, Job, Listener, ServerLimits, Verdict, server};
+use bowline_host::{Check, Ctx, Job, Listener, Peer, ServerLimits, Verdict, server};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -85,8 +85,10 @@ impl Artifacts {
     }
 
     async fn open_store(&self, ctx: &Ctx) -> Result<Arc<Store>, Fault> {
-        let (path, max_size, run) = (self.config.cache.path.clone(), self.config.cache.max_size, ctx.wire.entropy());
-        let opened = off_thread(move || Store::open(&path, max_size, run)).await.and_then(|opened| opened);
+        let (cache, run) = (self.config.cache.clone(), ctx.wire.entropy());
+        let opened = off_thread(move || Store::open(&cache.path, cache.max_size, cache.memory, run))
+            .await
+            .and_then(|opened| opened);
         opened.map(Arc::new).map_err(|cause| {
             let path = self.config.cache.path.display();
             Fault::new(Kind::Config, "artifacts", format!("cannot use `{path}` as a cache"))
@@ -106,6 +108,7 @@ impl Artifacts {
         let mount = |(path, upstreams): &(String, Vec<Arc<dyn Upstream>>)| Mount {
             label: path.clone(),
             sources: upstreams.iter().map(source).collect(),
+            counts: counts.mount(path),
         };
         Proxy {
             mounts: self.repositories.iter().map(mount).collect(),
@@ -196,16 +199,12 @@ impl Proxy {
 
     fn status(&self, addresses: &[SocketAddr]) -> Value {
         let (bytes, files) = self.store.size();
-        let outcomes = ["hit", "miss", "stale", "revalidated", "negative", "missing", "pass", "listing", "failed"];
-        let requests = |label: &str| -> Value {
-            outcomes
-                .iter()
-                .map(|outcome| ((*outcome).to_owned(), Value::from(self.counts.requests(label, outcome))))
-                .collect()
+        let requests = |mount: &Mount| -> Value {
+            mount.counts.requests().map(|(outcome, count)| (outcome.to_owned(), Value::from(count))).collect()
         };
         let mount = |mount: &Mount| {
             let from: Vec<_> = mount.sources.iter().map(|source| source.name()).collect();
-            json!({ "path": mount.label, "from": from, "requests": requests(&mount.label) })
+            json!({ "path": mount.label, "from": from, "requests": requests(mount) })
         };
         json!({
             "state": "serving",
@@ -232,14 +231,19 @@ fn upstream(origin: &Origin, config: &Config, aws: &Aws, identity: &Arc<dyn Iden
 
 fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>) {
     let (proxy, door) = (Arc::clone(proxy), Door::at(listener.local_addr()));
-    server::serve(
+    server::serve_files(
         &ctx.tasks,
         "artifacts",
         listener,
         ServerLimits::default(),
-        move |_peer, request: http::Request<Incoming>| {
+        proxy.store.maps(),
+        move |peer, request: http::Request<Incoming>| {
             let proxy = Arc::clone(&proxy);
-            async move { proxy.answer(&request, door).await }
+            // In a box: hyper moves what it waits for, and this is as big as the longest way through the proxy.
+            Box::pin(async move {
+                let answer = proxy.answer(&request, door).await;
+                if matches!(peer, Peer::Tcp(_)) { answer } else { answer.map(Payload::read_here) }
+            })
         },
     );
 }

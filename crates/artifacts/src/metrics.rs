@@ -24,14 +24,12 @@ impl Counts {
         metrics.register("artifact_joins", "Requests that joined a fill under way", self.joins.clone());
     }
 
-    pub(crate) fn request(&self, repository: &str, outcome: &'static str) {
-        let labels = [("repository", repository.to_owned()), ("outcome", outcome.to_owned())];
-        self.requests.get_or_create(&labels).inc();
-    }
-
-    /// What counts the bytes sent from `repository`.
-    pub(crate) fn sent(&self, repository: &str) -> Counter<u64> {
-        self.sent.get_or_create(&[("repository", repository.to_owned())]).clone()
+    /// The counters of `repository`.
+    pub(crate) fn mount(&self, repository: &str) -> MountCounts {
+        let labels = |outcome: &str| [("repository", repository.to_owned()), ("outcome", outcome.to_owned())];
+        let counter = |outcome| (outcome, self.requests.get_or_create_owned(&labels(outcome)));
+        let sent = self.sent.get_or_create_owned(&[("repository", repository.to_owned())]);
+        MountCounts { requests: OUTCOMES.map(counter), sent }
     }
 
     pub(crate) fn fill(&self, outcome: &'static str) {
@@ -45,10 +43,33 @@ impl Counts {
     pub(crate) fn join(&self) {
         self.joins.inc();
     }
+}
 
-    /// Requests so far that ended with `outcome`.
-    pub(crate) fn requests(&self, repository: &str, outcome: &'static str) -> u64 {
-        let labels = [("repository", repository.to_owned()), ("outcome", outcome.to_owned())];
-        self.requests.get_or_create(&labels).get()
+/// What became of a request.
+pub(crate) const OUTCOMES: [&str; 9] =
+    ["hit", "negative", "miss", "missing", "revalidated", "stale", "pass", "listing", "failed"];
+
+/// The counters of one repository, found once: a request looks up no label.
+#[derive(Clone, Debug)]
+pub(crate) struct MountCounts {
+    requests: [(&'static str, Counter<u64>); OUTCOMES.len()],
+    sent: Counter<u64>,
+}
+
+impl MountCounts {
+    /// One more request ended with `outcome`.
+    pub(crate) fn request(&self, outcome: &'static str) {
+        let counter = self.requests.iter().find(|(name, _)| *name == outcome);
+        counter.map(|(_, counter)| counter.inc());
+    }
+
+    /// What counts the bytes sent.
+    pub(crate) fn sent(&self) -> Counter<u64> {
+        self.sent.clone()
+    }
+
+    /// Requests so far, by outcome.
+    pub(crate) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.requests.iter().map(|(name, counter)| (*name, counter.get()))
     }
 }

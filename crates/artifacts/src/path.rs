@@ -3,6 +3,8 @@
 //! Keys are S3's: any UTF-8, `+` is a plus, `a` and `a/b` may both be files. A path that ends in `/` asks for a
 //! listing. Nothing is normalised, because S3 does not either.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// S3's own limit, in bytes.
@@ -10,11 +12,11 @@ const LONGEST_KEY: usize = 1024;
 
 /// What a path asks for, below the mount that it fell to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum Wanted<'a> {
     /// A file.
-    File(String),
+    File(&'a str),
     /// What stands below this prefix (empty, or ending in `/`).
-    Listing(String),
+    Listing(&'a str),
 }
 
 /// Why a path is refused.
@@ -42,7 +44,7 @@ impl PathError {
 }
 
 /// The decoded path, without its first slash. A server has to take `GET http://host/path` too (RFC 9112, 3.2.2).
-pub(crate) fn decode(uri: &http::Uri) -> Result<String, PathError> {
+pub(crate) fn decode(uri: &http::Uri) -> Result<Cow<'_, str>, PathError> {
     if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
         return Err(PathError::Scheme);
     }
@@ -58,7 +60,7 @@ pub(crate) fn decode(uri: &http::Uri) -> Result<String, PathError> {
     if decoded.contains(forbidden) || decoded.split('/').any(|part| part == "." || part == "..") {
         return Err(PathError::Forbidden);
     }
-    Ok(decoded.into_owned())
+    Ok(decoded)
 }
 
 /// `internal/` for `/internal`, `internal/`, `internal`; empty for the root.
@@ -70,12 +72,11 @@ pub(crate) fn mount(path: &str) -> String {
 }
 
 /// The index of the longest of `mounts` that `path` is below, and what is left of the path.
-pub(crate) fn route(mounts: &[impl AsRef<str>], path: &str) -> Option<(usize, Wanted)> {
+pub(crate) fn route<'a>(mounts: &[impl AsRef<str>], path: &'a str) -> Option<(usize, Wanted<'a>)> {
     let below = |(index, mount): (usize, &str)| path.strip_prefix(mount).map(|rest| (mount.len(), index, rest));
     let fitting = mounts.iter().map(AsRef::as_ref).enumerate().filter_map(below);
     let (_, index, rest) = fitting.max_by_key(|(length, ..)| *length)?;
     let listing = rest.is_empty() || rest.ends_with('/');
-    let rest = rest.to_owned();
     Some((index, if listing { Wanted::Listing(rest) } else { Wanted::File(rest) }))
 }
 
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     fn decoded(path: &str) -> Result<String, PathError> {
-        decode(&path.parse().unwrap())
+        decode(&path.parse().unwrap()).map(Cow::into_owned)
     }
 
     #[test]
@@ -133,10 +134,10 @@ mod tests {
     fn the_longest_mount_wins_and_a_slash_at_the_end_is_a_listing() {
         let mounts = ["/", "internal", "/internal/deep/"].map(mount);
         let to = |path| route(&mounts, path).unwrap();
-        assert_eq!(to("internal/deep/x"), (2, Wanted::File("x".to_owned())));
-        assert_eq!(to("internal/x/"), (1, Wanted::Listing("x/".to_owned())));
-        assert_eq!(to("internal"), (0, Wanted::File("internal".to_owned())));
-        assert_eq!(to(""), (0, Wanted::Listing(String::new())));
+        assert_eq!(to("internal/deep/x"), (2, Wanted::File("x")));
+        assert_eq!(to("internal/x/"), (1, Wanted::Listing("x/")));
+        assert_eq!(to("internal"), (0, Wanted::File("internal")));
+        assert_eq!(to(""), (0, Wanted::Listing("")));
         assert_eq!(route(&["internal/"], "other/x"), None);
     }
 

@@ -12,16 +12,17 @@ use crate::{
     answer::{self, FileAnswer, Outcome},
     body::{Growing, Payload, off_thread},
     checksum,
+    copy::Copy,
     door::Door,
     fill::{End, Fill, Growth, Stage},
     freshness::{self, Class, Decision, Validated},
     listing::{Format, Listing},
     marks::Marks,
-    metrics::Counts,
+    metrics::{Counts, MountCounts},
     path::{self, Wanted},
     record::Id,
     source::Source,
-    store::{Copy, Store},
+    store::Store,
     table::{Errand, Table},
     upstream::{Head, Trouble},
 };
@@ -36,6 +37,7 @@ pub(crate) struct Mount {
     /// As the configuration has it: a label.
     pub(crate) label: String,
     pub(crate) sources: Vec<Arc<Source>>,
+    pub(crate) counts: MountCounts,
 }
 
 /// Times of [`Config`](crate::Config).
@@ -62,7 +64,7 @@ pub(crate) struct Proxy {
 
 /// Where a file's bytes are.
 enum Found {
-    Copy(Copy, Outcome),
+    Copy(Arc<Copy>, Outcome),
     /// With [`End::NoRoom`], also what never comes into the cache.
     Growing(watch::Receiver<Stage>, Arc<Head>, Arc<Source>, Outcome),
     Described(Arc<Head>),
@@ -100,30 +102,31 @@ impl Proxy {
         };
         let mount = &self.mounts[index];
         match wanted {
-            Wanted::File(key) => self.file(mount, &key, request).await,
-            Wanted::Listing(prefix) => self.listing(mount, &prefix, &key, request).await,
+            Wanted::File(key) => self.file(mount, key, request).await,
+            Wanted::Listing(prefix) => self.listing(mount, prefix, &key, request).await,
         }
     }
 
     async fn file<B>(&self, mount: &Mount, key: &str, request: &Request<B>) -> Response<Payload> {
         let errand = if request.method() == Method::HEAD { Errand::Describe } else { Errand::Fill };
         let found = self.search(mount, key, errand).await;
-        let sent = self.counts.sent(&mount.label);
+        let sent = mount.counts.sent();
         let (method, headers) = (request.method(), request.headers());
         let (outcome, response) = match found {
             Found::Copy(copy, outcome) => {
                 let age = (outcome == Outcome::Stale).then(|| self.age(&copy));
-                let file = FileAnswer { key, head: &copy.record.head, outcome, age };
-                (outcome.as_str(), file.respond(method, headers, |range| payload(&copy, range).counted(sent)))
+                let ready = Some(&copy.headers);
+                let file = FileAnswer { key, head: &copy.record.head, outcome, age, ready };
+                (outcome.as_str(), file.respond(method, headers, |range| Payload::copy(&copy, range).counted(sent)))
             }
             Found::Growing(stages, head, source, outcome) => {
                 let growing = Growing { stages, source, key: key.to_owned() };
-                let file = FileAnswer { key, head: &head, outcome, age: None };
+                let file = FileAnswer { key, head: &head, outcome, age: None, ready: None };
                 let respond = |range| Payload::growing(growing, range).counted(sent);
                 (outcome.as_str(), file.respond(method, headers, respond))
             }
             Found::Described(head) => {
-                let file = FileAnswer { key, head: &head, outcome: Outcome::Miss, age: None };
+                let file = FileAnswer { key, head: &head, outcome: Outcome::Miss, age: None, ready: None };
                 ("miss", file.respond(method, headers, |_| Payload::empty()))
             }
             Found::Missing(outcome) => {
@@ -132,7 +135,7 @@ impl Proxy {
             }
             Found::Trouble(trouble) => ("failed", answer::trouble(&trouble, Outcome::Miss)),
         };
-        self.counts.request(&mount.label, outcome);
+        mount.counts.request(outcome);
         debug!(repository = mount.label, outcome, status = response.status().as_u16(), "answered");
         response
     }
@@ -184,7 +187,7 @@ impl Proxy {
             Ok(copy) => copy,
             Err(trouble) => return Found::Trouble(trouble),
         };
-        match (self.decide(source, key, id, copy.as_ref()).await, copy) {
+        match (self.decide(source, key, id, copy.as_deref()).await, copy) {
             (Decision::Hit, Some(copy)) => Found::Copy(copy, Outcome::Hit),
             (Decision::Negative, _) => Found::Missing(Outcome::Negative),
             (Decision::Revalidate, Some(copy)) => self.revalidated(source, key, id, copy).await,
@@ -194,6 +197,10 @@ impl Proxy {
 
     async fn decide(&self, source: &Arc<Source>, key: &str, id: Id, copy: Option<&Copy>) -> Decision {
         let class = freshness::class(key);
+        if class == Class::Immutable && copy.is_some() {
+            // Most requests: neither marks nor clocks are asked for what cannot change the answer.
+            return Decision::Hit;
+        }
         let validated = copy.map(|copy| self.validated(id, copy));
         let missing = self.marks.missing_until(id);
         let own = freshness::decide(class, validated, missing, self.rules.metadata_ttl, self.now());
@@ -218,10 +225,10 @@ impl Proxy {
 
     /// The fresh copy of the file that a checksum is asked for, refreshed first if its time is over. `None`: there is
     /// none, or it cannot be refreshed; then the checksum stands for itself.
-    async fn settled_parent(&self, source: &Arc<Source>, key: &str) -> Option<Copy> {
+    async fn settled_parent(&self, source: &Arc<Source>, key: &str) -> Option<Arc<Copy>> {
         let id = Id::of(source.name(), key);
         let copy = self.look(id).await.ok()??;
-        let fresh = |copy: &Copy| {
+        let fresh = |copy: &Arc<Copy>| {
             let validated = Some(self.validated(id, copy));
             let decision = freshness::decide(Class::Mutable, validated, None, self.rules.metadata_ttl, self.now());
             decision == Decision::Hit
@@ -237,7 +244,7 @@ impl Proxy {
         self.look(id).await.ok()?.filter(fresh)
     }
 
-    async fn revalidated(&self, source: &Arc<Source>, key: &str, id: Id, copy: Copy) -> Found {
+    async fn revalidated(&self, source: &Arc<Source>, key: &str, id: Id, copy: Arc<Copy>) -> Found {
         let may_be_stale = self.may_be_stale(key, id, &copy);
         if may_be_stale && source.standing().is_away(self.now()) {
             return Found::Copy(copy, Outcome::Stale);
@@ -344,11 +351,14 @@ impl Proxy {
             }
             Err(trouble) => ("failed", answer::trouble(&trouble, Outcome::Pass)),
         };
-        self.counts.request(&mount.label, outcome);
+        mount.counts.request(outcome);
         response
     }
 
-    async fn look(&self, id: Id) -> Result<Option<Copy>, Trouble> {
+    async fn look(&self, id: Id) -> Result<Option<Arc<Copy>>, Trouble> {
+        if let Some(known) = self.store.recall(id, self.now().boot) {
+            return Ok(known);
+        }
         let store = Arc::clone(&self.store);
         let copy = off_thread(move || store.look(id)).await.and_then(|copy| copy);
         copy.map_err(|error| Trouble::Cache(error.to_string()))
@@ -390,16 +400,9 @@ fn is_over(stage: &Stage) -> bool {
 }
 
 fn fits(key: &str, copy: &Copy, parent: &Copy) -> bool {
-    match (&copy.whole, &parent.whole) {
+    match (copy.whole(), parent.whole()) {
         (Some(text), Some(parent)) => checksum::fits(key, text, parent),
         // Too much to read for every request; a SNAPSHOT's jar is rarely fetched without its checksum.
         (None, _) | (_, None) => true,
-    }
-}
-
-fn payload(copy: &Copy, range: std::ops::Range<u64>) -> Payload {
-    match &copy.whole {
-        Some(bytes) => Payload::memory(bytes.slice(range.start as usize..range.end as usize)),
-        None => Payload::file(Arc::clone(&copy.file), copy.offset, range),
     }
 }

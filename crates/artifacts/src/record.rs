@@ -1,29 +1,46 @@
 //! What is written in front of every cached file: kind and version, then what S3 said of it.
 //!
 //! The block stands in the same file as the bytes, so that one rename makes both true at once. Its length is a
-//! multiple of 512 and named in the first line; the bytes begin behind it.
+//! multiple of 512, before big files of a page, and named in the first line; the bytes begin behind it.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
 
 use bowline_base::{Timestamp, parse_timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::upstream::Head;
+use crate::{copy::SMALL, upstream::Head};
 
 /// Kind and version. Another version is somebody else's file: treated as absent.
 const MAGIC: &str = "bowline-artifact 2 ";
 const BLOCK: usize = 512;
+const PAGE: usize = 4096;
 /// Keys have at most 1,024 bytes, and a header of S3's some hundred.
 pub(crate) const LARGEST: usize = 64 * 1024;
 
 /// The name of a copy: a hash, so that every key has one, whatever it looks like.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id([u8; 32]);
+
+/// Eight bytes of a hash are hash enough for a table.
+impl Hash for Id {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.number());
+    }
+}
 
 impl Id {
     pub(crate) fn of(origin: &str, key: &str) -> Self {
         Self(Sha256::new().chain_update(origin).chain_update([0]).chain_update(key).finalize().into())
+    }
+
+    /// Its first bytes.
+    pub(crate) fn number(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// Reads what `Display` writes.
@@ -83,8 +100,10 @@ impl Record {
             stored_at: self.stored_at.to_string(),
         };
         let json = serde_json::to_string(&stored).expect("a struct of texts and numbers is always JSON");
+        // What is sent page by page begins at one.
+        let multiple = if self.head.length > SMALL { PAGE } else { BLOCK };
         // 8 digits and two line ends.
-        let length = (MAGIC.len() + 8 + 2 + json.len()).next_multiple_of(BLOCK);
+        let length = (MAGIC.len() + 8 + 2 + json.len()).next_multiple_of(multiple);
         let mut block = format!("{MAGIC}{length:08}\n{json}\n").into_bytes();
         block.resize(length, b' ');
         block

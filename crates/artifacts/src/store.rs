@@ -5,8 +5,11 @@
 //! CACHE/tmp/RUN/N       fills under way, of the cache that drew RUN and holds a lock on it; litter without one
 //! ```
 //!
-//! Every function here blocks: call through [`off_thread`](crate::body::off_thread). Nothing waits for the
+//! Every function here but one blocks: call through [`off_thread`](crate::body::off_thread). Nothing waits for the
 //! scan: a copy is found by its name, the book of sizes fills itself in the background.
+//!
+//! The exception is [`Store::recall`]: what is in memory is said at once. Whatever changes a copy here ends its entry
+//! there, always after the change, so that nobody enters what was there before.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -17,33 +20,18 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use bowline_base::{Timestamp, atomic};
-use bytes::Bytes;
-use rustix::io::Errno;
+use bowline_host::mapped::Maps;
 
 use crate::{
+    copy::{self, Copy},
     eviction::Shelf,
-    record::{Id, LARGEST, Record},
+    memory::Memory,
+    record::{Id, Record},
 };
-
-/// Copies up to this size are read whole, with their record, in one go.
-pub(crate) const SMALL: u64 = 256 * 1024;
-
-/// A file from the cache, open: it stays readable when it is evicted or replaced.
-#[derive(Clone, Debug)]
-pub(crate) struct Copy {
-    pub(crate) record: Arc<Record>,
-    pub(crate) file: Arc<File>,
-    /// Where the bytes begin.
-    pub(crate) offset: u64,
-    /// All bytes, when they are few.
-    pub(crate) whole: Option<Bytes>,
-    /// By the calendar.
-    pub(crate) validated: Timestamp,
-}
 
 /// The cache directory.
 #[derive(Debug)]
@@ -54,17 +42,20 @@ pub(crate) struct Store {
     _lock: File,
     next: AtomicU64,
     shelf: Mutex<Shelf>,
+    memory: Mutex<Memory<Arc<Copy>>>,
+    maps: Maps,
     /// The last attempt to write failed.
     full: AtomicBool,
     swept: AtomicBool,
 }
 
 impl Store {
-    /// Takes `root` for at most `max_size` bytes; `run` names this process's drafts. Reads nothing yet.
+    /// Takes `root` for at most `max_size` bytes, of which at most `memory` are held in memory; `run` names this process's
+    /// drafts. Reads nothing yet.
     ///
     /// # Errors
     /// The directories cannot be made.
-    pub(crate) fn open(root: &Path, max_size: u64, run: u64) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, max_size: u64, memory: u64, run: u64) -> io::Result<Self> {
         let drafts = root.join("tmp").join(format!("{run:016x}"));
         let lock = claim(&drafts)?;
         atomic::private_directory(&root.join("v1"))?;
@@ -74,36 +65,70 @@ impl Store {
             _lock: lock,
             next: AtomicU64::new(0),
             shelf: Mutex::new(Shelf::new(max_size)),
+            memory: Mutex::new(Memory::new(memory)),
+            maps: Maps::default(),
             full: AtomicBool::new(false),
             swept: AtomicBool::new(false),
         })
+    }
+
+    /// What is known of `id` without a look at the disk: that there is this copy, or none. Never blocks. `now`: boot time.
+    pub(crate) fn recall(&self, id: Id, now: Duration) -> Option<Option<Arc<Copy>>> {
+        self.memory().recall(id, now)
     }
 
     /// The copy of `id`, if there is a whole one. What is there and no copy is removed.
     ///
     /// # Errors
     /// Nothing can be opened now, and so nothing is known.
-    pub(crate) fn look(&self, id: Id) -> io::Result<Option<Copy>> {
-        match File::open(self.path(id)).and_then(read) {
-            Ok(Some(copy)) => {
-                self.shelf().touch(id);
-                Ok(Some(copy))
+    pub(crate) fn look(&self, id: Id) -> io::Result<Option<Arc<Copy>>> {
+        let (ticket, held) = {
+            let memory = self.memory();
+            (memory.ticket(id), memory.held(id))
+        };
+        let path = self.path(id);
+        if let Some(copy) = held.filter(|copy| copy.is_at(&path)) {
+            self.memory().confirm(id, ticket);
+            self.shelf().touch(id);
+            return Ok(Some(copy));
+        }
+        let found = match copy::open(&path, &self.maps) {
+            Err(error) if copy::is_shortage(&error) => {
+                let closed = self.memory().close();
+                drop(closed);
+                copy::open(&path, &self.maps)
             }
+            found => found,
+        };
+        let copy = match found {
+            Ok(Some(copy)) => Some(Arc::new(copy)),
             Ok(None) => {
                 self.forget(id);
-                Ok(None)
+                None
             }
-            Err(error) if is_shortage(&error) => Err(error),
+            Err(error) if copy::is_shortage(&error) => return Err(error),
             // Not there, or not to be read: a new copy mends both.
-            Err(_) => Ok(None),
+            Err(_) => None,
+        };
+        if copy.is_some() {
+            self.shelf().touch(id);
         }
+        let gone = self.memory().learn(id, ticket, copy.as_ref().map(|copy| (Arc::clone(copy), copy.weight())));
+        drop(gone);
+        Ok(copy)
+    }
+
+    /// What sockets have to know to send big copies without reading them.
+    pub(crate) fn maps(&self) -> Maps {
+        self.maps.clone()
     }
 
     /// Up to `most` keys of `origin` that there are copies of. Reads until it has them.
     pub(crate) fn samples(&self, origin: &str, most: usize) -> Vec<String> {
         let shards = fs::read_dir(&self.root).into_iter().flatten().filter_map(Result::ok);
         let files = shards.filter_map(|shard| fs::read_dir(shard.path()).ok()).flatten().filter_map(Result::ok);
-        let records = files.filter_map(|file| File::open(file.path()).and_then(|file| record(&file)).ok().flatten());
+        let records =
+            files.filter_map(|file| File::open(file.path()).and_then(|file| copy::record(&file)).ok().flatten());
         records.filter(|(record, ..)| record.origin == origin).map(|(record, ..)| record.key).take(most).collect()
     }
 
@@ -136,12 +161,14 @@ impl Store {
         if let Ok(file) = File::open(self.path(id)) {
             file.set_modified(SystemTime::from(wall)).ok();
         }
+        self.changed(id);
     }
 
     /// Removes `id`.
     pub(crate) fn forget(&self, id: Id) {
         fs::remove_file(self.path(id)).ok();
         self.shelf().remove(id);
+        self.changed(id);
     }
 
     /// Removes what other processes left behind, and enters every copy in the book, the longest unvalidated first.
@@ -209,7 +236,14 @@ impl Store {
     fn unlink(&self, evicted: &[Id]) {
         for id in evicted {
             fs::remove_file(self.path(*id)).ok();
+            self.changed(*id);
         }
+    }
+
+    /// To be called after the change.
+    fn changed(&self, id: Id) {
+        let gone = self.memory().forget(id);
+        drop(gone);
     }
 
     fn noted<T>(&self, written: io::Result<T>) -> io::Result<T> {
@@ -219,6 +253,10 @@ impl Store {
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory<Arc<Copy>>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -274,6 +312,7 @@ impl Draft {
         {
             let mut shelf = self.store.shelf();
             fs::rename(&self.path, target)?;
+            self.store.changed(self.id);
             shelf.release(self.size);
             let evicted = shelf.insert(self.id, self.size);
             self.store.unlink(&evicted);
@@ -312,46 +351,6 @@ fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).mode(atomic::PRIVATE).open(path)
 }
 
-/// Out of descriptors or memory: says nothing about the file.
-fn is_shortage(error: &io::Error) -> bool {
-    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| shortages.iter().any(|shortage| shortage.raw_os_error() == code))
-}
-
-/// The record, where the bytes begin, and what was read on the way. `None`: not one of ours.
-fn record(file: &File) -> io::Result<Option<(Record, u64, Vec<u8>)>> {
-    let on_disk = file.metadata()?.len();
-    let mut beginning = vec![0; on_disk.min(4096) as usize];
-    file.read_exact_at(&mut beginning, 0)?;
-    let Some(block) = Record::block_length(&beginning) else { return Ok(None) };
-    if block > beginning.len() && block <= LARGEST && block as u64 <= on_disk {
-        beginning.resize(block, 0);
-        file.read_exact_at(&mut beginning, 0)?;
-    }
-    Ok(Record::decode(&beginning).map(|(record, offset)| (record, offset as u64, beginning)))
-}
-
-/// `None`: not a whole copy of ours.
-fn read(file: File) -> io::Result<Option<Copy>> {
-    let Some((record, offset, beginning)) = record(&file)? else { return Ok(None) };
-    let metadata = file.metadata()?;
-    if metadata.len() != offset + record.head.length {
-        return Ok(None);
-    }
-    let whole = if record.head.length <= SMALL { Some(read_whole(&file, offset, &record, &beginning)?) } else { None };
-    let validated = Timestamp::try_from(metadata.modified()?).unwrap_or(record.stored_at);
-    Ok(Some(Copy { record: Arc::new(record), file: Arc::new(file), offset, whole, validated }))
-}
-
-/// The rest behind what was read already.
-fn read_whole(file: &File, offset: u64, record: &Record, beginning: &[u8]) -> io::Result<Bytes> {
-    let mut bytes = beginning.get(offset as usize..).unwrap_or_default().to_vec();
-    let have = bytes.len();
-    bytes.resize(record.head.length as usize, 0);
-    file.read_exact_at(&mut bytes[have..], offset + have as u64)?;
-    Ok(Bytes::from(bytes))
-}
-
 fn measure(entry: &fs::DirEntry) -> Option<(SystemTime, Id, u64)> {
     let id = Id::parse(entry.file_name().to_str()?)?;
     let metadata = entry.metadata().ok()?;
@@ -376,7 +375,7 @@ mod tests {
     }
 
     fn store(home: &Path, max: u64, run: u64) -> Arc<Store> {
-        Arc::new(Store::open(home, max, run).unwrap())
+        Arc::new(Store::open(home, max, 1 << 20, run).unwrap())
     }
 
     #[test]
@@ -391,7 +390,7 @@ mod tests {
         drop((unfinished, first));
         let second = store(home.path(), 1 << 20, 2);
         let copy = second.look(Id::of("o", "kept")).unwrap().unwrap();
-        assert_eq!((copy.whole.as_deref(), copy.validated), (Some(b"bytes".as_slice()), wall()));
+        assert_eq!((copy.whole().map(|bytes| &bytes[..]), copy.validated), (Some(b"bytes".as_slice()), wall()));
         assert!(second.look(Id::of("o", "unfinished")).unwrap().is_none());
         second.sweep().unwrap();
         assert_eq!(fs::read_dir(home.path().join("tmp")).unwrap().count(), 1);
@@ -446,14 +445,6 @@ mod tests {
         draft(&store, "k", b"new").keep(wall()).unwrap();
         store.enter(Id::of("o", "k"), 1000);
         assert_eq!(store.size(), (512 + 3, 1));
-    }
-
-    #[test]
-    fn being_out_of_descriptors_is_no_miss() {
-        for code in [Errno::MFILE, Errno::NFILE, Errno::NOMEM] {
-            assert!(is_shortage(&code.into()), "{code}");
-        }
-        assert!(!is_shortage(&Errno::NOENT.into()) && !is_shortage(&io::ErrorKind::UnexpectedEof.into()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod job;
 pub mod listen;
+pub mod mapped;
 pub mod metrics;
 pub mod notice;
 pub mod notify;
@@ -16,6 +17,7 @@ pub mod peers;
 pub mod ports;
 pub mod process;
 pub mod program;
+mod sending;
 pub mod server;
 #[cfg(target_os = "linux")]
 mod sock_diag;

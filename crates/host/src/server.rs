@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use crate::{Listener, Tasks, listen::Connection, patience::Patience};
+use crate::{Listener, Tasks, listen::Connection, mapped::Maps, patience::Patience, sending::Sending};
 
 /// Who is on the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +60,35 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let inner = tasks.clone();
-    tasks.spawn_until_shutdown(name, async move { accept_loop(&inner, name, &listener, limits, handler).await });
+    serve_files(tasks, name, listener, limits, Maps::default(), handler);
 }
 
-async fn accept_loop<H, F, B>(tasks: &Tasks, name: &'static str, listener: &Listener, limits: ServerLimits, handler: H)
-where
+/// The same; over TCP, bytes of `maps` are sent by the kernel from their files.
+pub fn serve_files<H, F, B>(
+    tasks: &Tasks,
+    name: &'static str,
+    listener: Arc<Listener>,
+    limits: ServerLimits,
+    maps: Maps,
+    handler: H,
+) where
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let inner = tasks.clone();
+    tasks.spawn_until_shutdown(name, async move { accept_loop(&inner, name, &listener, limits, maps, handler).await });
+}
+
+async fn accept_loop<H, F, B>(
+    tasks: &Tasks,
+    name: &'static str,
+    listener: &Listener,
+    limits: ServerLimits,
+    maps: Maps,
+    handler: H,
+) where
     H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -89,16 +112,21 @@ where
                 continue;
             }
         };
-        let (handler, stopping) = (handler.clone(), tasks.shutting_down());
+        let (handler, maps, stopping) = (handler.clone(), maps.clone(), tasks.shutting_down());
         tasks.spawn(name, async move {
-            talk(connection, limits, handler, stopping).await;
+            talk(connection, limits, maps, handler, stopping).await;
             drop(slot);
         });
     }
 }
 
-async fn talk<H, F, B>(connection: Connection, limits: ServerLimits, handler: H, stopping: impl Future<Output = ()>)
-where
+async fn talk<H, F, B>(
+    connection: Connection,
+    limits: ServerLimits,
+    maps: Maps,
+    handler: H,
+    stopping: impl Future<Output = ()>,
+) where
     H: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -106,7 +134,8 @@ where
 {
     match connection {
         Connection::Tcp(stream, peer) => {
-            speak(TokioIo::new(Patience::new(stream, limits.stall)), Peer::Tcp(peer), limits, handler, stopping).await;
+            let stream = Patience::new(Sending::new(stream, maps), limits.stall);
+            speak(TokioIo::new(stream), Peer::Tcp(peer), limits, handler, stopping).await;
         }
         Connection::Unix(stream) => match stream.peer_cred() {
             Ok(who) => {

@@ -1,9 +1,10 @@
 //! What differs between operating systems, and nothing else does: Linux is tested, macOS is written for.
 
 use std::{
+    fs::File,
     io,
     net::SocketAddr,
-    os::fd::{FromRawFd as _, OwnedFd, RawFd},
+    os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use rustix::{io::FdFlags, time::ClockId};
@@ -74,4 +75,41 @@ pub(crate) fn desktop_command(title: &str, text: &str, urgent: bool) -> Vec<Stri
 pub(crate) fn desktop_command(title: &str, text: &str, _urgent: bool) -> Vec<String> {
     const SHOW: &str = "display notification (item 2 of argv) with title (item 1 of argv)";
     ["osascript", "-e", "on run argv", "-e", SHOW, "-e", "end run", "--", title, text].map(ToOwned::to_owned).to_vec()
+}
+
+/// Whether [`send_file`] can do anything here.
+pub(crate) const SENDS_FILES: bool = cfg!(target_os = "linux");
+
+/// Has the kernel send up to `count` bytes of `file` from `offset`: how many it took.
+///
+/// # Errors
+/// `Unsupported`: not from this file, or not on this system.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file(socket: impl AsFd, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+    use rustix::io::Errno;
+    let mut at = offset;
+    rustix::fs::sendfile(socket, file, Some(&mut at), count).map_err(|errno| match errno {
+        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => io::ErrorKind::Unsupported.into(),
+        errno => errno.into(),
+    })
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file(_: impl AsFd, _: &File, _: u64, _: usize) -> io::Result<usize> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Whether the byte of `file` at `offset` is in memory. `false` also where nobody can tell.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_resident(file: &File, offset: u64) -> bool {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut byte = [0];
+    preadv2(file, &mut [io::IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT) == Ok(1)
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_resident(_: &File, _: u64) -> bool {
+    false
 }

@@ -49,7 +49,7 @@ impl Stack {
         let region = Region::parse("us-east-1").unwrap();
         let origin = Origin::S3 { bucket: "maven".to_owned(), prefix: "/releases/".to_owned(), region };
         let repository = Repository { path: "/".to_owned(), from: vec![origin] };
-        let cache = Cache { path: home.path().join("cache"), max_size: 64 << 20 };
+        let cache = Cache { path: home.path().join("cache"), max_size: 64 << 20, memory: 8 << 20 };
         let config = Config {
             listen: vec![Address::Tcp(([127, 0, 0, 1], 0).into())],
             upstream_timeout: timeout,

@@ -214,7 +214,7 @@ impl Drop for World {
 }
 
 fn config(home: &Path) -> Config {
-    let cache = Cache { path: home.join("cache"), max_size: 64 << 20 };
+    let cache = Cache { path: home.join("cache"), max_size: 64 << 20, memory: 8 << 20 };
     let loopback = Address::Tcp(([127, 0, 0, 1], 0).into());
     Config { listen: vec![loopback], upstream_timeout: Duration::from_secs(10), ..Config::new(Vec::new(), cache) }
 }

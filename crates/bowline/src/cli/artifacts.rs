@@ -37,6 +37,9 @@ pub(crate) struct ArtifactsServe {
     /// Size limit of the cache [default: 20 GiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_size: Option<u64>,
+    /// Memory for small files; 0 B: none [default: 64 MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
     /// How long maven-metadata.xml and SNAPSHOTs are believed [default: 5m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) metadata_ttl: Option<Duration>,

@@ -34,6 +34,7 @@ pub(crate) fn section(
         cache: CacheSection {
             path: arguments.cache.clone().or(base.cache.path),
             max_size: arguments.max_size.unwrap_or(base.cache.max_size),
+            memory: arguments.memory.unwrap_or(base.cache.memory),
         },
         metadata_ttl: arguments.metadata_ttl.unwrap_or(base.metadata_ttl),
         negative_ttl: arguments.negative_ttl.unwrap_or(base.negative_ttl),

@@ -145,18 +145,20 @@ impl Default for ArtifactsSection {
     }
 }
 
-/// `cache = { path = …, max-size = … }`
+/// `cache = { path = …, max-size = …, memory = … }`
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct CacheSection {
     /// Where it is not the default directory.
     pub(crate) path: Option<PathBuf>,
     /// Bytes.
     pub(crate) max_size: u64,
+    /// Bytes of it that are held in memory as well.
+    pub(crate) memory: u64,
 }
 
 impl Default for CacheSection {
     fn default() -> Self {
-        Self { path: None, max_size: 20 << 30 }
+        Self { path: None, max_size: 20 << 30, memory: 64 << 20 }
     }
 }
 
@@ -267,7 +269,7 @@ mod tests {
             [artifacts]
             identity = "build"
             listen   = "127.0.0.1:9000"
-            cache    = { path = "/var/cache/bowline", max-size = "20 GiB" }
+            cache    = { path = "/var/cache/bowline", max-size = "20 GiB", memory = "0 B" }
             metadata-ttl = "5m"
             negative-ttl = "1m"
             upstream-timeout = "20s"
@@ -278,7 +280,10 @@ mod tests {
         )
         .unwrap();
         let artifacts = config.artifacts.unwrap();
-        assert_eq!(artifacts.cache, CacheSection { path: Some("/var/cache/bowline".into()), max_size: 20 << 30 });
+        assert_eq!(
+            artifacts.cache,
+            CacheSection { path: Some("/var/cache/bowline".into()), max_size: 20 << 30, memory: 0 }
+        );
         let from = Origin::S3 { bucket: "corp-maven".to_owned(), prefix: "releases".to_owned() };
         assert_eq!(artifacts.repositories, [RepositorySection { path: "/".to_owned(), from: vec![from] }]);
     }

@@ -142,6 +142,7 @@ fn cache(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> CacheSection {
     let cache = CacheSection {
         path: section.path("path", mistakes),
         max_size: section.size("max-size", mistakes).unwrap_or(CacheSection::default().max_size),
+        memory: section.size_or_none("memory", mistakes).unwrap_or(CacheSection::default().memory),
     };
     section.finish(mistakes);
     cache

@@ -67,6 +67,11 @@ impl<'a> Table<'a> {
         })
     }
 
+    /// A size that may be none at all.
+    pub(crate) fn size_or_none(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<u64> {
+        self.value(key, mistakes, |text| units::parse_size(text).map_err(|error| error.to_string()))
+    }
+
     pub(crate) fn path(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<PathBuf> {
         self.value(key, mistakes, absolute)
     }
@@ -220,6 +225,7 @@ fn example(key: &str) -> &'static str {
     match key {
         "listen" => "\"127.0.0.1:9910\"",
         "max-size" => "\"20 GiB\"",
+        "memory" => "\"64 MiB\"",
         "metadata-ttl" | "negative-ttl" | "upstream-timeout" | "stale-for" | "idle" => "\"5m\"",
         "from" => "\"s3://bucket/prefix\"",
         _ => "\"…\"",

@@ -20,6 +20,7 @@ pub(super) fn job(world: &World, broker: &Broker, section: &ArtifactsSection) ->
         cache: Cache {
             path: section.cache.path.clone().unwrap_or_else(|| world.environment.cache_directory().join("artifacts")),
             max_size: section.cache.max_size,
+            memory: section.cache.memory,
         },
         metadata_ttl: section.metadata_ttl,
         negative_ttl: section.negative_ttl,

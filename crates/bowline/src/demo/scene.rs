@@ -162,7 +162,7 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
     let artifacts = ArtifactsSection {
         identity: Some(PROFILE.to_owned()),
         listen: vec![proxy],
-        cache: CacheSection { path: Some(home.join("cache")), max_size: 1 << 30 },
+        cache: CacheSection { path: Some(home.join("cache")), max_size: 1 << 30, ..CacheSection::default() },
         negative_ttl: Duration::from_secs(1),
         repositories: vec![RepositorySection { path: "/".to_owned(), from }],
         ..ArtifactsSection::default()
