@@ -16,6 +16,7 @@ mod eviction;
 mod fill;
 mod freshness;
 mod health;
+mod integrity;
 mod job;
 mod listing;
 mod marks;

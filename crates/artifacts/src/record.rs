@@ -3,7 +3,7 @@
 //! The block stands in the same file as the bytes, so that one rename makes both true at once. Its length is a
 //! multiple of 512 and named in the first line; the bytes begin behind it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bowline_base::{Timestamp, parse_timestamp};
 use serde::{Deserialize, Serialize};
@@ -102,6 +102,7 @@ impl Record {
             content_type: stored.content_type,
             content_encoding: stored.content_encoding,
             md5: None,
+            checksums: BTreeMap::new(),
         };
         let stored_at = parse_timestamp(&stored.stored_at).ok()?;
         Some((Self { origin: stored.origin, key: stored.key, head, stored_at }, length))
