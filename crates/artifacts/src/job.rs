@@ -7,24 +7,26 @@ use std::{
 
 use bowline_aws::Aws;
 use bowline_base::{BoxFuture, Fault, Identity, Kind};
-use bowline_host::{Check, Ctx, Job, Listener, ServerLimits, Verdict, server};
+use bowline_host::{Check, Ctx, Job, Listener, Verdict, server};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::{
+    access::Guard,
     answer,
     body::{Payload, off_thread},
     config::{Config, Origin, Repository},
     door::Door,
+    entrance,
     metrics::Counts,
     path,
     proxy::{Mount, Proxy, Rules},
     source::Source,
     store::Store,
     table::Table,
-    upstream::{Directory, S3, Upstream},
+    upstream::{Directory, Http, S3, Upstream},
 };
 
 /// The artifacts job.
@@ -63,15 +65,18 @@ impl Artifacts {
     }
 
     async fn begin(&self, ctx: &Ctx) -> Result<(), Fault> {
+        self.config.listen.iter().try_for_each(|address| entrance::may_serve(address, &self.config.access))?;
+        let tls = entrance::tls(ctx, self.config.tls.as_ref())?;
         let store = self.open_store(ctx).await?;
         let mut listeners = Vec::new();
         for address in &self.config.listen {
-            listeners.push(ctx.listeners.listen(address).await?);
+            listeners.push(entrance::behind(ctx.listeners.listen(address).await?, tls.as_ref()));
         }
+        let guard = Arc::new(Guard::new(self.config.access.clone()));
         let proxy = Arc::new(self.proxy(ctx, Arc::clone(&store)));
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr()).collect();
         for listener in listeners {
-            serve(ctx, listener, &proxy);
+            serve(ctx, listener, &proxy, &guard);
         }
         info!(addresses = ?addresses, cache = %self.config.cache.path.display(), "artifacts are served");
         // After the sockets: whatever the cache holds, the first answer does not wait for it.
@@ -226,20 +231,27 @@ fn upstream(origin: &Origin, config: &Config, aws: &Aws, identity: &Arc<dyn Iden
             let identity = Arc::clone(identity);
             Arc::new(S3::new(aws, identity, region.clone(), bucket, prefix, config.upstream_timeout))
         }
+        Origin::Http(url) => Arc::new(Http::new(Arc::clone(aws.wire()), url, config.upstream_timeout)),
         Origin::Directory(path) => Arc::new(Directory::new(path.clone())),
     }
 }
 
-fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>) {
-    let (proxy, door) = (Arc::clone(proxy), Door::at(listener.local_addr()));
+fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>, guard: &Arc<Guard>) {
+    let door = if guard.asks() { Door::Open } else { Door::at(listener.local_addr()) };
+    let (proxy, guard) = (Arc::clone(proxy), Arc::clone(guard));
     server::serve(
         &ctx.tasks,
         "artifacts",
         listener,
-        ServerLimits::default(),
-        move |_peer, request: http::Request<Incoming>| {
-            let proxy = Arc::clone(&proxy);
-            async move { proxy.answer(&request, door).await }
+        entrance::LIMITS,
+        move |peer, request: http::Request<Incoming>| {
+            let (proxy, guard) = (Arc::clone(&proxy), Arc::clone(&guard));
+            async move {
+                match entrance::refusal(&guard, &peer, &request, &proxy) {
+                    Some(refusal) => refusal,
+                    None => proxy.answer(&request, door).await,
+                }
+            }
         },
     );
 }

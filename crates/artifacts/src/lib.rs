@@ -5,6 +5,7 @@
 //! (`verdict`): 404 only for keys that do not exist. This crate knows no TOML, no argv and not where credentials come
 //! from: it is handed a [`Config`], an [`Aws`](bowline_aws::Aws) and an [`Identity`](bowline_base::Identity).
 
+mod access;
 mod answer;
 mod body;
 mod checksum;
@@ -12,6 +13,7 @@ mod conditional;
 mod config;
 mod content_type;
 mod door;
+mod entrance;
 mod eviction;
 mod fill;
 mod freshness;
@@ -31,5 +33,6 @@ mod table;
 pub mod upstream;
 mod verdict;
 
-pub use config::{Cache, Config, Origin, Repository};
+pub use access::{Access, Key, Scheme};
+pub use config::{Cache, Config, Origin, Repository, Tls};
 pub use job::Artifacts;

@@ -12,6 +12,7 @@ mod environment;
 mod logging;
 mod output;
 mod report;
+mod secrets;
 mod terminal;
 mod world;
 

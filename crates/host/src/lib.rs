@@ -19,6 +19,7 @@ pub mod server;
 mod sys;
 pub mod tasks;
 pub mod tls;
+pub mod tls_server;
 pub mod watch;
 
 pub use client::HttpWire;

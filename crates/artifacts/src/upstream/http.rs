@@ -125,6 +125,7 @@ impl Http {
                     None => return Ok(response),
                     Some(weather) => weather,
                 },
+                Err(trouble @ Trouble::Refused(_)) => return Err(trouble),
                 Err(trouble) => (trouble, None),
             };
             let jitter = backoff::full_jitter(attempt, FIRST_PAUSE, LONGEST_PAUSE, self.wire.entropy());

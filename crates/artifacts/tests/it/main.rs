@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
+mod entrance;
 mod filling;
 mod freshness;
 mod s3;
 mod script;
 mod serving;
 mod trouble;
+mod web;
 mod world;

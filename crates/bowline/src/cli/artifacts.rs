@@ -25,7 +25,7 @@ pub(crate) struct ArtifactsServe {
     /// Address to listen on [default: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDRESS", value_parser = crate::config::address)]
     pub(crate) listen: Vec<SocketAddr>,
-    /// s3://bucket/prefix or a directory; repeat to ask several in turn
+    /// s3://bucket/prefix, https://host/path or a directory; repeat to ask several in turn
     #[arg(long, value_name = "PLACE")]
     pub(crate) from: Vec<String>,
     /// Region of the bucket [default: $AWS_REGION, then the profile's]
@@ -46,6 +46,18 @@ pub(crate) struct ArtifactsServe {
     /// How long S3 may take to answer [default: 20s]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) upstream_timeout: Option<Duration>,
+    /// File that holds a token; whoever reads needs it, on whatever address
+    #[arg(long, value_name = "FILE", conflicts_with = "open")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Let everybody read who reaches the address; without this or a token, loopback only
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Serve TLS with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_private_key")]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(crate) tls_private_key: Option<PathBuf>,
     /// Read variables from a file first; what is set already wins
     #[arg(long, value_name = "FILE")]
     pub(crate) env_file: Option<PathBuf>,

@@ -3,6 +3,7 @@
 //! Every mistake is reported at once, with line, column and a did-you-mean. The values here know no TOML; each
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
+mod access;
 mod endpoint;
 mod identities;
 mod mistakes;
@@ -20,6 +21,7 @@ use std::{
 use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 
+pub(crate) use access::{AccessSection, ClientSection, KeySection, SecretPlace, TlsSection};
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
 pub(crate) use table::address;
@@ -29,6 +31,8 @@ pub(crate) use table::address;
 pub(crate) struct Config {
     pub(crate) daemon: DaemonSection,
     pub(crate) artifacts: Option<ArtifactsSection>,
+    /// `[artifacts-client]`
+    pub(crate) artifacts_client: Option<ClientSection>,
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
@@ -98,6 +102,8 @@ pub(crate) struct ArtifactsSection {
     pub(crate) upstream_timeout: Duration,
     pub(crate) stale_for: Option<Duration>,
     pub(crate) region: Option<String>,
+    pub(crate) access: AccessSection,
+    pub(crate) tls: Option<TlsSection>,
     pub(crate) repositories: Vec<RepositorySection>,
 }
 
@@ -112,6 +118,8 @@ impl Default for ArtifactsSection {
             upstream_timeout: Duration::from_secs(20),
             stale_for: None,
             region: None,
+            access: AccessSection::Local,
+            tls: None,
             repositories: Vec::new(),
         }
     }
@@ -149,11 +157,13 @@ pub(crate) enum Origin {
         bucket: String,
         prefix: String,
     },
+    /// `https://repo1.maven.org/maven2`
+    Http(String),
     Directory(PathBuf),
 }
 
 impl Origin {
-    /// Reads `s3://bucket/prefix` or a directory's path.
+    /// Reads `s3://bucket/prefix`, a URL or a directory's path.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("s3://") {
             Some(rest) => {
@@ -165,7 +175,12 @@ impl Origin {
                     Err(format!("`{bucket}` is not the name of an S3 bucket"))
                 }
             }
-            None if text.contains("://") => Err(format!("`{text}` is neither s3://bucket/prefix nor a directory")),
+            None if text.starts_with("https://") || text.starts_with("http://") => {
+                bowline_artifacts::upstream::http::repository_url(text).map(Self::Http)
+            }
+            None if text.contains("://") => {
+                Err(format!("`{text}` is neither s3://bucket/prefix nor https://host/path nor a directory"))
+            }
             None if Path::new(text).is_absolute() => Ok(Self::Directory(PathBuf::from(text))),
             None => Err(format!("`{text}` is neither s3://bucket/prefix nor an absolute path")),
         }
