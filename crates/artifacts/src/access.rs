@@ -177,10 +177,21 @@ mod tests {
 
     #[test]
     fn a_token_opens_as_bearer_and_as_password_a_user_s_password_only_with_the_name() {
-        for good in ["Bearer token-1".to_owned(), "bearer  token-1 ".to_owned(), basic("any:token-1"), basic("ann:pass:word")] {
+        for good in
+            ["Bearer token-1".to_owned(), "bearer  token-1 ".to_owned(), basic("any:token-1"), basic("ann:pass:word")]
+        {
             assert!(come(&good), "{good}");
         }
-        let bad = ["Bearer token-2", "Bearer token", "Bearer ", "Bearer", "", "Bearer pass:word", "Digest token-1", "Basic !"];
+        let bad = [
+            "Bearer token-2",
+            "Bearer token",
+            "Bearer ",
+            "Bearer",
+            "",
+            "Bearer pass:word",
+            "Digest token-1",
+            "Basic !",
+        ];
         for bad in bad.map(str::to_owned).into_iter().chain([basic("bob:pass:word"), basic("ann:"), basic("ann")]) {
             assert!(!come(&bad), "{bad}");
         }

@@ -18,8 +18,10 @@ use crate::{
     answer,
     body::{Payload, off_thread},
     config::{Config, Origin, Repository},
+    control,
     door::Door,
     entrance,
+    group::Whereabouts,
     metrics::Counts,
     path,
     proxy::{Mount, Proxy, Rules},
@@ -78,6 +80,7 @@ impl Artifacts {
         for listener in listeners {
             serve(ctx, listener, &proxy, &guard);
         }
+        control::serve(ctx, &self.config.cache.path, &proxy).await;
         info!(addresses = ?addresses, cache = %self.config.cache.path.display(), "artifacts are served");
         // After the sockets: whatever the cache holds, the first answer does not wait for it.
         ctx.tasks.spawn("artifact-sweep", async move {
@@ -121,6 +124,7 @@ impl Artifacts {
             clock: Arc::clone(&ctx.wire),
             tasks: ctx.tasks.clone(),
             counts: counts.clone(),
+            whereabouts: Whereabouts::default(),
             rules: Rules {
                 metadata_ttl: self.config.metadata_ttl,
                 negative_ttl: self.config.negative_ttl,

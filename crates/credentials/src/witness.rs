@@ -76,7 +76,9 @@ impl Witness {
 pub fn client_of(peer: &Peer, user_agent: Option<&str>) -> Client {
     match peer {
         Peer::Unix { uid, pid } => Client::Process { uid: *uid, pid: *pid, program: pid.and_then(program::behind) },
-        Peer::Tcp(address) | Peer::Tls(address) => Client::Socket { address: *address, user_agent: user_agent.map(str::to_owned) },
+        Peer::Tcp(address) | Peer::Tls(address) => {
+            Client::Socket { address: *address, user_agent: user_agent.map(str::to_owned) }
+        }
     }
 }
 

@@ -109,6 +109,8 @@ fn pair(certificate: &Path, private_key: &Path) -> Result<Pair, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use bowline_base::atomic;
+
     use super::*;
 
     struct Files(tempfile::TempDir);
@@ -120,10 +122,10 @@ mod tests {
 
         fn write(&self, made: &rcgen::CertifiedKey<rcgen::KeyPair>, certificate: bool, key: bool) {
             if certificate {
-                std::fs::write(self.path("c.pem"), made.cert.pem()).unwrap();
+                atomic::write_private(&self.path("c.pem"), made.cert.pem().as_ref()).unwrap();
             }
             if key {
-                std::fs::write(self.path("k.pem"), made.signing_key.serialize_pem()).unwrap();
+                atomic::write_private(&self.path("k.pem"), made.signing_key.serialize_pem().as_ref()).unwrap();
             }
         }
     }
@@ -142,7 +144,7 @@ mod tests {
         files.write(&new, true, false);
         tls.reload();
         assert_eq!(in_use(), *old.cert.der());
-        std::fs::write(files.path("k.pem"), "half a").unwrap();
+        atomic::write_private(&files.path("k.pem"), "half a".as_ref()).unwrap();
         tls.reload();
         assert_eq!(in_use(), *old.cert.der());
         files.write(&new, true, true);
@@ -157,7 +159,7 @@ mod tests {
         files.write(&made(), false, true);
         let fault = ServerTls::load(&files.path("c.pem"), &files.path("k.pem")).unwrap_err();
         assert!(fault.chain().contains("no usable pair"), "{}", fault.chain());
-        std::fs::write(files.path("c.pem"), "").unwrap();
+        atomic::write_private(&files.path("c.pem"), "".as_ref()).unwrap();
         let fault = ServerTls::load(&files.path("c.pem"), &files.path("k.pem")).unwrap_err();
         assert!(fault.message.contains("holds no certificate"), "{fault}");
         assert!(ServerTls::load(&files.path("none.pem"), &files.path("k.pem")).is_err());

@@ -76,6 +76,12 @@ pub fn repository_url(text: &str) -> Result<String, String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// `key` as a path below a repository: percent-encoded where it has to be.
+#[must_use]
+pub fn encode(key: &str) -> String {
+    utf8_percent_encode(key, PATH).to_string()
+}
+
 impl Http {
     /// Asks below `base`, a [`repository_url`], through `wire`; `timeout` is for one call with its tries, up to the head
     /// of the answer.
@@ -117,7 +123,7 @@ impl Http {
         if let Some(left) = self.quiet(begun) {
             return Err(Trouble::BusyFor(left));
         }
-        let url = format!("{}/{}", self.base, utf8_percent_encode(key, PATH));
+        let url = format!("{}/{}", self.base, encode(key));
         let mut attempt = 0;
         loop {
             let (trouble, asked) = match self.follow(method, &url, headers).await {
@@ -225,7 +231,8 @@ fn may_be_asked(uri: &Uri) -> bool {
 fn next(from: &Uri, target: &HeaderValue) -> Result<Uri, Trouble> {
     let refused = |why: &str| Trouble::Refused(format!("a redirect {why}"));
     let text = target.to_str().map_err(|_| refused("to something that is no URL"))?;
-    let (scheme, authority) = (from.scheme_str().unwrap_or("https"), from.authority().map_or("", |found| found.as_str()));
+    let (scheme, authority) =
+        (from.scheme_str().unwrap_or("https"), from.authority().map_or("", |found| found.as_str()));
     let absolute = match text {
         text if text.starts_with("//") => format!("{scheme}:{text}"),
         text if text.starts_with('/') => format!("{scheme}://{authority}{text}"),
@@ -351,7 +358,8 @@ mod tests {
         for good in ["http://127.0.0.1:8081/x", "http://localhost", "http://[::1]:80/"] {
             assert!(repository_url(good).is_ok(), "{good}");
         }
-        for bad in ["http://repo1.maven.org/maven2", "ftp://x/y", "https://u:p@host/", "https://host/?x", "/maven", ""] {
+        for bad in ["http://repo1.maven.org/maven2", "ftp://x/y", "https://u:p@host/", "https://host/?x", "/maven", ""]
+        {
             assert!(repository_url(bad).is_err(), "{bad}");
         }
     }

@@ -5,6 +5,7 @@
 mod entrance;
 mod filling;
 mod freshness;
+mod group;
 mod s3;
 mod script;
 mod serving;

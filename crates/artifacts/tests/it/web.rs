@@ -30,8 +30,7 @@ struct Web {
 impl Web {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let web =
-            Self { address: listener.local_addr().unwrap(), answers: Arc::default(), asked: Arc::default() };
+        let web = Self { address: listener.local_addr().unwrap(), answers: Arc::default(), asked: Arc::default() };
         let (this, tasks) = (web.clone(), Tasks::new());
         let inner = tasks.clone();
         tasks.spawn("web", async move {
@@ -94,7 +93,10 @@ fn file(headers: &str, body: &str) -> String {
 #[tokio::test]
 async fn a_file_comes_once_without_compression_and_with_its_validators() {
     let web = Web::start().await;
-    web.say("/maven2/g/a/1.0/a%20b-1.0+x.jar", &[file("etag: \"e\"\r\nlast-modified: Sun, 22 Nov 2026 01:00:00 GMT\r\n", "jar")]);
+    web.say(
+        "/maven2/g/a/1.0/a%20b-1.0+x.jar",
+        &[file("etag: \"e\"\r\nlast-modified: Sun, 22 Nov 2026 01:00:00 GMT\r\n", "jar")],
+    );
     let world = web.world().await;
     for cache in ["miss", "hit"] {
         world.settled().await;

@@ -49,27 +49,24 @@ pub(crate) struct ClientSection {
     pub(crate) token: Option<SecretPlace>,
 }
 
-pub(super) fn access(
-    text: &str,
-    section: &mut Table<'_>,
-    mistakes: &mut Vec<Mistake>,
-) -> AccessSection {
+pub(super) fn access(text: &str, section: &mut Table<'_>, mistakes: &mut Vec<Mistake>) -> AccessSection {
     if section.is_text("access") {
         return section.value("access", mistakes, open).unwrap_or_default();
     }
     let Some((mut table, span)) = section.table("access", mistakes) else { return AccessSection::Local };
     let mut keys = Vec::new();
-    for (key, label, scheme) in [
-        ("tokens", "name", bowline_artifacts::Scheme::Token),
-        ("basic", "user", bowline_artifacts::Scheme::Basic),
-    ] {
+    for (key, label, scheme) in
+        [("tokens", "name", bowline_artifacts::Scheme::Token), ("basic", "user", bowline_artifacts::Scheme::Basic)]
+    {
         for (mut entry, span) in table.tables(key, mistakes) {
             let name = entry.value(label, mistakes, name);
             let secret = secret(text, &mut entry, &span, mistakes);
             entry.finish(mistakes);
             match (name, secret) {
                 (Some(name), Some(secret)) => keys.push(KeySection { name, scheme, secret }),
-                (None, _) => mistakes.push(Mistake::at(text, &span, format!("an entry of `access.{key}` needs `{label}`"))),
+                (None, _) => {
+                    mistakes.push(Mistake::at(text, &span, format!("an entry of `access.{key}` needs `{label}`")))
+                }
                 (Some(_), None) => {}
             }
         }
@@ -81,18 +78,15 @@ pub(super) fn access(
     AccessSection::Keys(keys)
 }
 
-pub(super) fn tls(
-    text: &str,
-    section: &mut Table<'_>,
-    mistakes: &mut Vec<Mistake>,
-) -> Option<TlsSection> {
+pub(super) fn tls(text: &str, section: &mut Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<TlsSection> {
     let (mut table, span) = section.table("tls", mistakes)?;
     let (certificate, private_key) = (table.path("certificate", mistakes), table.path("private-key", mistakes));
     table.finish(mistakes);
     match (certificate, private_key) {
         (Some(certificate), Some(private_key)) => Some(TlsSection { certificate, private_key }),
         _ => {
-            let message = "`artifacts.tls` needs `certificate` and `private-key`; `bowline artifacts tls init` makes both";
+            let message =
+                "`artifacts.tls` needs `certificate` and `private-key`; `bowline artifacts tls init` makes both";
             mistakes.push(Mistake::at(text, &span, message));
             None
         }
@@ -110,7 +104,12 @@ pub(super) fn reachable(text: &str, span: &Range<usize>, artifacts: &ArtifactsSe
     }
 }
 
-pub(super) fn client(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> Option<ClientSection> {
+pub(super) fn client(
+    text: &str,
+    mut table: Table<'_>,
+    span: &Range<usize>,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<ClientSection> {
     let url = table.value("url", mistakes, bowline_artifacts::upstream::http::repository_url);
     let token = table.table("token", mistakes).and_then(|(mut inner, span)| {
         let secret = secret(text, &mut inner, &span, mistakes);
@@ -144,7 +143,9 @@ fn secret(text: &str, table: &mut Table<'_>, span: &Range<usize>, mistakes: &mut
 fn open(text: &str) -> Result<AccessSection, String> {
     match text {
         "open" => Ok(AccessSection::Open),
-        _ => Err(format!("`{text}` is not `open`; keys are written `access = {{ tokens = [{{ name = …, file = … }}] }}`")),
+        _ => Err(format!(
+            "`{text}` is not `open`; keys are written `access = {{ tokens = [{{ name = …, file = … }}] }}`"
+        )),
     }
 }
 

@@ -18,10 +18,10 @@ pub(super) fn job(world: &World, broker: &Broker, section: &ArtifactsSection) ->
     let config = Config {
         listen: section.listen.iter().copied().map(Address::Tcp).collect(),
         access: access(world, &section.access)?,
-        tls: section.tls.as_ref().map(|tls| Tls {
-            certificate: tls.certificate.clone(),
-            private_key: tls.private_key.clone(),
-        }),
+        tls: section
+            .tls
+            .as_ref()
+            .map(|tls| Tls { certificate: tls.certificate.clone(), private_key: tls.private_key.clone() }),
         repositories: repositories(world, section)?,
         cache: Cache {
             path: section.cache.path.clone().unwrap_or_else(|| world.environment.cache_directory().join("artifacts")),
