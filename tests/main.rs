@@ -23,6 +23,7 @@ mod oracle;
 mod peers;
 mod policies;
 mod reload;
+mod repositories;
 mod signing_helper;
 mod sources;
 mod surroundings;

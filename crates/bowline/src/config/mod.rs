@@ -281,7 +281,7 @@ mod tests {
                 "4:2: unknown section `artefacts`; did you mean `artifacts`?",
                 "6:1: unknown key `artifacts.metadata-tll`; did you mean `metadata-ttl`?",
                 "7:16: `90` is not a duration: write a number and a unit, for example `500ms`, `10m` or `8h`",
-                "9:8: `http://x` is neither s3://bucket/prefix nor a directory",
+                "9:8: `http://x` is not https; plain http is for this machine's own addresses",
             ]
         );
     }
