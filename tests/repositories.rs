@@ -191,13 +191,17 @@ fn an_address_that_others_reach_is_not_served_without_a_word_about_who_may_read(
 
 #[test]
 fn real_maven_through_tls_with_a_token_in_its_settings() {
-    let repository = Path::new("/usr/share/maven-repo");
-    for needed in ["/usr/bin/mvn", "/usr/bin/keytool", "/usr/share/maven-repo/junit/junit"] {
+    for needed in ["/usr/bin/mvn", "/usr/bin/keytool"] {
         if !Path::new(needed).exists() {
             skip!("Maven through TLS: no {needed}");
         }
     }
-    let farm = Farm::new("farm-maven", repository);
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir_all(home.path().join("g/parent/1")).unwrap();
+    let parent = "<project><modelVersion>4.0.0</modelVersion><groupId>g</groupId><artifactId>parent</artifactId>\
+                  <version>1</version><packaging>pom</packaging></project>";
+    bowline_base::atomic::write_private(&home.path().join("g/parent/1/parent-1.pom"), parent.as_ref()).unwrap();
+    let farm = Farm::new("farm-maven", home.path());
     let store = farm.world.path("truststore.p12").display().to_string();
     let authority = farm.world.path("tls/ca.pem").display().to_string();
     let mut keytool = farm.world.foreign("keytool");
@@ -209,8 +213,7 @@ fn real_maven_through_tls_with_a_token_in_its_settings() {
     farm.world.write(
         "pom.xml",
         "<project><modelVersion>4.0.0</modelVersion>\
-         <parent><groupId>junit</groupId><artifactId>junit</artifactId>\
-         <version>4.x</version></parent><artifactId>x</artifactId><packaging>pom</packaging></project>",
+         <parent><groupId>g</groupId><artifactId>parent</artifactId><version>1</version></parent><artifactId>x</artifactId><packaging>pom</packaging></project>",
     );
     let mut mvn = farm.world.foreign("/usr/bin/mvn");
     mvn.args(["-B", "-ntp", "-s", "settings.xml", "-Dmaven.repo.local=m2", "validate"]);
@@ -218,6 +221,6 @@ fn real_maven_through_tls_with_a_token_in_its_settings() {
     mvn.env("MAVEN_OPTS", format!("-Djavax.net.ssl.trustStore={store} -Djavax.net.ssl.trustStorePassword=changeit"));
     let built = farm.world.run_foreign("mvn", &mut mvn);
     assert!(built.stdout.contains("BUILD SUCCESS"), "{}\n{}", built.stdout, built.stderr);
-    let listed = farm.run(&["artifacts", "ls", "junit/"]);
-    assert!(listed.stdout.contains("junit/junit/4.x/junit-4.x.pom"), "{}", listed.stdout);
+    let listed = farm.run(&["artifacts", "ls", "g/parent/"]);
+    assert!(listed.stdout.contains("g/parent/1/parent-1.pom"), "{}", listed.stdout);
 }

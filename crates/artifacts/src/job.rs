@@ -29,6 +29,7 @@ use crate::{
     store::Store,
     table::Table,
     upstream::{Directory, Http, S3, Upstream},
+    verdict,
 };
 
 /// The artifacts job.
@@ -171,7 +172,18 @@ impl Proxy {
         let reasons: Vec<_> =
             checks.iter().filter(|check| check.verdict != Verdict::Ok).map(|check| &check.why).collect();
         let status = if word == "failed" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-        answer::made(status, "application/json", format!("{}\n", json!({ "status": word, "reasons": reasons })))
+        let health = json!({ "status": word, "reasons": reasons, "codes": self.codes() });
+        answer::made(status, "application/json", format!("{health}\n"))
+    }
+
+    /// What is wrong, in few words for scripts: those of `x-bowline-reason`, and `disk-full`.
+    fn codes(&self) -> Vec<&'static str> {
+        let standings = self.sources().map(|source| source.standing());
+        let troubles =
+            standings.filter_map(|standing| standing.trouble().map(|(trouble, _)| verdict::of(trouble).reason));
+        let full = self.store.is_full().then_some("disk-full");
+        let codes: std::collections::BTreeSet<_> = troubles.chain(full).collect();
+        codes.into_iter().collect()
     }
 
     /// One line for every upstream, and one for the disk.

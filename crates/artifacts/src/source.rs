@@ -112,8 +112,9 @@ impl Source {
     }
 
     async fn timed<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let begun = self.clock.now().boot;
         let answer = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(Trouble::TimedOut(self.timeout)));
-        self.counts.upstream(outcome(&answer));
+        self.counts.upstream(outcome(&answer), self.clock.now().boot.saturating_sub(begun));
         answer
     }
 

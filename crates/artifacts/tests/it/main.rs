@@ -6,6 +6,7 @@ mod entrance;
 mod filling;
 mod freshness;
 mod group;
+mod paths;
 mod s3;
 mod script;
 mod serving;
