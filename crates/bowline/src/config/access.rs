@@ -65,7 +65,7 @@ pub(super) fn access(text: &str, section: &mut Table<'_>, mistakes: &mut Vec<Mis
             match (name, secret) {
                 (Some(name), Some(secret)) => keys.push(KeySection { name, scheme, secret }),
                 (None, _) => {
-                    mistakes.push(Mistake::at(text, &span, format!("an entry of `access.{key}` needs `{label}`")))
+                    mistakes.push(Mistake::at(text, &span, format!("an entry of `access.{key}` needs `{label}`")));
                 }
                 (Some(_), None) => {}
             }
