@@ -30,6 +30,7 @@ mod peers;
 mod policies;
 mod recording;
 mod reload;
+mod repositories;
 mod rotation;
 mod signing_helper;
 mod sources;

@@ -23,6 +23,23 @@ pub(crate) fn fits(key: &str, text: &[u8], parent: &[u8]) -> bool {
     !judged || given.eq_ignore_ascii_case(&found)
 }
 
+/// A running SHA-256.
+#[derive(Clone, Debug, Default)]
+pub struct Sha256Sum(Sha256);
+
+impl Sha256Sum {
+    /// Adds bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// In lower-case hex.
+    #[must_use]
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
 /// Lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -5,11 +5,17 @@ use std::{path::PathBuf, time::Duration};
 use bowline_aws::Region;
 use bowline_host::Address;
 
+use crate::access::Access;
+
 /// The whole of `[artifacts]`, without the identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen.
     pub listen: Vec<Address>,
+    /// Who may read.
+    pub access: Access,
+    /// TLS on every TCP address.
+    pub tls: Option<Tls>,
     /// What is served. The longest path that fits a request wins.
     pub repositories: Vec<Repository>,
     /// Where copies are kept.
@@ -31,6 +37,8 @@ impl Config {
     pub fn new(repositories: Vec<Repository>, cache: Cache) -> Self {
         Self {
             listen: vec![Address::Tcp(([127, 0, 0, 1], 9000).into())],
+            access: Access::Local,
+            tls: None,
             repositories,
             cache,
             metadata_ttl: Duration::from_secs(300),
@@ -63,6 +71,8 @@ pub enum Origin {
         /// Where the bucket is.
         region: Region,
     },
+    /// An HTTP repository: a URL that `upstream::http::repository_url` takes.
+    Http(String),
     /// A directory on this machine.
     Directory(PathBuf),
 }
@@ -76,4 +86,13 @@ pub struct Cache {
     pub max_size: u64,
     /// Bytes of small files that are held in memory as well; 0: none, and no big file is kept open either.
     pub memory: u64,
+}
+
+/// A server's certificate, watched: a renewed pair is taken when both files fit each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// PEM.
+    pub private_key: PathBuf,
 }

@@ -19,7 +19,8 @@ use crate::{
     body::off_thread,
     checksum::hex,
     copy::Copy,
-    freshness::Class,
+    freshness::{self, Class},
+    integrity::{self, Digests, Judgement, Sums},
     marks::Marks,
     metrics::Counts,
     record::{Id, Record},
@@ -34,6 +35,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that are gathered, as far as they are there already, before one write. It ends at a multiple of them, so that
 /// the kernel can hold the file in big pieces of memory: sending from small ones costs half as much again.
 const GATHER: usize = 256 * 1024;
+/// Bytes of a checksum file: a digest and a name.
+const LONGEST_SUM: u64 = 2048;
 
 /// How far a flight is.
 #[derive(Clone, Debug)]
@@ -133,8 +136,9 @@ impl Fill {
             self.stage.send_replace(Stage::Unchanged);
             return;
         }
-        let known = copy.as_ref().and_then(|copy| copy.record.head.etag.clone());
-        let want = Want { if_none_match: known, ..Want::whole(&self.key) };
+        let known = copy.as_ref().map(|copy| copy.record.head.clone()).unwrap_or_default();
+        let dated = known.last_modified.filter(|_| known.etag.is_none());
+        let want = Want { if_none_match: known.etag, if_modified_since: dated, ..Want::whole(&self.key) };
         match self.source.ask(&want).await {
             Ok(Answer::Unchanged) => self.unchanged().await,
             Ok(Answer::File(head, body)) => self.grow(head, body).await,
@@ -210,7 +214,11 @@ impl Fill {
             end: End::NotYet,
         };
         self.stage.send_replace(Stage::Growing(growth));
-        let ended = self.pour(&draft, &head, body).await;
+        let (poured, beside) = tokio::join!(self.pour(&draft, &head, body), self.sha1_beside(&head));
+        let ended = match poured {
+            Ok(sums) => self.check(&head, &sums, beside.as_deref()).await.map_err(End::Broken),
+            Err(end) => Err(end),
+        };
         match ended {
             Ok(()) => self.keep(draft).await,
             Err(end) => self.broken(end),
@@ -228,15 +236,41 @@ impl Fill {
         off_thread(move || store.begin(id, &record)).await.and_then(|draft| draft)
     }
 
-    /// Until everything is written and right.
-    async fn pour(&self, draft: &Arc<Draft>, head: &Head, mut body: wire::Body) -> Result<(), End> {
-        let mut sum = Some(Md5::new());
+    /// Until everything is written.
+    async fn pour(&self, draft: &Arc<Draft>, head: &Head, mut body: wire::Body) -> Result<Sums, End> {
+        let mut sum = Some(Digests::of(head, self.looks_beside(head)));
         let (mut at, mut resumes) = (0, 0);
         while at < head.length {
             let Err(trouble) = self.copy(draft, head, &mut body, &mut at, &mut sum).await? else { continue };
             body = self.resumed(head, at, trouble, &mut resumes).await?;
         }
-        self.check(head, sum).await.map_err(End::Broken)
+        let digests = sum.unwrap_or_else(|| Digests::of(head, false));
+        Ok(digests.finish())
+    }
+
+    /// A release that nothing vouches for may have its SHA-1 in a file beside it.
+    fn looks_beside(&self, head: &Head) -> bool {
+        let vouched = !head.checksums.is_empty() || (head.md5.is_some() && self.source.etags_are_md5());
+        let is_sum = freshness::checksum_of(&self.key).is_some() || self.key.ends_with(".asc");
+        self.class == Class::Immutable && !vouched && !is_sum && self.source.has_sidecars()
+    }
+
+    /// The SHA-1 that stands beside the file; asked for while the bytes come. What cannot be had promises nothing.
+    async fn sha1_beside(&self, head: &Head) -> Option<String> {
+        if !self.looks_beside(head) {
+            return None;
+        }
+        let want = Want::whole(&format!("{}.sha1", self.key));
+        let Ok(Answer::File(head, mut body)) = self.source.ask(&want).await else { return None };
+        if head.length > LONGEST_SUM {
+            return None;
+        }
+        let (mut text, mut gathered) = (Vec::new(), BytesMut::new());
+        while (text.len() as u64) < head.length {
+            gather(&mut body, self.source.timeout(), &mut gathered).await.ok()?;
+            text.extend_from_slice(&gathered.split());
+        }
+        integrity::sha1_in(&text)
     }
 
     /// Writes what comes until it ends or breaks. The outer error is ours, the inner the upstream's.
@@ -246,7 +280,7 @@ impl Fill {
         head: &Head,
         body: &mut wire::Body,
         at: &mut u64,
-        sum: &mut Option<Md5>,
+        sum: &mut Option<Digests>,
     ) -> Result<Result<(), Trouble>, End> {
         let mut gathered = BytesMut::new();
         while *at < head.length {
@@ -259,7 +293,7 @@ impl Fill {
                 return Err(End::Broken(Trouble::Broken("more bytes came than were announced".to_owned())));
             }
             let (draft, start) = (Arc::clone(draft), *at);
-            let mut running = sum.take().unwrap_or_default();
+            let mut running = sum.take().unwrap_or_else(|| Digests::of(head, self.looks_beside(head)));
             let written = off_thread(move || {
                 running.update(&bytes);
                 draft.write(start, &bytes).map(|()| running)
@@ -300,10 +334,19 @@ impl Fill {
 
     /// Compares with the MD5 that the ETag promises. An ETag of a KMS object looks the same and is none: when a second
     /// reading gives the first one's sum again, it is the ETag that means something else.
-    async fn check(&self, head: &Head, sum: Option<Md5>) -> Result<(), Trouble> {
+    async fn check(&self, head: &Head, sums: &Sums, beside: Option<&str>) -> Result<(), Trouble> {
+        let judgement = sums.judge(head, beside);
+        if let Judgement::Wrong(kind) = judgement {
+            return Err(Trouble::Broken(format!("the bytes are not what their {kind} says")));
+        }
         let Some(promised) = head.md5.as_ref().filter(|_| self.source.etags_are_md5()) else { return Ok(()) };
-        let found = hex(&sum.unwrap_or_default().finalize());
-        if found == *promised {
+        let found = &sums.md5;
+        if found == promised {
+            return Ok(());
+        }
+        if judgement == Judgement::Right {
+            // Another sum is right: it is the ETag that means something else.
+            self.source.distrust_etags();
             return Ok(());
         }
         let mismatch = || Trouble::Broken("the bytes are not what the ETag says".to_owned());
@@ -316,7 +359,7 @@ impl Fill {
             read += bytes.len() as u64;
             again = off_thread(move || again.chain_update(&bytes)).await.map_err(|_| mismatch())?;
         }
-        if hex(&again.finalize()) != found {
+        if hex(&again.finalize()) != *found {
             return Err(mismatch());
         }
         self.source.distrust_etags();

@@ -7,24 +7,29 @@ use std::{
 
 use bowline_aws::Aws;
 use bowline_base::{BoxFuture, Fault, Identity, Kind};
-use bowline_host::{Check, Ctx, Job, Listener, Peer, ServerLimits, Verdict, server};
+use bowline_host::{Check, Ctx, Job, Listener, Peer, Verdict, server};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::{
+    access::Guard,
     answer,
     body::{Payload, off_thread},
     config::{Config, Origin, Repository},
+    control,
     door::Door,
+    entrance,
+    group::Whereabouts,
     metrics::Counts,
     path,
     proxy::{Mount, Proxy, Rules},
     source::Source,
     store::Store,
     table::Table,
-    upstream::{Directory, S3, Upstream},
+    upstream::{Directory, Http, S3, Upstream},
+    verdict,
 };
 
 /// The artifacts job.
@@ -63,16 +68,20 @@ impl Artifacts {
     }
 
     async fn begin(&self, ctx: &Ctx) -> Result<(), Fault> {
+        self.config.listen.iter().try_for_each(|address| entrance::may_serve(address, &self.config.access))?;
+        let tls = entrance::tls(ctx, self.config.tls.as_ref())?;
         let store = self.open_store(ctx).await?;
         let mut listeners = Vec::new();
         for address in &self.config.listen {
-            listeners.push(ctx.listeners.listen(address).await?);
+            listeners.push(entrance::behind(ctx.listeners.listen(address).await?, tls.as_ref()));
         }
+        let guard = Arc::new(Guard::new(self.config.access.clone()));
         let proxy = Arc::new(self.proxy(ctx, Arc::clone(&store)));
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr()).collect();
         for listener in listeners {
-            serve(ctx, listener, &proxy);
+            serve(ctx, listener, &proxy, &guard);
         }
+        control::serve(ctx, &self.config.cache.path, &proxy).await;
         info!(addresses = ?addresses, cache = %self.config.cache.path.display(), "artifacts are served");
         // After the sockets: whatever the cache holds, the first answer does not wait for it.
         ctx.tasks.spawn("artifact-sweep", async move {
@@ -119,6 +128,7 @@ impl Artifacts {
             clock: Arc::clone(&ctx.wire),
             tasks: ctx.tasks.clone(),
             counts: counts.clone(),
+            whereabouts: Whereabouts::default(),
             rules: Rules {
                 metadata_ttl: self.config.metadata_ttl,
                 negative_ttl: self.config.negative_ttl,
@@ -165,7 +175,18 @@ impl Proxy {
         let reasons: Vec<_> =
             checks.iter().filter(|check| check.verdict != Verdict::Ok).map(|check| &check.why).collect();
         let status = if word == "failed" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-        answer::made(status, "application/json", format!("{}\n", json!({ "status": word, "reasons": reasons })))
+        let health = json!({ "status": word, "reasons": reasons, "codes": self.codes() });
+        answer::made(status, "application/json", format!("{health}\n"))
+    }
+
+    /// What is wrong, in few words for scripts: those of `x-bowline-reason`, and `disk-full`.
+    fn codes(&self) -> Vec<&'static str> {
+        let standings = self.sources().map(|source| source.standing());
+        let troubles =
+            standings.filter_map(|standing| standing.trouble().map(|(trouble, _)| verdict::of(trouble).reason));
+        let full = self.store.is_full().then_some("disk-full");
+        let codes: std::collections::BTreeSet<_> = troubles.chain(full).collect();
+        codes.into_iter().collect()
     }
 
     /// One line for every upstream, and one for the disk.
@@ -225,23 +246,28 @@ fn upstream(origin: &Origin, config: &Config, aws: &Aws, identity: &Arc<dyn Iden
             let identity = Arc::clone(identity);
             Arc::new(S3::new(aws, identity, region.clone(), bucket, prefix, config.upstream_timeout))
         }
+        Origin::Http(url) => Arc::new(Http::new(Arc::clone(aws.wire()), url, config.upstream_timeout)),
         Origin::Directory(path) => Arc::new(Directory::new(path.clone())),
     }
 }
 
-fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>) {
-    let (proxy, door) = (Arc::clone(proxy), Door::at(listener.local_addr()));
+fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>, guard: &Arc<Guard>) {
+    let door = if guard.asks() { Door::Open } else { Door::at(listener.local_addr()) };
+    let (proxy, guard) = (Arc::clone(proxy), Arc::clone(guard));
     server::serve_files(
         &ctx.tasks,
         "artifacts",
         listener,
-        ServerLimits::default(),
+        entrance::LIMITS,
         proxy.store.maps(),
         move |peer, request: http::Request<Incoming>| {
-            let proxy = Arc::clone(&proxy);
+            let (proxy, guard) = (Arc::clone(&proxy), Arc::clone(&guard));
             // In a box: hyper moves what it waits for, and this is as big as the longest way through the proxy.
             Box::pin(async move {
-                let answer = proxy.answer(&request, door).await;
+                let answer = match entrance::refusal(&guard, &peer, &request, &proxy) {
+                    Some(refusal) => refusal,
+                    None => proxy.answer(&request, door).await,
+                };
                 if matches!(peer, Peer::Tcp(_)) { answer } else { answer.map(Payload::read_here) }
             })
         },

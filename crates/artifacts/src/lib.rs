@@ -5,6 +5,7 @@
 //! (`verdict`): 404 only for keys that do not exist. This crate knows no TOML, no argv and not where credentials come
 //! from: it is handed a [`Config`], an [`Aws`](bowline_aws::Aws) and an [`Identity`](bowline_base::Identity).
 
+mod access;
 mod answer;
 mod body;
 mod checksum;
@@ -12,16 +13,22 @@ mod coherence;
 mod conditional;
 mod config;
 mod content_type;
+pub mod control;
 mod copy;
 mod door;
+mod entrance;
 mod eviction;
 mod fill;
 mod freshness;
+mod group;
 mod health;
+mod integrity;
+mod inventory;
 mod job;
 mod listing;
 mod marks;
 mod memory;
+mod metadata;
 mod metrics;
 mod path;
 pub mod policy;
@@ -32,6 +39,12 @@ mod store;
 mod table;
 pub mod upstream;
 mod verdict;
+mod wishlist;
+mod xml;
 
-pub use config::{Cache, Config, Origin, Repository};
+pub use access::{Access, Key, Scheme};
+pub use checksum::Sha256Sum;
+pub use config::{Cache, Config, Origin, Repository, Tls};
+pub use inventory::{Cached, Purged, Selection, inventory};
 pub use job::Artifacts;
+pub use wishlist::{Wish, Wishlist, WishlistError};

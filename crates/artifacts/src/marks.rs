@@ -31,6 +31,11 @@ impl Marks {
         lock(&self.missing).get(&id).copied()
     }
 
+    /// Every key may exist again.
+    pub(crate) fn forget_missing(&self) {
+        lock(&self.missing).clear();
+    }
+
     /// There is a right copy, as of `now`.
     pub(crate) fn validate(&self, id: Id, now: Now) {
         lock(&self.missing).remove(&id);

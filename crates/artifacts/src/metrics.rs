@@ -1,6 +1,8 @@
 //! What is counted: by repository and outcome, never by path.
 
-use bowline_host::metrics::{Counter, Family, Metrics};
+use std::time::Duration;
+
+use bowline_host::metrics::{Counter, Family, Histogram, Metrics};
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
@@ -12,6 +14,17 @@ pub(crate) struct Counts {
     fills: Family<Labels<1>, Counter<u64>>,
     calls: Family<Labels<1>, Counter<u64>>,
     joins: Counter<u64>,
+    latency: Latency,
+}
+
+/// Seconds to the head of the upstream's answer, tries included.
+#[derive(Clone, Debug)]
+struct Latency(Histogram);
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0]))
+    }
 }
 
 impl Counts {
@@ -21,6 +34,8 @@ impl Counts {
         metrics.register("artifact_sent_bytes", "Bytes of bodies sent, by repository", self.sent.clone());
         metrics.register("artifact_fills", "Fills of the cache by outcome", self.fills.clone());
         metrics.register("artifact_upstream_calls", "Questions to upstreams by outcome", self.calls.clone());
+        let help = "Seconds to the head of an upstream's answer";
+        metrics.register("artifact_upstream_seconds", help, self.latency.0.clone());
         metrics.register("artifact_joins", "Requests that joined a fill under way", self.joins.clone());
     }
 
@@ -36,7 +51,9 @@ impl Counts {
         self.fills.get_or_create(&[("outcome", outcome.to_owned())]).inc();
     }
 
-    pub(crate) fn upstream(&self, outcome: &'static str) {
+    /// An upstream answered, or did not, after `time`.
+    pub(crate) fn upstream(&self, outcome: &'static str, time: Duration) {
+        self.latency.0.observe(time.as_secs_f64());
         self.calls.get_or_create(&[("outcome", outcome.to_owned())]).inc();
     }
 

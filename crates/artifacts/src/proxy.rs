@@ -16,6 +16,7 @@ use crate::{
     door::Door,
     fill::{End, Fill, Growth, Stage},
     freshness::{self, Class, Decision, Validated},
+    group::Whereabouts,
     listing::{Format, Listing},
     marks::Marks,
     metrics::{Counts, MountCounts},
@@ -60,6 +61,7 @@ pub(crate) struct Proxy {
     pub(crate) tasks: Tasks,
     pub(crate) counts: Counts,
     pub(crate) rules: Rules,
+    pub(crate) whereabouts: Whereabouts,
 }
 
 /// Where a file's bytes are.
@@ -108,6 +110,10 @@ impl Proxy {
     }
 
     async fn file<B>(&self, mount: &Mount, key: &str, request: &Request<B>) -> Response<Payload> {
+        if let Some((outcome, response)) = self.united(mount, key, request).await {
+            mount.counts.request(outcome);
+            return response;
+        }
         let errand = if request.method() == Method::HEAD { Errand::Describe } else { Errand::Fill };
         let found = self.search(mount, key, errand).await;
         let sent = mount.counts.sent();
@@ -152,6 +158,14 @@ impl Proxy {
                 }
             }
         }
+        let several = freshness::class(key) == Class::Immutable && mount.sources.len() > 1;
+        let likely = self.whereabouts.of(&mount.label, key).filter(|_| several);
+        if let Some(source) = likely.and_then(|index| mount.sources.get(index)) {
+            let found = self.find(source, key, errand).await;
+            if !matches!(found, Found::Missing(_) | Found::Trouble(_)) {
+                return found;
+            }
+        }
         let mut missing = Outcome::Negative;
         for (index, source) in mount.sources.iter().enumerate() {
             match self.find(source, key, errand).await {
@@ -160,7 +174,12 @@ impl Proxy {
                 Found::Trouble(trouble) => {
                     return self.stand_in(&mount.sources[index + 1..], key).await.unwrap_or(Found::Trouble(trouble));
                 }
-                found @ (Found::Copy(..) | Found::Growing(..) | Found::Described(_)) => return found,
+                found @ (Found::Copy(..) | Found::Growing(..) | Found::Described(_)) => {
+                    if several {
+                        self.whereabouts.note(&mount.label, key, index);
+                    }
+                    return found;
+                }
             }
         }
         Found::Missing(missing)
@@ -176,6 +195,28 @@ impl Proxy {
             }
         }
         None
+    }
+
+    /// What one place has of `key`, whole; `None`: it has no such key.
+    pub(crate) async fn found(
+        &self,
+        source: &Arc<Source>,
+        key: &str,
+        errand: Errand,
+    ) -> Result<Option<(Head, Payload, Outcome)>, Trouble> {
+        match self.find(source, key, errand).await {
+            Found::Copy(copy, outcome) => {
+                let whole = 0..copy.record.head.length;
+                Ok(Some((copy.record.head.clone(), Payload::copy(&copy, whole), outcome)))
+            }
+            Found::Growing(stages, head, source, outcome) => {
+                let growing = Growing { stages, source, key: key.to_owned() };
+                Ok(Some((Head::clone(&head), Payload::growing(growing, 0..head.length), outcome)))
+            }
+            Found::Described(head) => Ok(Some((Head::clone(&head), Payload::empty(), Outcome::Miss))),
+            Found::Missing(_) => Ok(None),
+            Found::Trouble(trouble) => Err(trouble),
+        }
     }
 
     async fn find(&self, source: &Arc<Source>, key: &str, errand: Errand) -> Found {

@@ -4,6 +4,7 @@
 //! multiple of 512, before big files of a page, and named in the first line; the bytes begin behind it.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     hash::{Hash, Hasher},
 };
@@ -121,6 +122,7 @@ impl Record {
             content_type: stored.content_type,
             content_encoding: stored.content_encoding,
             md5: None,
+            checksums: BTreeMap::new(),
         };
         let stored_at = parse_timestamp(&stored.stored_at).ok()?;
         Some((Self { origin: stored.origin, key: stored.key, head, stored_at }, length))

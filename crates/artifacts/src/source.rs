@@ -65,6 +65,11 @@ impl Source {
         self.upstream.is_local()
     }
 
+    /// [`Upstream::has_sidecars`]
+    pub(crate) fn has_sidecars(&self) -> bool {
+        self.upstream.has_sidecars()
+    }
+
     /// The longest wait for the next piece of a body.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
@@ -107,8 +112,9 @@ impl Source {
     }
 
     async fn timed<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let begun = self.clock.now().boot;
         let answer = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(Trouble::TimedOut(self.timeout)));
-        self.counts.upstream(outcome(&answer));
+        self.counts.upstream(outcome(&answer), self.clock.now().boot.saturating_sub(begun));
         answer
     }
 
@@ -213,7 +219,7 @@ fn outcome<T>(answer: &Result<T, Trouble>) -> &'static str {
         Err(Trouble::Credentials { .. }) => "credentials",
         Err(Trouble::TimedOut(_)) => "timeout",
         Err(Trouble::Unreachable(_) | Trouble::Disk(_) | Trouble::Cache(_)) => "unreachable",
-        Err(Trouble::Busy) => "busy",
+        Err(Trouble::Busy | Trouble::BusyFor(_)) => "busy",
         Err(Trouble::Server(_)) => "server-error",
         Err(Trouble::NotS3(_) | Trouble::Broken(_)) => "garbage",
         Err(Trouble::Refused(_)) => "refused",

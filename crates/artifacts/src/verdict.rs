@@ -19,6 +19,9 @@ pub(crate) struct Verdict {
 
 /// The verdict on `trouble`.
 pub(crate) fn of(trouble: &Trouble) -> Verdict {
+    if let Trouble::BusyFor(time) = trouble {
+        return Verdict { status: 503, reason: "upstream-busy", retry_after: Some(*time) };
+    }
     let (status, reason, seconds) = match trouble {
         Trouble::Missing | Trouble::Hidden => (404, "missing", None),
         Trouble::ListingDenied => (403, "listing-denied", None),
@@ -28,7 +31,7 @@ pub(crate) fn of(trouble: &Trouble) -> Verdict {
         Trouble::Unreachable(_) => (503, "upstream-unreachable", Some(5)),
         Trouble::Disk(_) => (503, "upstream-disk", Some(5)),
         Trouble::Cache(_) => (503, "cache", Some(5)),
-        Trouble::Busy => (503, "upstream-busy", Some(5)),
+        Trouble::Busy | Trouble::BusyFor(_) => (503, "upstream-busy", Some(5)),
         Trouble::TimedOut(_) => (504, "upstream-timeout", Some(5)),
         Trouble::Server(_) => (502, "upstream-error", Some(5)),
         Trouble::NotS3(_) => (502, "not-s3", Some(5)),
@@ -55,6 +58,7 @@ mod tests {
             Trouble::Disk(text()),
             Trouble::Cache(text()),
             Trouble::Busy,
+            Trouble::BusyFor(Duration::from_secs(7)),
             Trouble::TimedOut(Duration::from_secs(1)),
             Trouble::Server(500),
             Trouble::NotS3(text()),

@@ -104,6 +104,12 @@ impl Aws {
         &self.endpoints
     }
 
+    /// The wire itself, for what is not AWS.
+    #[must_use]
+    pub fn wire(&self) -> &Arc<dyn Wire> {
+        &self.wire
+    }
+
     /// The wall clock of the wire, for the times that go with an answer.
     #[must_use]
     pub fn now(&self) -> base::Now {

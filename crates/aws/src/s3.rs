@@ -61,6 +61,8 @@ pub struct ObjectHead {
     pub checksums: BTreeMap<String, String>,
     /// What was stored as `x-amz-meta-NAME`, by NAME.
     pub metadata: BTreeMap<String, String>,
+    /// Encrypted with a key of KMS or of the customer: the ETag is no MD5, whatever it looks like.
+    pub etag_is_opaque: bool,
     /// In versioned buckets.
     pub version_id: Option<String>,
 }
@@ -237,6 +239,8 @@ pub async fn put_object(
 /// A thousand keys of 1,024 bytes, each byte encoded in three, and what stands around them.
 const MOST_LISTING: usize = 6 << 20;
 const CHECKSUM: &str = "x-amz-checksum-";
+const ENCRYPTION: &str = "x-amz-server-side-encryption";
+const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-algorithm";
 const METADATA: &str = "x-amz-meta-";
 
 fn object(
@@ -292,6 +296,8 @@ fn object_head(headers: &HeaderMap) -> ObjectHead {
         content_range: text(headers, "content-range"),
         checksums,
         metadata: prefixed(METADATA),
+        etag_is_opaque: text(headers, ENCRYPTION).is_some_and(|kind| kind.starts_with("aws:kms"))
+            || headers.contains_key(CUSTOMER_KEY),
         version_id: text(headers, "x-amz-version-id"),
     }
 }

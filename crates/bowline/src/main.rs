@@ -13,6 +13,7 @@ mod keyring;
 mod logging;
 mod output;
 mod report;
+mod secrets;
 mod terminal;
 mod unlock;
 mod world;
@@ -23,7 +24,7 @@ use bowline_base::Fault;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Artifacts, Cli, Command, Profiles},
+    cli::{Artifacts, ArtifactsTls, Cli, Command, Profiles},
     dropin::DropIn,
     environment::Environment,
     world::World,
@@ -70,6 +71,20 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
     match cli.command {
         Command::Run => commands::run::run(environment, file)?,
         Command::Artifacts(Artifacts::Serve(arguments)) => commands::artifacts::serve(environment, file, &arguments)?,
+        Command::Artifacts(Artifacts::Ls(arguments)) => commands::artifacts_cache::ls(&environment, file, &arguments)?,
+        Command::Artifacts(Artifacts::Purge(arguments)) => {
+            commands::artifacts_cache::purge(&environment, file, &arguments)?;
+        }
+        Command::Artifacts(Artifacts::Prefetch(arguments)) => {
+            return commands::artifacts_prefetch::run(environment, file, &arguments);
+        }
+        Command::Artifacts(Artifacts::Tls(ArtifactsTls::Init(arguments))) => {
+            commands::artifacts_setup::tls_init(&environment, &arguments)?;
+        }
+        Command::Artifacts(Artifacts::Setup(arguments)) => {
+            commands::artifacts_setup::print(&environment, file, &arguments)?;
+        }
+        Command::BazelCredentialHelper(_) => commands::bazel_credential_helper::run(&environment, file)?,
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),
         Command::Notify(command) => return commands::notify::run(&World::new(environment)?, file, &command),

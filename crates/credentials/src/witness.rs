@@ -154,8 +154,8 @@ impl Witness {
 pub fn client_of(peer: &Peer, owner: Owner, user_agent: Option<&str>) -> Client {
     match (peer, owner) {
         (Peer::Unix { uid, pid }, _) => process(*uid, pid.and_then(program::behind), *pid),
-        (Peer::Tcp(address), Owner::Uid(uid)) => socket(*address, Some(uid), user_agent),
-        (Peer::Tcp(address), Owner::NotHere | Owner::Untold) => socket(*address, None, user_agent),
+        (Peer::Tcp(address) | Peer::Tls(address), Owner::Uid(uid)) => socket(*address, Some(uid), user_agent),
+        (Peer::Tcp(address) | Peer::Tls(address), Owner::NotHere | Owner::Untold) => socket(*address, None, user_agent),
     }
 }
 

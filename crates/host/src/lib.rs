@@ -3,6 +3,7 @@
 //! Feature crates decide; this crate acts for them. It knows no AWS, no TOML and no command line, and it never
 //! decides when to renew, what to delete or what to answer.
 
+pub mod authority;
 pub mod client;
 pub mod clock;
 pub mod job;
@@ -24,6 +25,7 @@ mod sock_diag;
 mod sys;
 pub mod tasks;
 pub mod tls;
+pub mod tls_server;
 pub mod watch;
 
 pub use client::HttpWire;

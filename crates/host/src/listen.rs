@@ -15,7 +15,7 @@ use bowline_base::{Fault, Kind};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tracing::info;
 
-use crate::sys;
+use crate::{sys, tls_server::ServerTls};
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +42,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// A Unix socket; one of our own making is removed from the file system when dropped.
     Unix(UnixListener, Option<SocketFile>),
+    /// TLS over the TCP of another one, which a reload may go on to use.
+    Tls(Arc<Self>, Arc<ServerTls>),
 }
 
 /// A socket's place in the file system: ours for as long as the lock beside it is held.
@@ -62,6 +64,8 @@ impl Drop for SocketFile {
 pub enum Connection {
     /// From a TCP peer.
     Tcp(TcpStream, SocketAddr),
+    /// From a TCP peer who has yet to greet.
+    Tls(TcpStream, SocketAddr, Arc<ServerTls>),
     /// From a process on this machine.
     Unix(UnixStream),
 }
@@ -85,6 +89,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(..) => None,
+            Self::Tls(inner, _) => inner.local_addr(),
         }
     }
 
@@ -96,6 +101,10 @@ impl Listener {
                 Ok(Connection::Tcp(stream, peer))
             }
             Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
+            Self::Tls(inner, tls) => match Box::pin(inner.accept()).await? {
+                Connection::Tcp(stream, peer) => Ok(Connection::Tls(stream, peer, Arc::clone(tls))),
+                other => Ok(other),
+            },
         }
     }
 }

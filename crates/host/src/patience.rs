@@ -1,6 +1,8 @@
-//! A connection whose peer must take what it is sent: one that reads nothing for too long is ended.
+//! A connection whose peer must take what it is sent, and must not only be there: one that reads nothing for too long is
+//! ended, and so is one on which nothing moves either way.
 //!
-//! Without this, clients that stop reading hold their connections, files and buffers for ever.
+//! Without this, clients that stop reading hold their connections, files and buffers for ever, and clients that say nothing
+//! hold the places of others.
 
 use std::{
     io::{self, IoSlice},
@@ -11,8 +13,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
+
+/// Build tools keep connections for a minute or two between requests; whoever comes later connects again.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// Ends writes that make no progress for `limit`.
 pub(crate) struct Patience<S> {
@@ -20,15 +25,36 @@ pub(crate) struct Patience<S> {
     limit: Duration,
     /// Set while a write is stuck.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// When something moved last, either way.
+    moved: Instant,
+    /// One a connection, put off when it rings too early: a request costs no timer.
+    idle: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Patience<S> {
     pub(crate) fn new(stream: S, limit: Duration) -> Self {
-        Self { stream, limit, alarm: None }
+        Self { stream, limit, alarm: None, moved: Instant::now(), idle: None }
+    }
+
+    fn watch(&mut self, cx: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        if read.is_ready() {
+            self.moved = Instant::now();
+            return read;
+        }
+        let due = self.moved + IDLE;
+        let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        while idle.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            idle.as_mut().reset(due);
+        }
+        Poll::Pending
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, wrote: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
+            self.moved = Instant::now();
             self.alarm = None;
             return wrote;
         }
@@ -43,7 +69,8 @@ impl<S> Patience<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patience<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        self.watch(cx, read)
     }
 }
 
@@ -87,6 +114,21 @@ mod tests {
         let (ours, _theirs) = tokio::io::duplex(16);
         let mut line = Patience::new(ours, Duration::from_secs(60));
         assert_eq!(line.write_all(&[0; 64]).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_says_nothing_is_given_up_and_one_that_is_sent_something_is_not() {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let mut line = Patience::new(ours, Duration::from_secs(60));
+        let begun = Instant::now();
+        let mut buffer = [0; 4];
+        let mut first = Box::pin(line.read(&mut buffer));
+        assert!(tokio::time::timeout(Duration::from_secs(200), &mut first).await.is_err());
+        drop(first);
+        line.write_all(b"more").await.unwrap();
+        assert_eq!(line.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(begun.elapsed().as_secs(), 500, "five minutes after the last byte went out");
+        theirs.read_exact(&mut buffer).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,6 +22,8 @@ use crate::{Listener, Tasks, listen::Connection, mapped::Maps, patience::Patienc
 pub enum Peer {
     /// A TCP peer.
     Tcp(SocketAddr),
+    /// A TCP peer behind TLS.
+    Tls(SocketAddr),
     /// A process on this machine, as the kernel names it.
     Unix {
         /// Its effective user.
@@ -137,6 +139,13 @@ async fn talk<H, F, B>(
             let stream = Patience::new(Sending::new(stream, maps), limits.stall);
             speak(TokioIo::new(stream), Peer::Tcp(peer), limits, handler, stopping).await;
         }
+        Connection::Tls(stream, peer, tls) => match tls.accept(stream, limits.head).await {
+            Ok(stream) => {
+                let stream = Patience::new(stream, limits.stall);
+                speak(TokioIo::new(stream), Peer::Tls(peer), limits, handler, stopping).await;
+            }
+            Err(error) => debug!(%peer, %error, "no TLS came about"),
+        },
         Connection::Unix(stream) => match stream.peer_cred() {
             Ok(who) => {
                 let peer = Peer::Unix { uid: who.uid(), pid: who.pid() };

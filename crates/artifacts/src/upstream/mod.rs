@@ -1,12 +1,16 @@
 //! What stands behind the cache, as far as the cache cares: three questions and the troubles that can answer them.
 
 mod directory;
+pub mod http;
 mod s3;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bowline_base::{BoxFuture, wire::Body};
 
+use crate::content_type;
+
+pub use self::http::Http;
 pub use directory::Directory;
 pub(crate) use directory::etag as file_etag;
 pub use s3::S3;
@@ -19,6 +23,11 @@ pub trait Upstream: Send + Sync {
 
     /// Its files are on this machine already: they are served from where they are, and never copied.
     fn is_local(&self) -> bool {
+        false
+    }
+
+    /// Files may stand beside a release that hold its checksum (`.sha1`), and nothing else may vouch for its bytes.
+    fn has_sidecars(&self) -> bool {
         false
     }
 
@@ -47,6 +56,8 @@ pub struct Want {
     pub if_match: Option<String>,
     /// Only if the file no longer has this ETag; else [`Answer::Unchanged`].
     pub if_none_match: Option<String>,
+    /// The same by the date that was given with it, for upstreams without ETags.
+    pub if_modified_since: Option<String>,
 }
 
 impl Want {
@@ -72,6 +83,9 @@ pub struct Head {
     pub content_encoding: Option<String>,
     /// The MD5 of the whole file in lower-case hex, where the upstream vouches for it.
     pub md5: Option<String>,
+    /// Checksums of the whole file in lower-case hex, where the upstream names them: `md5`, `sha1`, `sha256`, `crc32`,
+    /// `crc32c`, `crc64nvme`.
+    pub checksums: BTreeMap<String, String>,
 }
 
 /// An answer to [`Upstream::get`].
@@ -146,6 +160,9 @@ pub enum Trouble {
     /// Asked to slow down.
     #[error("the upstream asks to slow down")]
     Busy,
+    /// The same, for this long.
+    #[error("the upstream asks to come back in {}", bowline_base::units::duration(*.0))]
+    BusyFor(Duration),
     /// A 5xx that did not go away.
     #[error("the upstream answered {0}")]
     Server(u16),
@@ -164,4 +181,10 @@ pub enum Trouble {
     /// This machine cannot open the copy that may be there.
     #[error("the cache cannot be read: {0}")]
     Cache(String),
+}
+
+/// A page where the name promises a file comes from a captive portal or a login form, whatever other headers it has.
+fn is_page(key: &str, content_type: Option<&str>) -> bool {
+    let html = |media_type: &str| media_type.to_ascii_lowercase().starts_with("text/html");
+    content_type.is_some_and(html) && !html(content_type::of(key, Some("text/html")))
 }

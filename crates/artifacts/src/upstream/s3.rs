@@ -6,6 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::Engine as _;
 use bowline_aws::{
     Aws, Error, Patience, Region,
     s3::{self, GetObject, ListObjects, ObjectHead},
@@ -15,8 +16,8 @@ use bowline_base::{
     wire::{Limits, WireError},
 };
 
-use super::{Answer, Head, Listed, Page, Trouble, Upstream, Want};
-use crate::content_type;
+use super::{Answer, Head, Listed, Page, Trouble, Upstream, Want, is_page};
+use crate::checksum::hex;
 
 /// Everything below `s3://bucket/prefix`.
 pub struct S3 {
@@ -137,6 +138,10 @@ impl Upstream for S3 {
         &self.name
     }
 
+    fn has_sidecars(&self) -> bool {
+        true
+    }
+
     fn get<'a>(&'a self, want: &'a Want) -> BoxFuture<'a, Result<Answer, Trouble>> {
         Box::pin(self.fetch(want))
     }
@@ -165,14 +170,8 @@ fn is_late(error: &Error) -> bool {
     }
 }
 
-/// A page where the name promises a file comes from a captive portal, whatever other headers it has.
-fn is_page(key: &str, found: &ObjectHead) -> bool {
-    let html = |media_type: &str| media_type.to_ascii_lowercase().starts_with("text/html");
-    found.content_type.as_deref().is_some_and(html) && !html(content_type::of(key, Some("text/html")))
-}
-
 fn head(key: &str, found: &ObjectHead) -> Result<Head, Trouble> {
-    if is_page(key, found) {
+    if is_page(key, found.content_type.as_deref()) {
         return Err(Trouble::NotS3("a web page".to_owned()));
     }
     let length = found.object_length().ok_or_else(|| Trouble::NotS3("an object without a length".to_owned()))?;
@@ -182,11 +181,18 @@ fn head(key: &str, found: &ObjectHead) -> Result<Head, Trouble> {
         last_modified: found.last_modified.clone(),
         content_type: found.content_type.clone(),
         content_encoding: found.content_encoding.clone(),
-        md5: found.etag.as_deref().and_then(md5_of),
+        md5: found.etag.as_deref().filter(|_| !found.etag_is_opaque).and_then(md5_of),
+        checksums: found.checksums.iter().filter_map(|(kind, sum)| Some((kind.clone(), hex_of(sum)?))).collect(),
     })
 }
 
-/// An ETag that looks like an MD5. It is none for KMS-encrypted objects; the fill finds out.
+/// S3 writes them in base64.
+fn hex_of(sum: &str) -> Option<String> {
+    base64::engine::general_purpose::STANDARD.decode(sum).ok().map(|bytes| hex(&bytes))
+}
+
+/// An ETag that looks like an MD5. It is none for objects that are encrypted with KMS or a customer's key; where the
+/// headers do not say so, the fill finds out.
 fn md5_of(etag: &str) -> Option<String> {
     let hex = etag.trim_matches('"');
     (hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| hex.to_ascii_lowercase())
@@ -219,6 +225,20 @@ mod tests {
             assert!(matches!(head(key, &page), Err(Trouble::NotS3(_))), "{key}");
         }
         assert!(head("site/index.html", &page).is_ok() && head("site/index", &page).is_ok());
+    }
+
+    #[test]
+    fn an_encrypted_object_s_etag_promises_nothing_and_its_checksums_do() {
+        let found = ObjectHead {
+            etag: Some("\"0123456789abcdef0123456789abcdef\"".to_owned()),
+            content_length: Some(5),
+            checksums: [("crc32c".to_owned(), "4waSgw==".to_owned()), ("sha1".to_owned(), "?".to_owned())].into(),
+            ..ObjectHead::default()
+        };
+        assert!(head("k", &found).unwrap().md5.is_some());
+        let encrypted = head("k", &ObjectHead { etag_is_opaque: true, ..found }).unwrap();
+        assert_eq!(encrypted.md5, None);
+        assert_eq!(encrypted.checksums, [("crc32c".to_owned(), "e3069283".to_owned())].into());
     }
 
     #[test]

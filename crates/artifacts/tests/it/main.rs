@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a surprise is a failure")]
 
+mod entrance;
 mod fast;
 mod filling;
 mod freshness;
+mod group;
+mod paths;
 mod s3;
 mod script;
 mod serving;
 mod trouble;
+mod web;
 mod world;

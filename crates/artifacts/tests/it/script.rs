@@ -76,6 +76,7 @@ impl Script {
             content_type: Some("binary/octet-stream".to_owned()),
             content_encoding: None,
             md5: md5.map(str::to_owned),
+            ..Head::default()
         };
         lock(&self.files).insert(key.to_owned(), Stored { bytes, head });
     }

@@ -140,7 +140,7 @@ async fn health_is_json_and_ok_before_anything_was_asked() {
     let world = World::new().await;
     let health = world.get("/healthz").await;
     assert_eq!((health.status, health.header("content-type")), (200, "application/json"));
-    assert_eq!(health.body, b"{\"status\":\"ok\",\"reasons\":[]}\n");
+    assert_eq!(health.body, b"{\"status\":\"ok\",\"reasons\":[],\"codes\":[]}\n");
 }
 
 #[tokio::test]

@@ -121,6 +121,12 @@ pub(crate) enum Command {
         after_help = "What it promises and what not: docs/concepts/vault.md. Step by step: docs/guide/vault.md."
     )]
     Vault(Vault),
+    /// Called by Bazel for the headers of a request (--credential_helper)
+    #[command(
+        subcommand,
+        after_help = "Needs [artifacts-client] with `url` and `token`, or BOWLINE_ARTIFACTS_URL and BOWLINE_ARTIFACTS_TOKEN.\nIn .bazelrc, with a script that runs `bowline bazel-credential-helper \"$@\"`:\n  common --credential_helper=repo.corp=%workspace%/tools/bowline-helper"
+    )]
+    BazelCredentialHelper(BazelCredentialHelper),
     /// Read and prove the log of who got what; find keys that lie around
     #[command(subcommand)]
     Audit(Audit),

@@ -1,12 +1,17 @@
 //! `artifacts serve` without a file: flags over environment over defaults, as one section of the configuration.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use bowline_base::{Fault, Kind};
 
 use crate::{
     cli::ArtifactsServe,
-    config::{ArtifactsSection, CacheSection, Origin, RepositorySection},
+    config::{
+        AccessSection, ArtifactsSection, CacheSection, KeySection, Origin, RepositorySection, SecretPlace, TlsSection,
+    },
     environment::Environment,
 };
 
@@ -41,8 +46,36 @@ pub(crate) fn section(
         upstream_timeout: arguments.upstream_timeout.unwrap_or(base.upstream_timeout),
         stale_for: base.stale_for,
         region: arguments.region.clone().or(base.region),
+        access: access(arguments, base.access)?,
+        tls: tls(arguments, base.tls)?,
         repositories,
     })
+}
+
+fn access(arguments: &ArtifactsServe, file: AccessSection) -> Result<AccessSection, Fault> {
+    let token = |path: &PathBuf| -> Result<AccessSection, Fault> {
+        let secret = SecretPlace::File(whole(path)?);
+        let key = KeySection { name: "token-file".to_owned(), scheme: bowline_artifacts::Scheme::Token, secret };
+        Ok(AccessSection::Keys(vec![key]))
+    };
+    match (&arguments.token_file, arguments.open) {
+        (Some(path), _) => token(path),
+        (None, true) => Ok(AccessSection::Open),
+        (None, false) => Ok(file),
+    }
+}
+
+fn tls(arguments: &ArtifactsServe, file: Option<TlsSection>) -> Result<Option<TlsSection>, Fault> {
+    match (&arguments.tls_certificate, &arguments.tls_private_key) {
+        (Some(certificate), Some(key)) => {
+            Ok(Some(TlsSection { certificate: whole(certificate)?, private_key: whole(key)? }))
+        }
+        _ => Ok(file),
+    }
+}
+
+fn whole(path: &Path) -> Result<PathBuf, Fault> {
+    std::path::absolute(path).map_err(|cause| wrong(cause.to_string(), "a path"))
 }
 
 fn places(arguments: &ArtifactsServe, environment: &Environment) -> Result<Vec<Origin>, Fault> {

@@ -1,8 +1,12 @@
 //! One file a command. Each takes the world and its arguments and gives an exit code or a fault.
 
 pub(crate) mod artifacts;
+pub(crate) mod artifacts_cache;
+pub(crate) mod artifacts_prefetch;
 mod artifacts_settings;
+pub(crate) mod artifacts_setup;
 pub(crate) mod audit;
+pub(crate) mod bazel_credential_helper;
 pub(crate) mod check;
 pub(crate) mod console;
 mod container;
@@ -18,6 +22,7 @@ pub(crate) mod obtain;
 pub(crate) mod policy;
 pub(crate) mod policy_managers;
 pub(crate) mod profiles;
+mod proxy_place;
 pub(crate) mod recording;
 pub(crate) mod run;
 mod scope;

@@ -66,7 +66,7 @@ fn of_artifacts(
         .into_iter()
         .filter_map(|origin| match origin {
             Origin::S3 { bucket, prefix } => Some((bucket, prefix)),
-            Origin::Directory(_) => None,
+            Origin::Directory(_) | Origin::Http(_) => None,
         })
         .collect();
     if places.is_empty() {

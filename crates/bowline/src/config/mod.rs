@@ -3,6 +3,7 @@
 //! Every mistake is reported at once, with line, column and a did-you-mean. The values here know no TOML; each
 //! section is compared with its former self on a reload, so everything derives `PartialEq`.
 
+mod access;
 mod delegation;
 mod endpoint;
 mod identities;
@@ -23,6 +24,7 @@ use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 use bowline_credentials::grant::AuditDuty;
 
+pub(crate) use access::{AccessSection, ClientSection, KeySection, SecretPlace, TlsSection};
 pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
@@ -34,6 +36,8 @@ pub(crate) use table::address;
 pub(crate) struct Config {
     pub(crate) daemon: DaemonSection,
     pub(crate) artifacts: Option<ArtifactsSection>,
+    /// `[artifacts-client]`
+    pub(crate) artifacts_client: Option<ClientSection>,
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
     pub(crate) grants: Vec<GrantSection>,
@@ -126,6 +130,8 @@ pub(crate) struct ArtifactsSection {
     pub(crate) upstream_timeout: Duration,
     pub(crate) stale_for: Option<Duration>,
     pub(crate) region: Option<String>,
+    pub(crate) access: AccessSection,
+    pub(crate) tls: Option<TlsSection>,
     pub(crate) repositories: Vec<RepositorySection>,
 }
 
@@ -140,6 +146,8 @@ impl Default for ArtifactsSection {
             upstream_timeout: Duration::from_secs(20),
             stale_for: None,
             region: None,
+            access: AccessSection::Local,
+            tls: None,
             repositories: Vec::new(),
         }
     }
@@ -179,11 +187,13 @@ pub(crate) enum Origin {
         bucket: String,
         prefix: String,
     },
+    /// `https://repo1.maven.org/maven2`
+    Http(String),
     Directory(PathBuf),
 }
 
 impl Origin {
-    /// Reads `s3://bucket/prefix` or a directory's path.
+    /// Reads `s3://bucket/prefix`, a URL or a directory's path.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix("s3://") {
             Some(rest) => {
@@ -195,7 +205,12 @@ impl Origin {
                     Err(format!("`{bucket}` is not the name of an S3 bucket"))
                 }
             }
-            None if text.contains("://") => Err(format!("`{text}` is neither s3://bucket/prefix nor a directory")),
+            None if text.starts_with("https://") || text.starts_with("http://") => {
+                bowline_artifacts::upstream::http::repository_url(text).map(Self::Http)
+            }
+            None if text.contains("://") => {
+                Err(format!("`{text}` is neither s3://bucket/prefix nor https://host/path nor a directory"))
+            }
             None if Path::new(text).is_absolute() => Ok(Self::Directory(PathBuf::from(text))),
             None => Err(format!("`{text}` is neither s3://bucket/prefix nor an absolute path")),
         }
@@ -299,7 +314,7 @@ mod tests {
                 "4:2: unknown section `artefacts`; did you mean `artifacts`?",
                 "6:1: unknown key `artifacts.metadata-tll`; did you mean `metadata-ttl`?",
                 "7:16: `90` is not a duration: write a number and a unit, for example `500ms`, `10m` or `8h`",
-                "9:8: `http://x` is neither s3://bucket/prefix nor a directory",
+                "9:8: `http://x` is not https; plain http is for this machine's own addresses",
             ]
         );
     }

@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, VaultSection, delegation, endpoint, identities, notify,
+    RepositorySection, VaultSection, access, delegation, endpoint, identities, notify,
     table::{Table, address, some_time},
 };
 
@@ -27,6 +27,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
             ));
         }
         config.artifacts = Some(artifacts);
+    }
+    if let Some((section, span)) = file.table("artifacts-client", mistakes) {
+        config.artifacts_client = access::client(text, section, &span, mistakes);
     }
     if let Some((section, _)) = file.table("audit", mistakes) {
         config.audit = audit(text, section, mistakes);
@@ -132,9 +135,12 @@ fn artifacts(text: &str, mut section: Table<'_>, span: &Range<usize>, mistakes: 
         upstream_timeout: section.value("upstream-timeout", mistakes, some_time).unwrap_or(standard.upstream_timeout),
         stale_for: section.duration("stale-for", mistakes),
         region: section.value("region", mistakes, region),
+        access: access::access(text, &mut section, mistakes),
+        tls: access::tls(text, &mut section, mistakes),
         repositories: repositories(text, &mut section, span, mistakes),
     };
     section.finish(mistakes);
+    access::reachable(text, span, &artifacts, mistakes);
     artifacts
 }
 

@@ -76,6 +76,11 @@ impl<'a> Table<'a> {
         self.value(key, mistakes, absolute)
     }
 
+    /// Whether `key` is there as a text, where it may also be a table.
+    pub(crate) fn is_text(&self, key: &str) -> bool {
+        matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::String(_)))
+    }
+
     /// A whole number.
     pub(crate) fn number(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<u32> {
         let value = self.entry(key)?;

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use bowline_artifacts::{Artifacts, Cache, Config, Repository};
+use bowline_artifacts::{Access, Artifacts, Cache, Config, Key, Repository, Tls};
 use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Kind, Unavailable};
 use bowline_credentials::Broker;
 use bowline_host::Address;
 
 use crate::{
-    config::{ArtifactsSection, Origin},
+    config::{AccessSection, ArtifactsSection, KeySection, Origin},
+    secrets,
     world::World,
 };
 
@@ -16,6 +17,11 @@ use crate::{
 pub(super) fn job(world: &World, broker: &Broker, section: &ArtifactsSection) -> Result<Artifacts, Fault> {
     let config = Config {
         listen: section.listen.iter().copied().map(Address::Tcp).collect(),
+        access: access(world, &section.access)?,
+        tls: section
+            .tls
+            .as_ref()
+            .map(|tls| Tls { certificate: tls.certificate.clone(), private_key: tls.private_key.clone() }),
         repositories: repositories(world, section)?,
         cache: Cache {
             path: section.cache.path.clone().unwrap_or_else(|| world.environment.cache_directory().join("artifacts")),
@@ -48,6 +54,7 @@ fn repositories(world: &World, section: &ArtifactsSection) -> Result<Vec<Reposit
         Origin::S3 { bucket, prefix } => {
             bowline_artifacts::Origin::S3 { bucket: bucket.clone(), prefix: prefix.clone(), region: region.clone() }
         }
+        Origin::Http(url) => bowline_artifacts::Origin::Http(url.clone()),
         Origin::Directory(path) => bowline_artifacts::Origin::Directory(path.clone()),
     };
     let repository = |repository: &crate::config::RepositorySection| Repository {
@@ -55,6 +62,18 @@ fn repositories(world: &World, section: &ArtifactsSection) -> Result<Vec<Reposit
         from: repository.from.iter().map(origin).collect(),
     };
     Ok(section.repositories.iter().map(repository).collect())
+}
+
+fn access(world: &World, section: &AccessSection) -> Result<Access, Fault> {
+    let key = |key: &KeySection| {
+        let secret = secrets::read(&world.environment, &key.secret)?;
+        Ok(Key { name: key.name.clone(), scheme: key.scheme, secret })
+    };
+    match section {
+        AccessSection::Local => Ok(Access::Local),
+        AccessSection::Open => Ok(Access::Open),
+        AccessSection::Keys(keys) => keys.iter().map(key).collect::<Result<_, Fault>>().map(Access::Keys),
+    }
 }
 
 /// Who reads directories.

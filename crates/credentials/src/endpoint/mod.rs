@@ -172,8 +172,10 @@ struct Caller {
 fn asker(peer: &Peer, own: Option<SocketAddr>, head: &Parts) -> Asker {
     let token = ecs::token(&head.headers);
     match (peer, own) {
-        (Peer::Tcp(peer), Some(own)) => Asker { owner: peers::owner(*peer, own), cgroup: None, token },
-        (Peer::Tcp(_), None) => Asker { owner: peers::Owner::NotHere, cgroup: None, token },
+        (Peer::Tcp(peer) | Peer::Tls(peer), Some(own)) => {
+            Asker { owner: peers::owner(*peer, own), cgroup: None, token }
+        }
+        (Peer::Tcp(_) | Peer::Tls(_), None) => Asker { owner: peers::Owner::NotHere, cgroup: None, token },
         (Peer::Unix { uid, pid }, _) => {
             Asker { owner: peers::Owner::Uid(*uid), cgroup: pid.and_then(peers::cgroup), token }
         }

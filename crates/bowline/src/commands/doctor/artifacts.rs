@@ -46,6 +46,7 @@ fn place(world: &World, section: &ArtifactsSection, origin: &Origin, profile: &s
     match origin {
         Origin::Directory(path) if path.is_dir() => ok(id, format!("`{}` is a directory", path.display())),
         Origin::Directory(path) => failed(id, format!("`{}` is no directory", path.display()), None),
+        Origin::Http(url) => ok(id, format!("`{url}` is a web repository; it is asked when a build asks")),
         Origin::S3 { bucket, prefix } => match first_key(world, section, bucket, prefix, profile) {
             Ok(Some(key)) => {
                 ok(id, format!("s3://{bucket}/{prefix} can be listed as `{profile}`; its first key is `{key}`"))

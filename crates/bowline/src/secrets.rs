@@ -1,0 +1,29 @@
+//! Secrets that `bowline.toml` names instead of holding them: `{ file = … }` and `{ env = … }`.
+
+use bowline_base::{Fault, Kind, Secret};
+
+use crate::{config::SecretPlace, environment::Environment};
+
+/// The secret at `place`, without blanks around it.
+pub(crate) fn read(environment: &Environment, place: &SecretPlace) -> Result<Secret, Fault> {
+    let wrong = |message: String| Fault::new(Kind::Config, "secret", message);
+    let found = match place {
+        SecretPlace::File(path) => {
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|cause| wrong(format!("cannot read `{}`", path.display())).cause(cause))?;
+            Secret::new(text.trim())
+        }
+        SecretPlace::Env(name) => {
+            let text = environment.var(name).ok_or_else(|| wrong(format!("the variable `{name}` is not set")))?;
+            Secret::new(text.trim())
+        }
+    };
+    if found.is_blank() {
+        let place = match place {
+            SecretPlace::File(path) => path.display().to_string(),
+            SecretPlace::Env(name) => name.clone(),
+        };
+        return Err(wrong(format!("`{place}` is blank")).hint("write a long random text into it: openssl rand -hex 32"));
+    }
+    Ok(found)
+}
