@@ -23,6 +23,7 @@ use crate::{
     proxy::{Mount, Proxy, Rules},
     source::Source,
     store::Store,
+    sums::Sums,
     table::Table,
     upstream::{Directory, S3, Upstream},
 };
@@ -112,6 +113,7 @@ impl Artifacts {
             prefixes: self.repositories.iter().map(|(path, _)| path::mount(path)).collect(),
             store: Arc::clone(&store),
             marks: Arc::default(),
+            sums: Sums::default(),
             table: Table::default(),
             clock: Arc::clone(&ctx.wire),
             tasks: ctx.tasks.clone(),

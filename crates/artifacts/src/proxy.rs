@@ -22,6 +22,7 @@ use crate::{
     record::Id,
     source::Source,
     store::{Copy, Store},
+    sums::Sums,
     table::{Errand, Table},
     upstream::{Head, Trouble},
 };
@@ -58,6 +59,7 @@ pub(crate) struct Proxy {
     pub(crate) tasks: Tasks,
     pub(crate) counts: Counts,
     pub(crate) rules: Rules,
+    pub(crate) sums: Sums,
 }
 
 /// Where a file's bytes are.
@@ -106,6 +108,10 @@ impl Proxy {
     }
 
     async fn file<B>(&self, mount: &Mount, key: &str, request: &Request<B>) -> Response<Payload> {
+        if let Some(response) = self.own_sum(mount, key, request).await {
+            self.counts.request(&mount.label, Outcome::Hit.as_str());
+            return response;
+        }
         let errand = if request.method() == Method::HEAD { Errand::Describe } else { Errand::Fill };
         let found = self.search(mount, key, errand).await;
         let sent = self.counts.sent(&mount.label);
@@ -348,7 +354,7 @@ impl Proxy {
         response
     }
 
-    async fn look(&self, id: Id) -> Result<Option<Copy>, Trouble> {
+    pub(crate) async fn look(&self, id: Id) -> Result<Option<Copy>, Trouble> {
         let store = Arc::clone(&self.store);
         let copy = off_thread(move || store.look(id)).await.and_then(|copy| copy);
         copy.map_err(|error| Trouble::Cache(error.to_string()))
@@ -397,7 +403,7 @@ fn fits(key: &str, copy: &Copy, parent: &Copy) -> bool {
     }
 }
 
-fn payload(copy: &Copy, range: std::ops::Range<u64>) -> Payload {
+pub(crate) fn payload(copy: &Copy, range: std::ops::Range<u64>) -> Payload {
     match &copy.whole {
         Some(bytes) => Payload::memory(bytes.slice(range.start as usize..range.end as usize)),
         None => Payload::file(Arc::clone(&copy.file), copy.offset, range),

@@ -7,5 +7,6 @@ mod freshness;
 mod s3;
 mod script;
 mod serving;
+mod sums;
 mod trouble;
 mod world;
