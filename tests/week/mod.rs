@@ -160,7 +160,7 @@ fn it_was_as_planned(site: &Site, plan: &Plan) {
     assert!(site.time.elapsed() >= HOUR * plan.hours);
     let rotations = counts.sum("sso.GetRoleCredentials.ok");
     assert!(rotations >= u64::from(plan.hours), "{rotations} sessions of an hour: {:?}", counts.calls);
-    assert!(counts.sum("sso-oidc.CreateToken.ok") * 2 >= u64::from(plan.hours), "{:?}", counts.calls);
+    assert!(counts.sum("sso-oidc.CreateToken.refresh_token.ok") * 2 >= u64::from(plan.hours), "{:?}", counts.calls);
     let struck = counts.sum("s3.") - counts.sum("s3.GetObject.200") - counts.sum("s3.GetObject.404.NoSuchKey");
     assert!(struck >= plan.away.len() as u64, "S3 was away in every hour of the outage: {:?}", counts.calls);
 }
