@@ -45,7 +45,7 @@ impl VirtualCloud {
         self.ahead.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
-    async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
+    fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
         if !request.headers().contains_key(header::HOST) {
             request.headers_mut().insert(header::HOST, host.parse().unwrap());
@@ -71,7 +71,7 @@ impl Wire for VirtualCloud {
     }
 
     fn send(&self, request: Request<Bytes>, _: Limits) -> BoxFuture<'_, Result<Response<Body>, WireError>> {
-        Box::pin(self.exchange(request))
+        Box::pin(async move { self.exchange(request) })
     }
 
     fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
