@@ -6,11 +6,13 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in a test a panic with its place is the best message")]
 
 mod audit;
+mod bazel;
 mod clients;
 mod commands;
 mod completion;
 mod console;
 mod crashes;
+mod curl;
 mod demo;
 mod doctor;
 mod doctor_certificates;
@@ -39,3 +41,4 @@ mod terraform;
 mod upstream;
 mod users;
 mod vault;
+mod week;

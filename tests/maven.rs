@@ -1,11 +1,11 @@
 //! Real Maven builds a project through the proxy, from an empty local repository, while sessions last 5 s.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{path::Path, process::Command, time::Duration};
 
-use crate::harness::{World, run, skip};
+use crate::harness::{World, copy_tree, run, skip};
 
 /// Debian's own repository: what libmaven-*-plugin-java and libsurefire-java install.
-const REPOSITORY: &str = "/usr/share/maven-repo";
+pub(crate) const REPOSITORY: &str = "/usr/share/maven-repo";
 
 /// The plugins that tests/maven/project asks for.
 const PLUGINS: [&str; 4] = [
@@ -26,7 +26,7 @@ from = \"s3://maven-two\"
 ";
 
 /// What this machine lacks for a build.
-fn missing() -> Option<String> {
+pub(crate) fn missing() -> Option<String> {
     if !Path::new("/usr/bin/mvn").exists() {
         return Some("no mvn (Debian: maven)".to_owned());
     }
@@ -36,28 +36,15 @@ fn missing() -> Option<String> {
 }
 
 /// A fresh copy of the project, built from an empty local repository against `mirror`.
-fn build(world: &World, name: &str, mirror: &str) -> Command {
+pub(crate) fn build(world: &World, name: &str, mirror: &str) -> Command {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/maven");
     let project = world.path(name);
-    copy(&sources.join("project"), &project);
+    copy_tree(&sources.join("project"), &project);
     let mut mvn = world.foreign("/usr/bin/mvn");
     mvn.current_dir(&project).args(["-B", "-ntp", "-s"]).arg(sources.join("settings.xml"));
     mvn.arg(format!("-Dmirror.url={mirror}")).arg(format!("-Dmaven.repo.local={}", project.join("m2").display()));
     mvn.arg("package");
     mvn
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[test]

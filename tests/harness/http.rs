@@ -50,7 +50,12 @@ impl Client {
 
     /// Asks and reads the whole answer.
     pub(crate) fn ask(&mut self, method: &str, path: &str) -> io::Result<Answer> {
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nuser-agent: story\r\n\r\n", self.address);
+        self.ask_as("user-agent: story\r\n", method, path)
+    }
+
+    /// The same with the header lines of another client.
+    pub(crate) fn ask_as(&mut self, headers: &str, method: &str, path: &str) -> io::Result<Answer> {
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", self.address);
         self.stream.get_mut().write_all(request.as_bytes())?;
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(|| wrong(&status))?;

@@ -16,7 +16,7 @@ pub(crate) use s3s::S3sFs;
 pub(crate) use serving::{Serving, ask, ask_unix, document};
 pub(crate) use tools::{aws_cli_2, node, terraform};
 pub(crate) use wait::{Raise, elapsed, free_address, pause, until};
-pub(crate) use world::{Daemon, World, is_private};
+pub(crate) use world::{Daemon, World, copy_tree, is_private};
 
 /// Ends the test early, visibly: `cargo xtask test` counts these lines.
 macro_rules! skip {

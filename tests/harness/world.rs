@@ -288,3 +288,17 @@ impl Daemon {
 pub(crate) fn is_private(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|facts| facts.permissions().mode().trailing_zeros() >= 6)
 }
+
+/// Copies a folder with all that is in it.
+pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_tree(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}

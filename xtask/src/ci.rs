@@ -9,7 +9,7 @@ use crate::{
 
 /// Formatting, lints, tests; what is missing on the machine is set up meanwhile.
 pub(crate) fn run() -> Outcome {
-    let setup = Setup::start();
+    let setup = Setup::start(Depth::Gate);
     step("formatting", &mut cargo(&["fmt", "--all", "--", "--check"]))?;
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     step("lints", &mut cargo(&clippy))?;

@@ -4,11 +4,12 @@ use crate::{
     Outcome, place,
     process::{command, step},
     setup::Setup,
+    suite::Depth,
 };
 
 /// Runs the tests instrumented and prints the table of lines covered.
 pub(crate) fn run() -> Outcome {
-    Setup::start().finish();
+    Setup::start(Depth::Gate).finish();
     let tool = place::python().join("bin/cargo-llvm-cov");
     if !tool.exists() {
         return Err("`cargo-llvm-cov` could not be had (it comes with `tests/requirements.txt`)".to_owned());

@@ -14,6 +14,7 @@ use std::{
 use crate::{
     place,
     process::{capture, command},
+    suite::Depth,
 };
 
 /// What must be there, and the Debian package that brings it.
@@ -33,6 +34,9 @@ const DEBIAN: [(&str, &str); 12] = [
     ("/usr/bin/aws", "awscli"),
 ];
 
+/// What only the slow parts use: 150 MB, with a compiler and a JDK behind it.
+const DEBIAN_FULL: [(&str, &str); 1] = [("/usr/bin/bazel", "bazel-bootstrap")];
+
 /// Work that goes on beside the compiler.
 pub(crate) struct Setup {
     parts: Vec<(&'static str, JoinHandle<Result<(), String>>)>,
@@ -40,12 +44,12 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Begins to fetch what is missing.
-    pub(crate) fn start() -> Self {
+    /// Begins to fetch what is missing for tests of `depth`.
+    pub(crate) fn start(depth: Depth) -> Self {
         let parts = vec![
             ("python packages", thread::spawn(python)),
             ("npm packages", thread::spawn(node)),
-            ("debian packages", thread::spawn(debian)),
+            ("debian packages", thread::spawn(move || debian(depth))),
         ];
         Self { parts, start: Instant::now() }
     }
@@ -104,9 +108,11 @@ fn node() -> Result<(), String> {
 }
 
 /// Installs the missing packages, where we may.
-fn debian() -> Result<(), String> {
+fn debian(depth: Depth) -> Result<(), String> {
+    let more = DEBIAN_FULL.iter().filter(|_| depth == Depth::Full);
+    let wanted = DEBIAN.iter().chain(more);
     let missing: Vec<&str> =
-        DEBIAN.iter().filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
+        wanted.filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }

@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 3] = [
+pub(crate) const SLOW: [Slow; 8] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -19,6 +19,26 @@ pub(crate) const SLOW: [Slow; 3] = [
         shows: "every way out for 10 minutes, a rotation every ten seconds",
     },
     Slow { test: "demo::a_minute_of_demo_has_no_failure", shows: "`demo --for 60s` rotates at least ten times" },
+    Slow {
+        test: "bazel::bazel_builds_through_the_proxy_while_sessions_of_five_seconds_rotate",
+        shows: "Debian's Bazel: `http_file`, `http_archive`, `jvm_maven_import_external`",
+    },
+    Slow {
+        test: "bazel::bazel_builds_from_central_through_the_proxy_by_the_downloader_config_alone",
+        shows: "a workspace that names Maven Central is not edited",
+    },
+    Slow {
+        test: "bazel::bazel_never_takes_a_broken_download_or_other_bytes_for_what_was_pinned",
+        shows: "Bazel's own checksums, and that nothing broken is kept",
+    },
+    Slow {
+        test: "bazel::bazel_fetches_on_when_s3_breaks_off_in_the_middle",
+        shows: "what the proxy resumes, Bazel does not notice",
+    },
+    Slow {
+        test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
+        shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
+    },
 ];
 
 /// The nextest filter that leaves them out.

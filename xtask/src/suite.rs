@@ -28,7 +28,7 @@ pub(crate) enum Depth {
 
 /// Sets up, builds, tests.
 pub(crate) fn run(depth: Depth) -> Outcome {
-    run_with(Setup::start(), depth)
+    run_with(Setup::start(depth), depth)
 }
 
 /// The same with a set-up that is already under way.

@@ -36,6 +36,7 @@ mod proxy;
 mod record;
 mod source;
 mod store;
+mod sums;
 mod table;
 pub mod upstream;
 mod verdict;

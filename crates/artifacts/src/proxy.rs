@@ -24,6 +24,7 @@ use crate::{
     record::Id,
     source::Source,
     store::Store,
+    sums::Sums,
     table::{Errand, Table},
     upstream::{Head, Trouble},
 };
@@ -62,6 +63,7 @@ pub(crate) struct Proxy {
     pub(crate) counts: Counts,
     pub(crate) rules: Rules,
     pub(crate) whereabouts: Whereabouts,
+    pub(crate) sums: Sums,
 }
 
 /// Where a file's bytes are.
@@ -112,6 +114,10 @@ impl Proxy {
     async fn file<B>(&self, mount: &Mount, key: &str, request: &Request<B>) -> Response<Payload> {
         if let Some((outcome, response)) = self.united(mount, key, request).await {
             mount.counts.request(outcome);
+            return response;
+        }
+        if let Some(response) = self.own_sum(mount, key, request).await {
+            mount.counts.request(Outcome::Hit.as_str());
             return response;
         }
         let errand = if request.method() == Method::HEAD { Errand::Describe } else { Errand::Fill };
@@ -396,7 +402,7 @@ impl Proxy {
         response
     }
 
-    async fn look(&self, id: Id) -> Result<Option<Arc<Copy>>, Trouble> {
+    pub(crate) async fn look(&self, id: Id) -> Result<Option<Arc<Copy>>, Trouble> {
         if let Some(known) = self.store.recall(id, self.now().boot) {
             return Ok(known);
         }

@@ -11,6 +11,7 @@ mod paths;
 mod s3;
 mod script;
 mod serving;
+mod sums;
 mod trouble;
 mod web;
 mod world;
