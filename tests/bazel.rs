@@ -38,7 +38,7 @@ struct Project {
 
 impl Project {
     fn new(name: &str) -> Self {
-        let world = World::new(name, |settings| settings.role_lifetime = Duration::from_secs(5));
+        let world = World::new(name, |settings| settings.role_lifetime = Duration::from_secs(2));
         let jar = |path: &str| fs::read(Path::new(REPOSITORY).join(path)).unwrap();
         let files = BTreeMap::from([(GUAVA, jar(GUAVA)), (LANG3, jar(LANG3)), (WORDS, words(&world))]);
         world.cloud().add_bucket("maven", Bucket::memory("us-east-1"));
@@ -111,7 +111,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn bazel_builds_through_the_proxy_while_sessions_of_five_seconds_rotate() {
+fn bazel_builds_through_the_proxy_while_sessions_of_two_seconds_rotate() {
     if let Some(missing) = missing() {
         skip!("Bazel through the proxy: {missing}");
     }

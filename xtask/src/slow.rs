@@ -20,7 +20,7 @@ pub(crate) const SLOW: [Slow; 8] = [
     },
     Slow { test: "demo::a_minute_of_demo_has_no_failure", shows: "`demo --for 60s` rotates at least ten times" },
     Slow {
-        test: "bazel::bazel_builds_through_the_proxy_while_sessions_of_five_seconds_rotate",
+        test: "bazel::bazel_builds_through_the_proxy_while_sessions_of_two_seconds_rotate",
         shows: "Debian's Bazel: `http_file`, `http_archive`, `jvm_maven_import_external`",
     },
     Slow {
