@@ -2,9 +2,10 @@
 //! are pointed at it, and the old one goes.
 //!
 //! [`plan()`] decides, from what EC2 shows, the address and a [`Memory`] whose loss is harmless. There is no journal: the
-//! tags in EC2 are the truth. This crate reads no clock, no file and no
+//! tags in EC2 are the truth. [`address`] decides which address to believe. This crate reads no clock, no file and no
 //! configuration, and does not know where credentials come from.
 
+pub mod address;
 mod memory;
 mod observed;
 mod plan;

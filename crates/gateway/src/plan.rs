@@ -267,3 +267,6 @@ fn asn_of(observed: &Observed, connection: &str) -> Option<Asn> {
     let connection = observed.connections.iter().find(|one| one.id == connection)?;
     observed.gateway(&connection.gateway)?.asn
 }
+
+#[cfg(test)]
+mod tests;
