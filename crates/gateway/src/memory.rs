@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bowline_aws::Error;
+
 use crate::{
     observed::Observed,
     plan::{Action, Key, Site},
@@ -28,11 +30,25 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// What the answer of a call means for what is remembered.
+    #[must_use]
+    pub fn of(answer: &Result<(), Error>) -> Self {
+        match answer {
+            Ok(()) => Self::Done,
+            Err(error) if error.is_ambiguous() => Self::Unknown,
+            Err(_) => Self::Refused,
+        }
+    }
+}
+
 /// What the plan is told besides what is seen. Times are of the boot clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     pub(crate) changes: BTreeMap<String, Change>,
     pub(crate) creates: BTreeMap<Key, Duration>,
+    /// Gateways that were deleted a moment ago, which EC2 may show still.
+    pub(crate) deletes: BTreeMap<String, Duration>,
     /// In how many looks in a row nothing hung on a gateway of ours.
     pub(crate) unused: BTreeMap<String, u32>,
 }
@@ -45,6 +61,7 @@ impl Memory {
         let count = |id: &str| self.unused.get(id).copied().unwrap_or(0).saturating_add(1);
         self.unused = idle.map(|gateway| (gateway.id.clone(), count(&gateway.id))).collect();
         self.creates.retain(|_, at| now.saturating_sub(*at) < site.pace.create_grace);
+        self.deletes.retain(|_, at| now.saturating_sub(*at) < site.pace.lag);
         self.changes.retain(|id, _| observed.connections.iter().any(|connection| connection.id == *id));
     }
 
@@ -53,7 +70,8 @@ impl Memory {
         match (action, outcome) {
             (Action::Create { key, .. }, Outcome::Refused) => drop(self.creates.remove(key)),
             (Action::Create { key, .. }, _) => drop(self.creates.insert(*key, now)),
-            (Action::Modify { .. }, Outcome::Refused) | (Action::Delete { .. }, _) => {}
+            (Action::Modify { .. } | Action::Delete { .. }, Outcome::Refused) => {}
+            (Action::Delete { gateway }, _) => drop(self.deletes.insert(gateway.clone(), now)),
             (Action::Modify { connection, gateway }, _) => {
                 let before = self.changes.get(connection).filter(|change| change.target == *gateway);
                 let tries = before.map_or(1, |change| change.tries.saturating_add(1));

@@ -140,7 +140,7 @@ pub fn plan(
 ) -> Vec<Action> {
     let Some(address) = address else { return Vec::new() };
     let verdicts = verdicts(observed, address, memory, site, now);
-    let mut actions = deletions(observed, address, &verdicts, memory, site);
+    let mut actions = deletions(observed, address, &verdicts, memory, site, now);
     let mut lacking = BTreeSet::new();
     for (connection, verdict) in &verdicts {
         match verdict {
@@ -247,6 +247,7 @@ fn deletions(
     verdicts: &BTreeMap<&str, Verdict>,
     memory: &Memory,
     site: &Site,
+    now: Duration,
 ) -> Vec<Action> {
     let unsettled = |verdict: &Verdict| matches!(verdict, Verdict::Busy(_) | Verdict::Lag | Verdict::UnknownGateway);
     if verdicts.values().any(unsettled) {
@@ -257,10 +258,15 @@ fn deletions(
         let mut asns = moving.filter_map(|(id, _)| asn_of(observed, id));
         gateway.v4() == Some(address) && asns.any(|asn| gateway.asn == Some(asn))
     };
+    let sent =
+        |gateway: &Gateway| memory.deletes.get(&gateway.id).is_some_and(|at| now.saturating_sub(*at) < site.pace.lag);
     let seen_unused = |gateway: &&Gateway| memory.unused.get(&gateway.id).is_some_and(|looks| *looks >= LOOKS_UNUSED);
     let ours = observed.gateways.iter().filter(|gateway| gateway.is_live() && site.owns(gateway));
     let unused = ours.filter(|gateway| !observed.is_used(&gateway.id)).filter(seen_unused);
-    unused.filter(|gateway| !is_wanted(gateway)).map(|gateway| Action::Delete { gateway: gateway.id.clone() }).collect()
+    unused
+        .filter(|gateway| !is_wanted(gateway) && !sent(gateway))
+        .map(|gateway| Action::Delete { gateway: gateway.id.clone() })
+        .collect()
 }
 
 fn asn_of(observed: &Observed, connection: &str) -> Option<Asn> {

@@ -193,6 +193,13 @@ fn only_what_is_ours_unused_unwanted_and_seen_so_twice_is_deleted() {
     let mut used = observed.clone();
     used.connections.push(Connection { managed: false, ..connection("vpn-9", "cgw-b") });
     assert!(plan(&used, Some(A), &memory, &site(), now).is_empty(), "used by others");
+    let mut sent = memory.clone();
+    sent.acted(&deletes("cgw-b"), Outcome::Unknown, now);
+    assert!(plan(&observed, Some(A), &sent, &site(), now + second(59)).is_empty(), "EC2 may show it still");
+    assert_eq!(plan(&observed, Some(A), &sent, &site(), now + second(60)), [deletes("cgw-b")]);
+    sent = memory.clone();
+    sent.acted(&deletes("cgw-b"), Outcome::Refused, now);
+    assert_eq!(plan(&observed, Some(A), &sent, &site(), now), [deletes("cgw-b")]);
     memory.looked(&used, &site(), now);
     memory.looked(&observed, &site(), now);
     assert!(plan(&observed, Some(A), &memory, &site(), now).is_empty(), "the count begins anew");

@@ -6,3 +6,4 @@ mod model;
 mod mutants;
 mod schedule;
 mod schedules;
+mod wire;
