@@ -206,14 +206,14 @@ fn verdict(
     }
 }
 
-/// A gateway for `key` that is there or comes: ours before others', the one that is ready before the one that comes.
-/// Somebody else's may be used; two of one address towards one side are refused anyway.
+/// A gateway for `key` that is there or comes: one that is in use before others, for EC2 refuses two of one address towards
+/// one side; then ours before others', and the one that is ready before the one that comes. Somebody else's may be used.
 fn candidate<'a>(observed: &'a Observed, key: Key, site: &Site) -> Option<&'a Gateway> {
     let fits = |gateway: &&Gateway| {
         let same = gateway.v4() == Some(key.address) && gateway.asn == Some(key.asn);
         same && !gateway.has_certificate && gateway.is_live()
     };
-    let rank = |gateway: &&Gateway| (site.owns(gateway), gateway.state == "available");
+    let rank = |gateway: &&Gateway| (observed.is_used(&gateway.id), site.owns(gateway), gateway.state == "available");
     observed.gateways.iter().filter(fits).max_by_key(rank)
 }
 

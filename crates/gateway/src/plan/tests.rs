@@ -91,6 +91,9 @@ fn what_is_there_is_used_before_anything_is_made() {
     assert_eq!(planned(&observed, B), [modifies("vpn-1", "cgw-foreign")]);
     observed.gateways.push(gateway("cgw-b", B, Some("site-1")));
     assert_eq!(planned(&observed, B), [modifies("vpn-1", "cgw-b")], "ours before others'");
+    observed.connections.push(Connection { managed: false, ..connection("vpn-9", "cgw-foreign") });
+    assert_eq!(planned(&observed, B), [modifies("vpn-1", "cgw-foreign")], "the one in use before ours");
+    observed.connections.truncate(1);
     observed.gateways.remove(1);
     observed.gateways[1].state = "pending".to_owned();
     assert_eq!(verdict_of(&observed, B), Verdict::Coming(Key { address: B, asn: Asn(65_000) }));

@@ -40,6 +40,7 @@ pub(crate) struct Schedule {
     instances: Vec<Instance>,
     address: Ipv4Addr,
     calm: bool,
+    crashes: u64,
     planner: Planner,
 }
 
@@ -47,6 +48,7 @@ pub(crate) struct Schedule {
 pub(crate) fn wrongs(seed: u64, planner: Planner) -> Vec<String> {
     let mut schedule = Schedule::new(seed, planner);
     schedule.chaos();
+    schedule.bounded();
     schedule.quiet();
     schedule.ec2.wrongs
 }
@@ -76,7 +78,7 @@ impl Schedule {
         let confused = two && chance.percent(30);
         let mut instances = vec![Instance::new(false)];
         instances.extend(two.then(|| Instance::new(confused)));
-        Self { chance, ec2, site, instances, address: address(0), calm: false, planner }
+        Self { chance, ec2, site, instances, address: address(0), calm: false, crashes: 0, planner }
     }
 
     /// Half an hour to two, with everything that can happen.
@@ -93,6 +95,15 @@ impl Schedule {
             }
             self.step(turn);
             self.ec2.now += if self.chance.percent(60) { self.chance.below(5) } else { self.chance.below(90) };
+        }
+    }
+
+    /// However often the address moves and whoever disagrees: at most four changes in a quarter of an hour for each run of
+    /// each instance.
+    fn bounded(&mut self) {
+        let most = self.instances.len() as u64 * 4 * (self.ec2.now / 900 + 1) + 4 * self.crashes;
+        for connection in self.ec2.connections.iter().filter(|one| one.modifies > most) {
+            self.ec2.wrongs.push(format!("{} was changed {} times", connection.id, connection.modifies));
         }
     }
 
@@ -128,6 +139,7 @@ impl Schedule {
 
     fn crash(&mut self, turn: usize) {
         let pause = self.chance.below(120);
+        self.crashes += 1;
         let confused = self.instances[turn].confused;
         self.instances[turn] = Instance { next: self.ec2.now + pause, ..Instance::new(confused) };
     }
