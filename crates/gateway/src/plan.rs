@@ -254,7 +254,8 @@ fn deletions(
         return Vec::new();
     }
     let is_wanted = |gateway: &Gateway| {
-        let moving = verdicts.iter().filter(|(_, verdict)| **verdict != Verdict::Good);
+        let stays = |verdict: &Verdict| matches!(verdict, Verdict::Good | Verdict::Certificate | Verdict::OtherNetwork);
+        let moving = verdicts.iter().filter(|(_, verdict)| !stays(verdict));
         let mut asns = moving.filter_map(|(id, _)| asn_of(observed, id));
         gateway.v4() == Some(address) && asns.any(|asn| gateway.asn == Some(asn))
     };

@@ -190,6 +190,10 @@ fn only_what_is_ours_unused_unwanted_and_seen_so_twice_is_deleted() {
     memory.looked(&observed, &site(), now);
     assert_eq!(plan(&observed, Some(A), &memory, &site(), now), [deletes("cgw-b")]);
     assert_eq!(plan(&observed, Some(B), &memory, &site(), now), [modifies("vpn-1", "cgw-b")], "it is wanted");
+    let mut certified = observed.clone();
+    certified.gateways.push(Gateway { has_certificate: true, ..gateway("cgw-c", B, None) });
+    certified.connections = vec![connection("vpn-1", "cgw-c")];
+    assert_eq!(plan(&certified, Some(B), &memory, &site(), now), [deletes("cgw-b")], "nobody will move to it");
     let mut busy = observed.clone();
     busy.connections.push(Connection { state: "modifying".to_owned(), ..connection("vpn-2", "cgw-a") });
     assert!(plan(&busy, Some(A), &memory, &site(), now).is_empty(), "a connection of ours is being changed");
