@@ -262,8 +262,9 @@ impl Call {
         if let Some(drift) = self.drift_in(now, head, &code).filter(|_| self.request.auth.is_signed()) {
             return self.correct(drift, error);
         }
-        self.unsure |= status >= 500 && self.request.repeat.leaves_doubt();
-        if self.may_be_done(head.status) {
+        let throttled = refusal::is_throttled(&code);
+        self.unsure |= status >= 500 && !throttled && self.request.repeat.leaves_doubt();
+        if self.may_be_done(head.status) && !throttled {
             return self.fail(error);
         }
         let Some(credentials) = self.credentials.clone().filter(|_| self.request.auth.is_signed()) else {

@@ -10,6 +10,8 @@ use crate::{Error, Partition, Region};
 /// A service that this crate speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Service {
+    /// Elastic Compute Cloud, whose Site-to-Site VPN calls are spoken here.
+    Ec2,
     /// Identity and Access Management.
     Iam,
     /// CloudWatch Logs.
@@ -30,13 +32,23 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 8] =
-        [Self::Iam, Self::Logs, Self::RolesAnywhere, Self::S3, Self::Signin, Self::Sso, Self::SsoOidc, Self::Sts];
+    pub const ALL: [Self; 9] = [
+        Self::Ec2,
+        Self::Iam,
+        Self::Logs,
+        Self::RolesAnywhere,
+        Self::S3,
+        Self::Signin,
+        Self::Sso,
+        Self::SsoOidc,
+        Self::Sts,
+    ];
 
     /// Its key in a `[services NAME]` section of the AWS configuration: `s3`, `sso_oidc`.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
+            Self::Ec2 => "ec2",
             Self::Iam => "iam",
             Self::Logs => "cloudwatch_logs",
             Self::RolesAnywhere => "rolesanywhere",
@@ -52,6 +64,7 @@ impl Service {
     #[must_use]
     pub fn variable(self) -> &'static str {
         match self {
+            Self::Ec2 => "AWS_ENDPOINT_URL_EC2",
             Self::Iam => "AWS_ENDPOINT_URL_IAM",
             Self::Logs => "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
             Self::RolesAnywhere => "AWS_ENDPOINT_URL_ROLESANYWHERE",
@@ -67,6 +80,7 @@ impl Service {
     #[must_use]
     pub fn origin(self) -> &'static str {
         match self {
+            Self::Ec2 => "ec2",
             Self::Iam => "iam",
             Self::Logs => "logs",
             Self::RolesAnywhere => "rolesanywhere",
@@ -178,6 +192,7 @@ impl Endpoints {
         let own_host = partition != Partition::Gov || self.dual_stack || service == Service::RolesAnywhere;
         let fips = self.fips && own_host;
         let label = match service {
+            Service::Ec2 => "ec2",
             Service::Logs => "logs",
             Service::RolesAnywhere => "rolesanywhere",
             Service::Sso => "portal.sso",
@@ -332,6 +347,20 @@ mod tests {
         assert_eq!(at("us-gov-west-1", &[FIPS]), "rolesanywhere-fips.us-gov-west-1.amazonaws.com");
         assert_eq!(at("eu-central-1", &[DUAL]), "rolesanywhere.eu-central-1.api.aws");
         assert_eq!(at("cn-north-1", &[]), "rolesanywhere.cn-north-1.amazonaws.com.cn");
+    }
+
+    /// Expected values: botocore, `EndpointProvider` for `ec2`.
+    #[test]
+    fn ec2_has_a_host_a_region() {
+        let at = |name: &str, pairs: &[(&str, &str)]| with(pairs).unwrap().host(Service::Ec2, &region(name));
+        assert_eq!(at("eu-central-1", &[]), "ec2.eu-central-1.amazonaws.com");
+        assert_eq!(at("eu-central-1", &[DUAL]), "ec2.eu-central-1.api.aws");
+        assert_eq!(at("eu-central-1", &[FIPS]), "ec2-fips.eu-central-1.amazonaws.com");
+        assert_eq!(at("cn-north-1", &[DUAL]), "ec2.cn-north-1.api.amazonwebservices.com.cn");
+        assert_eq!(at("us-gov-west-1", &[FIPS]), "ec2.us-gov-west-1.amazonaws.com");
+        assert_eq!(at("us-gov-west-1", &[FIPS, DUAL]), "ec2-fips.us-gov-west-1.api.aws");
+        let own = with(&[("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:4566")]).unwrap();
+        assert_eq!(own.url(Service::Ec2, &region("eu-central-1")), "http://127.0.0.1:4566");
     }
 
     /// Expected values: botocore 1.44.5, `EndpointRulesetResolver`.

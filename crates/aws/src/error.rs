@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use bowline_base::{Fault, Kind, Unavailable, units, wire::WireError};
 
 use crate::{
-    Service, iam,
+    Service, ec2, iam,
     refusal::{self, Said},
 };
 
@@ -104,7 +104,9 @@ impl Error {
     /// The keys are good and not allowed to do this. S3 also says so of a missing key to those who may not list.
     #[must_use]
     pub fn is_access_denied(&self) -> bool {
-        matches!(self.code(), Some("AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" | "AccountProblem"))
+        let codes =
+            ["AccessDenied", "AccessDeniedException", "AllAccessDisabled", "AccountProblem", "UnauthorizedOperation"];
+        self.code().is_some_and(|code| codes.contains(&code))
     }
 
     /// The keys, the token or the clock were refused, or there are no keys: nothing was said about the thing asked for.
@@ -217,6 +219,9 @@ impl Error {
             }
             Problem::Said { .. } if self.0.service == Service::Iam => {
                 iam::Why::of(self).map(|why| why.fix().to_owned())
+            }
+            Problem::Said { .. } if self.0.service == Service::Ec2 => {
+                ec2::Why::of(self).map(|why| why.fix().to_owned())
             }
             Problem::Said { .. } if self.kind() == Kind::Unreachable => Some("try again later".to_owned()),
             Problem::Nonsense { .. } => Some("look for a proxy or a sign-in page between here and AWS".to_owned()),

@@ -45,6 +45,11 @@ pub(crate) fn is_passing(service: Service, status: u16, said: &Said) -> bool {
     service != Service::SsoOidc && said.code.as_deref().is_some_and(|code| PASSING.contains(&code))
 }
 
+/// Turned away at the door, whatever the status: nothing was done. EC2 says so with 503.
+pub(crate) fn is_throttled(code: &str) -> bool {
+    matches!(code, "RequestLimitExceeded" | "EC2ThrottledException" | "Throttling" | "ThrottlingException" | "SlowDown")
+}
+
 /// Another set of keys may be taken where this one was refused.
 pub(crate) fn wants_other_keys(code: &str) -> bool {
     is_unknown_key(code)

@@ -23,6 +23,7 @@ impl Auth {
     pub(crate) fn signed(region: &Region, service: Service) -> Self {
         let name = match service {
             Service::Iam => return Self::Signed { region: region.partition().iam_region(), name: "iam" },
+            Service::Ec2 => "ec2",
             Service::Logs => "logs",
             Service::RolesAnywhere => "rolesanywhere",
             Service::S3 => "s3",

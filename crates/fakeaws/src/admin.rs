@@ -9,13 +9,16 @@
 //! | `POST /_fake/approve`, `/_fake/deny` | `{"user_code": "ABCD-EFGH"}`, or all pending with `{}` |
 //! | `POST /_fake/expire` | `{"what": "access-tokens" \| "sessions" \| "registrations" \| "keys"}` |
 //! | `POST /_fake/users` | `{"name": "ci"}`: a long-lived key of a user that may do everything, or, with `"policies": [{…}]`, what they say |
+//! | `POST /_fake/customer-gateways` | `{"address": "198.51.100.7", "asn": 65000, "tags": {…}}`: gives its `id` |
+//! | `POST /_fake/vpn-connections` | `{"customer_gateway": "cgw-…", "target": "tgw-1", "static_routes": true, "tags": {…}}`: gives its `id` |
+//! | `GET /_fake/vpn` | every live gateway and every connection as they really are |
 //! | `POST /_fake/buckets` | `{"name": "maven", "region": "…", "directory": "/path", "list_allowed": false}` |
 
 use bowline_base::Timestamp;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{Bucket, Fault, call::Call, cloud::State, json, pages, reply::Answer};
+use crate::{Bucket, Fault, call::Call, cloud::State, ec2::furnish, json, pages, reply::Answer};
 
 /// Answers a call of a person or a test.
 pub(crate) fn answer(state: &mut State, call: &Call, now: Timestamp) -> Answer {
@@ -46,6 +49,15 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: Timestamp) -> Answer {
         (&Method::POST, "deny") => ok(&json!({"decided": state.oidc.decide(json::text(&body, "user_code"), false)})),
         (&Method::POST, "expire") => expire(state, &body, now),
         (&Method::POST, "users") => user(state, &body),
+        (&Method::GET, "vpn") => ok(&furnish::truth(state, now)),
+        (&Method::POST, "customer-gateways") => match furnish::gateway_from_json(&body) {
+            Some(new) => ok(&json!({"id": furnish::gateway(state, &new)})),
+            None => refused("this is no customer gateway"),
+        },
+        (&Method::POST, "vpn-connections") => match furnish::connection_from_json(&body) {
+            Some(new) => ok(&json!({"id": furnish::connection(state, &new)})),
+            None => refused("this is no VPN connection"),
+        },
         (&Method::POST, "buckets") => bucket(state, &body),
         _ => Answer::new(404, "application/json", json!({"error": "no such call"}).to_string(), "unknown"),
     }

@@ -17,6 +17,7 @@ use crate::{
     call::Call,
     container,
     counters::Counters,
+    ec2::{self, network::Network},
     faults::{Effect, Fault, Faults, Strike},
     iam::{self, directory::Directory},
     instance,
@@ -70,6 +71,7 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) logs: logs::Groups,
     pub(crate) signin: signin::Tokens,
+    pub(crate) network: Network,
 }
 
 impl Cloud {
@@ -94,6 +96,7 @@ impl Cloud {
             counters: Counters::default(),
             logs: logs::Groups::default(),
             signin: signin::Tokens::default(),
+            network: Network::default(),
         }))
     }
 
@@ -321,7 +324,7 @@ impl Cloud {
     }
 
     /// A panic elsewhere must not hide what the test is about: a poisoned lock is taken as it is.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -387,6 +390,7 @@ impl State {
             Service::Portal => sso_portal::answer(self, call, now),
             Service::Sts => sts::answer(self, call, now),
             Service::Iam => iam::answer(self, call, now),
+            Service::Ec2 => ec2::answer(self, call, now),
             Service::S3 => s3::answer(self, operation, call, now),
             Service::Container => container::answer(self, call, now),
             Service::Instance => instance::answer(self, call, now),
@@ -415,6 +419,7 @@ fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
         }
         Service::Container | Service::Instance | Service::Signin => (429, "TooManyRequests"),
         Service::Sts | Service::Iam => (400, "Throttling"),
+        Service::Ec2 => (503, "RequestLimitExceeded"),
         Service::S3 => (503, "SlowDown"),
         Service::Logs => (400, "ThrottlingException"),
     };
@@ -431,6 +436,7 @@ fn service_error(state: &mut State, service: Service, call: &Call, status: u16, 
             let words = if code == "Throttling" { "Rate exceeded" } else { "Injected" };
             query::error(state, namespace, status, code, words)
         }
+        Service::Ec2 => ec2::error(state, status, code, "Injected"),
         Service::Container => container::error(status, code, "Injected"),
         Service::Instance => instance::error(status, code),
         Service::Signin => signin::error(status, code),

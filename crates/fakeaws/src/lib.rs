@@ -1,12 +1,12 @@
-//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, IAM, S3, CloudWatch Logs and the
-//! console's sign-in on one loopback port, and beside them what a container and an instance ask
+//! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, IAM, EC2's VPN calls, S3,
+//! CloudWatch Logs and the console's sign-in on one loopback port, and beside them what a container and an instance ask
 //! (`/v2/credentials/…`, `/latest/…`).
 //!
 //! [`Cloud`] is the whole of it, decided without a socket or a clock: [`Cloud::handle`] takes the time and a request
 //! and gives a [`Reply`]. [`FakeAws`] puts a listener in front. Credentials that it issues really expire and are
 //! refused from that moment; refresh tokens rotate; every call is counted; faults are injected from the program or
 //! over `/_fake/…` on the same port. See `admin.rs` for that interface. What a user may do at IAM and STS is decided by
-//! its policies, really evaluated ([`policy`]); roles carry none here, and S3 asks none.
+//! its policies, really evaluated ([`policy`]), and at EC2 too; roles carry none here, and S3 asks none.
 //!
 //! It shares no codec with `bowline-aws`: requests are parsed, signatures verified and answers written here, so that
 //! a mistake in one is not hidden by the same mistake in the other. It knows nothing of the rest of Bowline.
@@ -19,6 +19,7 @@ mod chunked;
 mod cloud;
 mod container;
 mod counters;
+mod ec2;
 mod faults;
 mod iam;
 mod instance;
@@ -55,6 +56,7 @@ pub use accounts::Account;
 pub use buckets::{Bucket, WrongRegion};
 pub use cloud::{Cloud, SsoTokens};
 pub use counters::Counts;
+pub use ec2::{CustomerGateway, Flip, NewConnection, NewGateway, VpnConnection, VpnManners};
 pub use faults::{Effect, Fault, FaultError};
 pub use reply::{Ending, Pass, Reply};
 pub use scenario::Scenario;

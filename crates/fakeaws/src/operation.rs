@@ -10,6 +10,7 @@ pub(crate) enum Service {
     Oidc,
     RolesAnywhere,
     Portal,
+    Ec2,
     Iam,
     Sts,
     S3,
@@ -55,6 +56,9 @@ impl Operation {
             ("POST", "/sessions") => plain(Service::RolesAnywhere, "rolesanywhere.CreateSession"),
             ("POST", "/") if call.form().field("Version") == Some(crate::iam::VERSION) => {
                 plain(Service::Iam, &format!("iam.{}", action(call)))
+            }
+            ("POST", "/") if call.form().field("Version") == Some(crate::ec2::VERSION) => {
+                plain(Service::Ec2, &format!("ec2.{}", action(call)))
             }
             ("POST", "/") => plain(Service::Sts, &format!("sts.{}", action(call))),
             (_, path) if path.starts_with("/_fake/") => plain(Service::Operator, "operator.Fake"),
@@ -136,6 +140,7 @@ mod tests {
         assert_eq!(name("POST", "/token", device), "sso-oidc.CreateToken.device_code");
         assert_eq!(name("POST", "/", "Action=AssumeRole&Version=2011-06-15"), "sts.AssumeRole");
         assert_eq!(name("POST", "/", "Action=CreateUser&Version=2010-05-08"), "iam.CreateUser");
+        assert_eq!(name("POST", "/", "Action=CreateTags&Version=2016-11-15"), "ec2.CreateTags");
         assert_eq!(name("GET", "/federation/credentials?role_name=a", ""), "sso.GetRoleCredentials");
         assert_eq!(name("GET", "/maven?list-type=2", ""), "s3.ListObjectsV2");
         assert_eq!(name("HEAD", "/maven/token", ""), "s3.HeadObject");

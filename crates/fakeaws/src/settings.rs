@@ -6,7 +6,7 @@ use bowline_base::{Secret, units};
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use crate::accounts::Account;
+use crate::{VpnManners, accounts::Account};
 
 /// When a token answer leaves out the refresh token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub struct Settings {
     pub imds_v1: bool,
     /// The metadata service gives no tokens (403).
     pub imds_v1_only: bool,
+    /// How EC2 behaves with VPNs.
+    pub vpn: VpnManners,
     /// A file (0600) to which every secret is appended when it is issued, one a line. Read at the start only.
     pub secret_ledger: Option<PathBuf>,
     /// Start of the sequence that secrets are drawn from; `None` takes the time of the start. Read at the start only.
@@ -123,6 +125,7 @@ impl Default for Settings {
             instance_role: Some("instance".to_owned()),
             imds_v1: false,
             imds_v1_only: false,
+            vpn: VpnManners::default(),
             secret_ledger: None,
             seed: None,
         }
@@ -139,7 +142,8 @@ pub struct SettingsError {
 
 impl Settings {
     /// Changes what `patch` names and leaves the rest. Names are those of the fields, durations texts like `"10s"`,
-    /// `clock_skew` may begin with `-`, `approve_after` may be `null`, `omit_refresh_token` is `never`, `on-refresh` or `always`.
+    /// `clock_skew` may begin with `-`, `approve_after` may be `null`, `omit_refresh_token` is `never`, `on-refresh` or `always`,
+    /// `vpn` an object with fields of [`VpnManners`].
     ///
     /// # Errors
     /// The first name or value that is wrong; then nothing is changed.
@@ -208,6 +212,7 @@ impl Settings {
             "instance_role" => assign(optional_text(value), &mut self.instance_role),
             "imds_v1" => assign(value.as_bool(), &mut self.imds_v1),
             "imds_v1_only" => assign(value.as_bool(), &mut self.imds_v1_only),
+            "vpn" => assign(self.vpn.patched(value), &mut self.vpn),
             "secret_ledger" => assign(text().map(|path| Some(path.into())), &mut self.secret_ledger),
             "seed" => assign(value.as_u64().map(Some), &mut self.seed),
             _ => return None,

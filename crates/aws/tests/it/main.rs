@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test binary: a failure here is the test's")]
 
+mod ec2;
 mod iam;
 mod s3;
 mod sso;

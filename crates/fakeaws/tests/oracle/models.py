@@ -402,7 +402,82 @@ def manager_checks():
     fake("settings", {"propagation_delay": "0ms"})
 
 
-for part in (oidc_checks, portal_checks, sts_checks, iam_checks, s3_checks, fault_checks):
+def ec2_checks():
+    ec2 = client("ec2")
+    wanted = dict(
+        Type="ipsec.1", IpAddress="198.51.100.7", BgpAsn=65010, DeviceName="bowline/oracle",
+        TagSpecifications=[{"ResourceType": "customer-gateway", "Tags": [{"Key": "bowline:owner", "Value": "oracle"}]}],
+    )
+    dry = fails("a dry run", "DryRunOperation", ec2.create_customer_gateway, 412, DryRun=True, **wanted)
+    check("says so", dry and "DryRun flag is set" in dry.response["Error"]["Message"])
+    made = ec2.create_customer_gateway(**wanted)["CustomerGateway"]
+    check("gateway", (made["State"], made["IpAddress"], made["BgpAsn"], made["DeviceName"]) == ("available", "198.51.100.7", "65010", "bowline/oracle"), made)
+    check("with tags", made["Tags"] == [{"Key": "bowline:owner", "Value": "oracle"}], made)
+    check("asked twice, made once", ec2.create_customer_gateway(**wanted)["CustomerGateway"] == made)
+    other = ec2.create_customer_gateway(Type="ipsec.1", PublicIp="198.51.100.8", BgpAsnExtended=4200000000)["CustomerGateway"]
+    check("four bytes", other["BgpAsnExtended"] == "4200000000" and "BgpAsn" not in other and "Tags" not in other, other)
+    fails("two numbers", "InvalidParameterCombination", ec2.create_customer_gateway, 400, BgpAsn=1, BgpAsnExtended=4200000000, Type="ipsec.1", IpAddress="198.51.100.9")
+    fails("no address", "MissingParameter", ec2.create_customer_gateway, 400, Type="ipsec.1")
+    fails("bad address", "InvalidParameterValue", ec2.create_customer_gateway, 400, Type="ipsec.1", IpAddress="here")
+    one, two = made["CustomerGatewayId"], other["CustomerGatewayId"]
+    vpn = fake("vpn-connections", {"customer_gateway": one, "target": "tgw-1", "tags": {"bowline:owner": "oracle"}})["id"]
+    seen = ec2.describe_vpn_connections(VpnConnectionIds=[vpn])["VpnConnections"][0]
+    check("connection", (seen["State"], seen["CustomerGatewayId"], seen["TransitGatewayId"]) == ("available", one, "tgw-1"), seen)
+    check("configuration", "<pre_shared_key>" in seen["CustomerGatewayConfiguration"])
+    check("telemetry", [tunnel["Status"] for tunnel in seen["VgwTelemetry"]] == ["UP", "UP"] and seen["VgwTelemetry"][0]["LastStatusChange"])
+    check("tunnels", [tunnel["StartupAction"] for tunnel in seen["Options"]["TunnelOptions"]] == ["add", "add"], seen["Options"])
+    tagged = [{"Name": "tag:bowline:owner", "Values": ["oracle"]}]
+    check("by tag", [found["VpnConnectionId"] for found in ec2.describe_vpn_connections(Filters=tagged)["VpnConnections"]] == [vpn])
+    fails("in use", "IncorrectState", ec2.delete_customer_gateway, 400, CustomerGatewayId=one)
+    fake("settings", {"vpn": {"modify_time": "1h", "flip": "late"}})
+    changed = ec2.modify_vpn_connection(VpnConnectionId=vpn, CustomerGatewayId=two)["VpnConnection"]
+    check("modifying", (changed["State"], changed["CustomerGatewayId"]) == ("modifying", one), changed)
+    check("no configuration then", "CustomerGatewayConfiguration" not in changed)
+    fails("one change at a time", "IncorrectState", ec2.modify_vpn_connection, 400, VpnConnectionId=vpn, CustomerGatewayId=one)
+    fails("the new one is in use too", "IncorrectState", ec2.delete_customer_gateway, 400, CustomerGatewayId=two)
+    fails("one end only", "InvalidParameterCombination", ec2.modify_vpn_connection, 400, VpnConnectionId=vpn, CustomerGatewayId=two, VpnGatewayId="vgw-1")
+    fails("no such connection", "InvalidVpnConnectionID.NotFound", ec2.describe_vpn_connections, 400, VpnConnectionIds=["vpn-0"])
+    spare = ec2.create_customer_gateway(Type="ipsec.1", IpAddress="198.51.100.10")["CustomerGateway"]["CustomerGatewayId"]
+    ec2.create_tags(Resources=[spare], Tags=[{"Key": "Name", "Value": "spare"}])
+    found = ec2.describe_customer_gateways(Filters=[{"Name": "tag:Name", "Values": ["spare"]}])["CustomerGateways"]
+    check("tagged later", [gateway["CustomerGatewayId"] for gateway in found] == [spare], found)
+    ec2.delete_customer_gateway(CustomerGatewayId=spare)
+    check("deleted is listed", ec2.describe_customer_gateways(CustomerGatewayIds=[spare])["CustomerGateways"][0]["State"] == "deleted")
+    fails("deleted twice", "InvalidCustomerGatewayID.NotFound", ec2.delete_customer_gateway, 400, CustomerGatewayId=spare)
+    fake("settings", {"vpn": {"gateway_quota": 2}})
+    fails("quota", "CustomerGatewayLimitExceeded", ec2.create_customer_gateway, 400, Type="ipsec.1", IpAddress="198.51.100.11")
+    fake("settings", {"vpn": {"gateway_quota": 50, "gateway_delay": "1h"}})
+    hidden = ec2.create_customer_gateway(Type="ipsec.1", IpAddress="198.51.100.12")["CustomerGateway"]["CustomerGatewayId"]
+    fails("too new to be seen", "InvalidCustomerGatewayID.NotFound", ec2.describe_customer_gateways, 400, CustomerGatewayIds=[hidden])
+    fails("unknown key", "AuthFailure", client("ec2", "AKIAUNKNOWN").describe_customer_gateways, 401)
+    fake("settings", {"clock_skew": "10m"})
+    fails("skew", "RequestExpired", ec2.describe_customer_gateways, 400)
+    fake("settings", {"clock_skew": "0ms"})
+    fake("faults", {"at": "ec2.*", "effect": "throttle", "times": 1})
+    fails("EC2 throttles", "RequestLimitExceeded", ec2.describe_vpn_connections, 503)
+    site_checks(vpn, one, two)
+
+
+def site_checks(vpn, one, two):
+    """The reference's policy for one site: its own gateways and connections, and nothing of others."""
+    mine = {"StringEquals": {"aws:ResourceTag/bowline:owner": "oracle"}}
+    born = {"StringEquals": {"aws:RequestTag/bowline:owner": "oracle"}, "ForAllValues:StringEquals": {"aws:TagKeys": ["bowline:owner", "Name"]}}
+    statements = [
+        {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "ec2:CreateCustomerGateway", "Resource": "*", "Condition": born},
+        {"Effect": "Allow", "Action": "ec2:CreateTags", "Resource": "*", "Condition": {"StringEquals": {"ec2:CreateAction": "CreateCustomerGateway"}}},
+        {"Effect": "Allow", "Action": ["ec2:ModifyVpnConnection", "ec2:DeleteCustomerGateway"], "Resource": "*", "Condition": mine},
+    ]
+    user = fake("users", {"name": "site-oracle", "policies": [{"Version": "2012-10-17", "Statement": statements}]})
+    site = client("ec2", user["access_key_id"], user["secret_access_key"])
+    fails("may change its own", "DryRunOperation", site.modify_vpn_connection, 412, VpnConnectionId=vpn, CustomerGatewayId=two, DryRun=True)
+    fails("may delete its own", "DryRunOperation", site.delete_customer_gateway, 412, CustomerGatewayId=one, DryRun=True)
+    fails("not another's", "UnauthorizedOperation", site.delete_customer_gateway, 403, CustomerGatewayId=two)
+    fails("makes none without its tag", "UnauthorizedOperation", site.create_customer_gateway, 403, Type="ipsec.1", IpAddress="198.51.100.20")
+    fails("takes none over", "UnauthorizedOperation", site.create_tags, 403, Resources=[two], Tags=[{"Key": "bowline:owner", "Value": "oracle"}])
+
+
+for part in (oidc_checks, portal_checks, sts_checks, iam_checks, ec2_checks, s3_checks, fault_checks):
     try:
         part()
     except Exception as error:  # noqa: BLE001  the other parts still run
