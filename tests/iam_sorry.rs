@@ -279,6 +279,23 @@ fn who_was_given_away_is_its_owners_alone() {
 }
 
 #[test]
+fn what_leaves_and_what_is_refused_is_in_the_audit_log() {
+    let (desk, _) = Desk::with_manager("sorry-audit", true);
+    desk.good(&["dirk-a"]);
+    desk.good(&["--eval", "dirk-a"]);
+    desk.refused(&["alice"], "outside the namespace");
+    let records = |event: &str| {
+        let found = desk.world.run(&["audit", "query", "--event", event, "--output", "json"]).stdout;
+        found.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let (issued, refused) = (records("issued"), records("refused"));
+    let key = desk.value("dirk-a", "aws_access_key_id");
+    assert!(!issued.is_empty() && issued.iter().all(|one| one["key_id"] == *key), "{issued:?}");
+    assert_eq!(issued[0]["source"], "IAM user dirk-a, by the manager of profile iam-sorry");
+    assert!(refused.len() == 1 && refused[0]["profile"] == "alice", "{refused:?}");
+}
+
+#[test]
 fn eval_renews_what_is_about_to_end() {
     let (mut desk, _) = Desk::with_manager("sorry-eval", true);
     desk.good(&["dirk-a"]);

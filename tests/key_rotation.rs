@@ -1,6 +1,6 @@
 //! `vault rotate` and `users bootstrap`, killed at every step and started again: never without a key that works.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::symlink, time::Duration};
 
 use bowline_base::{Credentials, KeyId};
 use bowline_fakeaws::{Effect, Fault};
@@ -131,6 +131,37 @@ fn killed_before_and_after_the_old_key_sleeps() {
 fn killed_before_and_after_the_old_key_is_deleted() {
     survives("rotate-kill-delete", 0, "iam.DeleteAccessKey", 1, false);
     survives("rotate-kill-deleted", 0, "iam.DeleteAccessKey", 1, true);
+}
+
+#[test]
+fn a_managers_key_in_the_store_is_rotated_through_a_kill_and_handed_out() {
+    let world = World::new("rotate-store", |_| {});
+    if !ssh_key(&world, "") {
+        skip!("the store: no ssh-keygen");
+    }
+    let old = world.cloud().add_user("dirk-mgr");
+    world.write("keys", &format!("{}\n{}\n", old.key_id, old.secret_key.expose()));
+    let (keys, recovery) = (world.path("keys"), world.path("recovery.txt"));
+    world.configure("[profile iam-sorry]\nregion = eu-central-1\n");
+    let added = [keys.to_str().unwrap(), "--recovery-file", recovery.to_str().unwrap()];
+    let added = world.run(&[&["vault", "add", "iam-sorry", "--file"], &added[..]].concat());
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let rotate = ["vault", "rotate", "iam-sorry", "--grace", "1s"];
+    // The second call of that name is the check of what was stored.
+    kill_at(&world, "sts.GetCallerIdentity", 2, false, || world.start("rotate", &mut world.bowline(&rotate)));
+    works(&world, "iam-sorry", "after the kill");
+    let again = run(&mut world.bowline(&rotate), &world.path("rotate.out"), LIMIT);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    let left = world.cloud().keys_of("dirk-mgr");
+    assert!(left.len() == 1 && left[0].1 && left[0].0 != old.key_id.as_str(), "{left:?}");
+    assert!(!world.path(".aws/credentials").exists(), "the key has left the store");
+    let sorry = world.path("iam-sorry");
+    symlink(env!("CARGO_BIN_EXE_bowline"), &sorry).unwrap();
+    let handed = run(world.foreign(&sorry).arg("dirk-a"), &world.path("sorry.out"), LIMIT);
+    assert_eq!(handed.code, Some(0), "{}", handed.stderr);
+    let verified = world.run(&["verify", "dirk-a"]);
+    assert!(verified.stdout.contains("user/dirk-a"), "{}{}", verified.stdout, verified.stderr);
+    assert!(!fs::read_to_string(world.path(".aws/credentials")).unwrap().contains("[iam-sorry]"));
 }
 
 fn bootstrap(world: &World, given: &Credentials) -> std::process::Command {

@@ -111,6 +111,7 @@ fn a_user_that_was_given_away_is_handed_out_by_its_owner_alone() {
     }
     assert_eq!(users(&world, &["create", "dirk-a"]).code, Some(0), "what is there and ours is left as it is");
     refused(&world, &["refresh", "dirk-a", "--profile", "bob", "--delegated"], &["was not given to `bob`"]);
+    refused(&world, &["chown", "dirk-a", "nobody"], &["there is no user `nobody`", "nothing was changed"]);
     let given = users(&world, &["chown", "dirk-a", "bob"]);
     assert_eq!(given.code, Some(0), "{}", given.stderr);
     world.cloud().clear_counts();
@@ -128,6 +129,25 @@ fn a_user_that_was_given_away_is_handed_out_by_its_owner_alone() {
     assert_eq!(list["users"][0]["expires"], bobs["expires"]);
     let table = users(&world, &["list"]).stdout;
     assert!(table.starts_with("NAME") && table.contains("dirk-b  dirk-mgr  none"), "{table}");
+}
+
+#[test]
+fn who_was_handed_out_and_who_was_refused_is_written_down() {
+    let world = World::new("users-audit", |_| {});
+    with_manager(&world);
+    assert_eq!(users(&world, &["refresh", "dirk-a"]).code, Some(0));
+    refused(&world, &["refresh", "alice"], &["is outside the namespace"]);
+    let record = |event: &str| {
+        let found = world.run(&["audit", "query", "--event", event, "--output", "json"]).stdout;
+        let last = found.lines().last().unwrap_or("null").to_owned();
+        serde_json::from_str::<Value>(&last).unwrap()
+    };
+    let (issued, no) = (record("issued"), record("refused"));
+    assert_eq!(issued["source"], "IAM user dirk-a, by the manager of profile iam-sorry", "{issued}");
+    let key = issued["key_id"].as_str().unwrap();
+    assert!(fs::read_to_string(world.path(".aws/credentials")).unwrap().contains(key));
+    assert!(no["profile"] == "alice" && no["reason"].as_str().unwrap().contains("outside"), "{no}");
+    assert_eq!(world.run(&["audit", "verify"]).code, Some(0));
 }
 
 #[test]

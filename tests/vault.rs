@@ -341,6 +341,32 @@ fn new_keys_take_the_place_of_the_old_ones_in_every_form() {
 }
 
 #[test]
+fn a_passphrase_is_let_in_later_and_keys_that_wait_are_thrown_away() {
+    let (world, secret) = world("vault-later");
+    add(&world, "manager");
+    world.write("phrase", "eleven words or so\n");
+    let with_phrase = |command: &mut Command| said(command.env("BOWLINE_VAULT_PASSPHRASE_FILE", world.path("phrase")));
+    let let_in = || with_phrase(&mut headless(&world, &["vault", "recipients", "add", "--passphrase"]));
+    let first = let_in();
+    assert!(first.code == Some(0) && first.stderr.contains("passphrase opens it too"), "{}", first.stderr);
+    let second = let_in();
+    assert!(second.code == Some(2) && second.stderr.contains("already"), "{}", second.stderr);
+    let given = with_phrase(&mut world.bowline(&["creds", "manager"]));
+    assert!(given.stdout.contains(&secret), "{}", given.stderr);
+    let other = world.cloud().add_user("other");
+    world.write("keys", &format!("{}\n{}\n", other.key_id, other.secret_key.expose()));
+    add(&world, "manager");
+    let waiting = || said(&mut headless(&world, &["vault", "list"])).stdout.contains("waiting");
+    let discard = || said(&mut headless(&world, &["vault", "discard", "manager"]));
+    assert!(waiting(), "other keys wait");
+    let gone = discard();
+    assert!(gone.code == Some(0) && !waiting(), "{}", gone.stderr);
+    let nothing = discard();
+    assert!(nothing.code == Some(2) && nothing.stderr.contains("no keys wait"), "{}", nothing.stderr);
+    assert!(said(&mut headless(&world, &["creds", "manager"])).stdout.contains(&secret), "the first keys stay");
+}
+
+#[test]
 fn an_enrolled_agent_opens_the_store_without_a_passphrase() {
     if !have("ssh-agent") {
         skip!("ssh-agent: not installed");

@@ -16,7 +16,7 @@ use bowline_host::client::random_bytes;
 use bowline_vault::{
     Keys, ProfileName,
     envelope::SealingKey,
-    store::{Contents, Entry, Replacing, StoreError, Unlocked},
+    store::{Contents, Entry, Place, Replacing, StoreError, Unlocked},
 };
 
 use crate::{
@@ -151,23 +151,39 @@ impl<'w> Keyring<'w> {
     /// Those of `change`, and whatever keeps the store from being opened or written; then nothing has changed.
     pub(crate) fn change(&self, change: impl Fn(&mut Contents) -> Result<(), Fault>) -> Result<(), Fault> {
         let key = self.unlocked()?;
-        for _ in 0..BUSY_TRIES {
+        self.when_free(|place| {
             let mut refused = None;
-            let done = self.vault.place().change(&key, Replacing::Held, |contents| {
+            place.change(&key, Replacing::Held, |contents| {
                 let before = contents.clone();
                 if let Err(fault) = change(contents) {
                     *contents = before;
                     refused = Some(fault);
                 }
                 Ok(())
-            });
-            match done {
-                Ok(_) => return refused.map_or(Ok(()), Err),
+            })?;
+            Ok(refused.map_or(Ok(()), Err))
+        })?
+    }
+
+    /// Throws away the keys that wait for `profile`; says how many there were.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from being opened, or their files from going.
+    pub(crate) fn discard(&self, profile: &ProfileName) -> Result<usize, Fault> {
+        let key = self.unlocked()?;
+        self.when_free(|place| place.discard(&key, profile))
+    }
+
+    /// `work`, again while another writer holds the store.
+    fn when_free<T>(&self, work: impl Fn(&Place) -> Result<T, StoreError>) -> Result<T, Fault> {
+        let place = self.vault.place();
+        for _ in 0..BUSY_TRIES {
+            match work(&place) {
                 Err(StoreError::Busy(_)) => small_runtime()?.block_on(self.world.wire.sleep(BUSY_PAUSE)),
-                Err(error) => return Err(error.into()),
+                done => return Ok(done?),
             }
         }
-        Err(StoreError::Busy(self.vault.place().directory().join("vault.age")).into())
+        Err(StoreError::Busy(place.directory().join("vault.age")).into())
     }
 
     fn load_sealed(&self, profile: &str, sealed: &SealedKeys) -> Result<LongLived, Fault> {

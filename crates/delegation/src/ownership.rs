@@ -41,8 +41,9 @@ pub fn may_hand_out(user: &str, tags: &Tags, me: &str) -> Result<(), Fault> {
     not_a_manager(user, tags)?;
     match owner(tags) {
         Some(owner) if owner != me => {
-            Err(refused(format!("`{user}` belongs to `{owner}`, and only its owner hands it out"))
-                .hint(format!("ask `{owner}` for credentials, or for `bowline users chown {user} {me}`")))
+            Err(refused(format!("`{user}` belongs to `{owner}`, and only its owner hands it out")).hint(format!(
+                "ask `{owner}` for credentials, or an administrator to set the tag `owner` of `{user}` to `{me}`"
+            )))
         }
         _ => Ok(()),
     }

@@ -125,7 +125,7 @@ pub async fn chown(manager: &Manager, name: &str, owner: &str) -> Result<Chown, 
     if owner.trim().is_empty() {
         return Err(Fault::new(Kind::Config, "users", "the name of the owner is blank"));
     }
-    exists(manager, owner).await?;
+    require_owner(manager, owner).await?;
     let (aws, region, identity) = manager.way();
     let me = manager.namespace().manager();
     let mut wait = FIRST_WAIT;
@@ -146,15 +146,32 @@ pub async fn chown(manager: &Manager, name: &str, owner: &str) -> Result<Chown, 
 const TRIES: u32 = 3;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
-/// Whoever may not be looked at may be there.
-async fn exists(manager: &Manager, owner: &str) -> Result<(), Fault> {
+/// Refuses an owner who is not there.
+///
+/// # Errors
+/// There is no such user, or IAM cannot be asked.
+pub async fn require_owner(manager: &Manager, owner: &str) -> Result<(), Fault> {
+    if is_there(manager, owner).await? {
+        return Ok(());
+    }
+    Err(refused(format!("there is no user `{owner}`")).hint("check the name of the owner; nothing was changed"))
+}
+
+/// Whether there is such a user. A manager may look at users of its namespace and list the others; one that it may not
+/// even list counts as there.
+///
+/// # Errors
+/// IAM cannot be asked.
+pub async fn is_there(manager: &Manager, name: &str) -> Result<bool, Fault> {
     let (aws, region, identity) = manager.way();
-    match iam::user(aws, region, identity, Some(owner)).await {
-        Err(error) if Why::of(&error) == Some(Why::NotAllowed) => Ok(()),
-        Err(error) if Why::of(&error) == Some(Why::Missing) => {
-            Err(refused(format!("there is no user `{owner}`")).hint("check the name of the owner; nothing was changed"))
-        }
-        other => other.map(|_| ()).map_err(told),
+    match iam::user(aws, region, identity, Some(name)).await {
+        Err(error) if Why::of(&error) == Some(Why::Missing) => return Ok(false),
+        Err(error) if Why::of(&error) == Some(Why::NotAllowed) => {}
+        answer => return answer.map(|_| true).map_err(told),
+    }
+    match iam::list_users(aws, region, identity, None).await {
+        Err(error) if Why::of(&error) == Some(Why::NotAllowed) => Ok(true),
+        listed => Ok(listed.map_err(told)?.iter().any(|user| user.name == name)),
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) enum Vault {
         after_help = "Prints what it will do, then asks. The keys leave the file once the store gives them back.\n\nExamples:\n  bowline vault migrate --dry-run\n  bowline vault migrate build --yes\n  bowline vault migrate build --undo"
     )]
     Migrate(VaultMigrate),
+    /// Throw away keys that were added for a profile which has others, and wait
+    #[command(after_help = "Example:\n  bowline vault discard build")]
+    Discard(VaultDiscard),
     /// Have the daemon wipe the opened store from its memory
     #[command(after_help = "Example:\n  bowline vault lock")]
     Lock,
@@ -115,7 +118,7 @@ pub(crate) struct OpenWith {
     #[arg(long, value_name = "FILE")]
     pub(crate) recovery_key_file: Option<PathBuf>,
     /// Open with this private SSH key [default: `ssh-key` of `[vault]`, then ~/.ssh/id_ed25519]
-    #[arg(long = "open-with", value_name = "FILE")]
+    #[arg(long = "open-with", visible_alias = "ssh-key", value_name = "FILE")]
     pub(crate) ssh_key: Option<PathBuf>,
 }
 
@@ -165,6 +168,15 @@ pub(crate) struct VaultMigrate {
     pub(crate) creation: Creation,
 }
 
+/// `vault discard`
+#[derive(Debug, Args)]
+pub(crate) struct VaultDiscard {
+    /// The profile
+    pub(crate) profile: String,
+    #[command(flatten)]
+    pub(crate) open: OpenWith,
+}
+
 /// `vault recipients …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum VaultRecipients {
@@ -172,17 +184,23 @@ pub(crate) enum VaultRecipients {
     List,
     /// Let another key open the store
     #[command(
-        after_help = "Examples:\n  bowline vault recipients add colleague.pub\n  bowline vault recipients add ~/.ssh/id_ed25519.pub --ssh-agent"
+        after_help = "Examples:\n  bowline vault recipients add colleague.pub\n  bowline vault recipients add --passphrase\n  bowline vault recipients add ~/.ssh/id_ed25519.pub --ssh-agent"
     )]
     Add(RecipientsAdd),
     /// Seal the next versions without a key. Whoever has it keeps what they could read: rotate the keys
     #[command(after_help = "Example:\n  bowline vault recipients rm SHA256:9mV…")]
-    Rm(RecipientsChange),
+    Rm(RecipientsRm),
 }
 
 /// `vault recipients add`
 #[derive(Debug, Args)]
 pub(crate) struct RecipientsAdd {
+    /// A file with a public SSH key, or an `age1…` key
+    #[arg(required_unless_present = "passphrase")]
+    pub(crate) key: Option<String>,
+    /// Let a passphrase open it, which is asked for twice
+    #[arg(long, conflicts_with_all = ["key", "ssh_agent"])]
+    pub(crate) passphrase: bool,
     /// Let this key open it through ssh-agent, without its passphrase (experimental; needs `agent = true` in `[vault]`)
     #[arg(long = "ssh-agent")]
     pub(crate) ssh_agent: bool,
@@ -190,11 +208,18 @@ pub(crate) struct RecipientsAdd {
     pub(crate) change: RecipientsChange,
 }
 
-/// `vault recipients add|rm`
+/// `vault recipients rm`
+#[derive(Debug, Args)]
+pub(crate) struct RecipientsRm {
+    /// A file with a public SSH key, an `age1…` key, a fingerprint, or `passphrase`
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) change: RecipientsChange,
+}
+
+/// What every change of the recipients takes.
 #[derive(Debug, Args)]
 pub(crate) struct RecipientsChange {
-    /// A file with a public SSH key, an `age1…` key, or (rm) a fingerprint
-    pub(crate) key: String,
     /// Keep a store that only one key opens
     #[arg(long)]
     pub(crate) insist: bool,

@@ -19,7 +19,7 @@ pub(crate) fn witness(world: &World) -> Witness {
 ///
 /// # Errors
 /// They must not: it could not be written down.
-pub(super) fn issued(world: &World, profile: &str, credentials: &Credentials, source: &str) -> Result<(), Fault> {
+pub(crate) fn issued(world: &World, profile: &str, credentials: &Credentials, source: &str) -> Result<(), Fault> {
     let witness = witness(world);
     let handover = Handover { client: client_behind_this_process(), profile, credentials, source, duty: None };
     written(world, &witness, witness.issued(world.wire.now(), handover)?);
@@ -38,7 +38,7 @@ pub(super) fn console(world: &World, profile: &str, credentials: &Credentials, s
 }
 
 /// Whoever started this command is told no. An interrupted command was not.
-pub(super) fn refused(world: &World, profile: &str, why: &Fault) {
+pub(crate) fn refused(world: &World, profile: &str, why: &Fault) {
     if why.kind == Kind::Interrupted {
         return;
     }

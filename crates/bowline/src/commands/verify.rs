@@ -58,5 +58,8 @@ async fn renew(world: &World, profile: &str, former: &Credentials) -> Result<Cre
 
 fn line(verified: &Value) -> String {
     let cell = |name: &str| verified[name].as_str().unwrap_or("never").to_owned();
-    format!("{}\n  key {}, until {}\n", cell("arn"), cell("key"), cell("expires"))
+    // A session that stands in a file does not say when it ends, but it does end.
+    let is_session = cell("key").starts_with("ASIA") && verified["expires"].is_null();
+    let end = if is_session { "its end, which is not known here".to_owned() } else { cell("expires") };
+    format!("{}\n  key {}, until {end}\n", cell("arn"), cell("key"))
 }

@@ -4,8 +4,9 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{
     ArtifactsSection, Mistake,
+    secret::{self, SecretPlace},
     sections::name,
-    table::{Table, absolute},
+    table::Table,
 };
 
 /// `access = …`
@@ -26,13 +27,6 @@ pub(crate) struct KeySection {
     pub(crate) name: String,
     pub(crate) scheme: bowline_artifacts::Scheme,
     pub(crate) secret: SecretPlace,
-}
-
-/// `{ file = … }` or `{ env = … }`
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum SecretPlace {
-    File(PathBuf),
-    Env(String),
 }
 
 /// `tls = { certificate = …, private-key = … }`
@@ -60,7 +54,7 @@ pub(super) fn access(text: &str, section: &mut Table<'_>, mistakes: &mut Vec<Mis
     {
         for (mut entry, span) in table.tables(key, mistakes) {
             let name = entry.value(label, mistakes, name);
-            let secret = secret(text, &mut entry, &span, mistakes);
+            let secret = secret::secret(text, &mut entry, &span, mistakes);
             entry.finish(mistakes);
             match (name, secret) {
                 (Some(name), Some(secret)) => keys.push(KeySection { name, scheme, secret }),
@@ -111,11 +105,7 @@ pub(super) fn client(
     mistakes: &mut Vec<Mistake>,
 ) -> Option<ClientSection> {
     let url = table.value("url", mistakes, bowline_artifacts::upstream::http::repository_url);
-    let token = table.table("token", mistakes).and_then(|(mut inner, span)| {
-        let secret = secret(text, &mut inner, &span, mistakes);
-        inner.finish(mistakes);
-        secret
-    });
+    let token = secret::of_key(text, &mut table, "token", mistakes);
     table.finish(mistakes);
     let Some(url) = url else {
         if mistakes.is_empty() {
@@ -124,20 +114,6 @@ pub(super) fn client(
         return None;
     };
     Some(ClientSection { url, token })
-}
-
-fn secret(text: &str, table: &mut Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> Option<SecretPlace> {
-    let before = mistakes.len();
-    let file = table.value("file", mistakes, absolute).map(SecretPlace::File);
-    let env = table.value("env", mistakes, name).map(SecretPlace::Env);
-    match (file, env) {
-        (Some(place), None) | (None, Some(place)) => Some(place),
-        _ if mistakes.len() > before => None,
-        _ => {
-            mistakes.push(Mistake::at(text, span, "a secret is read from one place: `file = \"…\"` or `env = \"…\"`"));
-            None
-        }
-    }
 }
 
 fn open(text: &str) -> Result<AccessSection, String> {

@@ -9,6 +9,7 @@ mod endpoint;
 mod identities;
 mod mistakes;
 mod notify;
+mod secret;
 mod sections;
 mod table;
 
@@ -24,11 +25,12 @@ use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Fault, Kind};
 use bowline_credentials::grant::AuditDuty;
 
-pub(crate) use access::{AccessSection, ClientSection, KeySection, SecretPlace, TlsSection};
+pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use mistakes::Mistake;
-pub(crate) use notify::{NotifySection, SecretSection, WebhookSection};
+pub(crate) use notify::{NotifySection, WebhookSection};
+pub(crate) use secret::SecretPlace;
 pub(crate) use table::address;
 
 /// The whole file.

@@ -4,13 +4,13 @@ use std::{ops::Range, path::PathBuf};
 
 use bowline_base::Secret;
 use bowline_credentials::broker::alarm::{CERTIFICATE, LOGIN, REFRESH};
-use bowline_host::notify::{SecretPlace, Webhook};
+use bowline_host::notify::{self as host, Webhook};
 
 use super::{
     Mistake,
     mistakes::did_you_mean,
-    sections::name,
-    table::{Table, absolute},
+    secret::{self, SecretPlace},
+    table::Table,
 };
 
 /// `[notify]`
@@ -31,14 +31,7 @@ pub(crate) struct NotifySection {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct WebhookSection {
     pub(crate) url: String,
-    pub(crate) secret: SecretSection,
-}
-
-/// `{ file = … }` or `{ env = … }`
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum SecretSection {
-    File(PathBuf),
-    Variable(String),
+    pub(crate) secret: SecretPlace,
 }
 
 /// Everything that anybody raises.
@@ -64,7 +57,7 @@ fn webhook(
 ) -> Option<WebhookSection> {
     let before = mistakes.len();
     let url = table.value("url", mistakes, url);
-    let secret = table.table("secret", mistakes).and_then(|(table, span)| secret(text, table, &span, mistakes));
+    let secret = secret::of_key(text, &mut table, "secret", mistakes);
     table.finish(mistakes);
     let whole = url.zip(secret).map(|(url, secret)| WebhookSection { url, secret });
     if whole.is_none() && mistakes.len() == before {
@@ -74,20 +67,9 @@ fn webhook(
     whole
 }
 
-fn secret(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> Option<SecretSection> {
-    let before = mistakes.len();
-    let file = table.value("file", mistakes, absolute).map(SecretSection::File);
-    let variable = table.value("env", mistakes, name).map(SecretSection::Variable);
-    table.finish(mistakes);
-    if file.is_some() == variable.is_some() && mistakes.len() == before {
-        mistakes.push(Mistake::at(text, span, "`secret` is either `{ file = \"/…\" }` or `{ env = \"…\" }`"));
-    }
-    file.or(variable)
-}
-
 /// Looked at by who will use it; the secret does not matter for that.
 fn url(text: &str) -> Result<String, String> {
-    Webhook::new(text, SecretPlace::Given(Secret::new("")), Webhook::PATIENCE).map(|_| text.to_owned())
+    Webhook::new(text, host::SecretPlace::Given(Secret::new("")), Webhook::PATIENCE).map(|_| text.to_owned())
 }
 
 fn kind(text: &str) -> Result<String, String> {
@@ -111,7 +93,7 @@ mod tests {
         )
         .unwrap()
         .notify;
-        let secret = SecretSection::Variable("HOOK".to_owned());
+        let secret = SecretPlace::Env("HOOK".to_owned());
         let webhook = WebhookSection { url: "https://h.example/x".to_owned(), secret };
         assert_eq!((notify.desktop, notify.webhook, notify.command.len()), (Some(true), Some(webhook), 2));
         assert_eq!(notify.on, Some(vec!["login".to_owned()]));
@@ -130,7 +112,7 @@ mod tests {
             "4: nothing is called `weather`; known are login, certificate, refresh",
             "5: `x` is not an absolute path",
             "7: the webhook's `url` must be https://",
-            "8: `secret` is either",
+            "8: a secret is read from one place",
         ] {
             assert!(mistakes.iter().any(|mistake| mistake.starts_with(words)), "{words}: {mistakes:#?}");
         }

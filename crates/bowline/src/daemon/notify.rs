@@ -2,10 +2,10 @@
 
 use bowline_base::{Fault, Kind, Secret};
 use bowline_credentials::without_secrets;
-use bowline_host::notify::{Channels, Desktop, Hook, SecretPlace, Webhook};
+use bowline_host::notify::{self as host, Channels, Desktop, Hook, Webhook};
 
 use crate::{
-    config::{NotifySection, SecretSection, WebhookSection},
+    config::{NotifySection, SecretPlace, WebhookSection},
     environment::Environment,
 };
 
@@ -13,7 +13,7 @@ use crate::{
 pub(crate) fn channels(environment: &Environment, section: &NotifySection) -> Result<Channels, Fault> {
     // What a command has no business to know.
     let mut visible = without_secrets(environment.all());
-    if let Some(WebhookSection { secret: SecretSection::Variable(name), .. }) = &section.webhook {
+    if let Some(WebhookSection { secret: SecretPlace::Env(name), .. }) = &section.webhook {
         visible.remove(name);
     }
     let command = (!section.command.is_empty()).then(|| Hook {
@@ -58,9 +58,9 @@ fn desktop(section: &NotifySection, visible: &Variables) -> Result<Option<Deskto
 
 fn signed(environment: &Environment, section: &WebhookSection) -> Result<Webhook, Fault> {
     let secret = match &section.secret {
-        SecretSection::File(path) => SecretPlace::File(path.clone()),
-        SecretSection::Variable(name) => match environment.var(name) {
-            Some(text) => SecretPlace::Given(Secret::new(text)),
+        SecretPlace::File(path) => host::SecretPlace::File(path.clone()),
+        SecretPlace::Env(name) => match environment.var(name) {
+            Some(text) => host::SecretPlace::Given(Secret::new(text)),
             None => {
                 let message = format!("the variable `{name}` with the webhook's secret is not set");
                 return Err(

@@ -21,6 +21,7 @@ use super::{
     inbox::{self, Addition, Merged, Replacing, merge},
     recipients::Recipients,
 };
+use crate::profile::ProfileName;
 
 /// More additions than this are not looked at in one opening.
 const MOST_ADDITIONS: usize = 1000;
@@ -91,6 +92,35 @@ impl Place {
     /// Whatever the system says.
     pub fn passphrase_file(&self) -> Result<Option<Vec<u8>>, StoreError> {
         read(&self.passphrase(), 64 * 1024, "`passphrase.age`")
+    }
+
+    /// Keeps `file` as `passphrase.age`, for a recipient that the store is about to be sealed to. Called within
+    /// [`Place::change`]: the store must not name a passphrase that nothing opens.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn keep_passphrase_file(&self, file: &[u8]) -> Result<(), StoreError> {
+        write(&self.passphrase(), file)
+    }
+
+    /// Throws away the keys in the inbox that wait for `profile`, which has other keys; says how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn discard(&self, key: &Unlocked, profile: &ProfileName) -> Result<usize, StoreError> {
+        let _lock = self.lock()?;
+        let (found, inbox) = self.look(key)?;
+        let known = found.contents.profiles.get(profile);
+        let waits = |addition: &Addition| {
+            addition.profile == *profile
+                && !found.contents.taken.contains(&addition.id)
+                && known.is_some_and(|entry| entry.keys != addition.entry.keys)
+        };
+        let waiting: Vec<_> = inbox.into_iter().filter(|(_, addition)| waits(addition)).collect();
+        for (path, _) in &waiting {
+            fs::remove_file(path).map_err(|error| io_error(path, error))?;
+        }
+        Ok(waiting.len())
     }
 
     /// Seals keys into the inbox. Needs no private key; they are taken into the store when it is next opened.

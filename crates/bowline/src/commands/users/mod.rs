@@ -137,6 +137,11 @@ impl Desk {
     }
 }
 
+/// Where a handed-out session comes from, for the audit log.
+pub(crate) fn source_of(user: &str, manager_profile: &str) -> String {
+    format!("IAM user {user}, by the manager of profile {manager_profile}")
+}
+
 fn no_manager(profile: &str) -> Fault {
     Fault::new(Kind::Config, "users", format!("there is no profile `{profile}` with the key of a manager")).hint(
         "name it with --profile; the first time, with its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: bowline users bootstrap",

@@ -11,9 +11,10 @@ use bowline_delegation::{
 };
 use serde_json::json;
 
-use super::{Desk, profile_files};
+use super::{Desk, profile_files, source_of};
 use crate::{
     cli::{Form, UsersRefresh},
+    commands::recording,
     output,
     world::small_runtime,
 };
@@ -22,6 +23,24 @@ const LONGEST: Duration = Duration::from_secs(36 * 3600);
 const OF_ROLES: Duration = Duration::from_secs(3600);
 
 pub(crate) fn run(desk: &Desk, arguments: &UsersRefresh) -> Result<(), Fault> {
+    let (world, name) = (&desk.world, arguments.name.as_str());
+    let session = session(desk, arguments).inspect_err(|fault| recording::refused(world, name, fault))?;
+    recording::issued(world, name, &session, &source_of(name, &desk.profile))?;
+    let region = desk.region()?;
+    if profile_files::write(world, name, &session, &region)? {
+        output::say(&format!(
+            "added to `{}`:
+[profile {name}]
+region = {}",
+            world.setup.locations.config.display(),
+            region.as_str()
+        ));
+    }
+    tell(arguments, &session)
+}
+
+/// What needs no call is decided first.
+fn session(desk: &Desk, arguments: &UsersRefresh) -> Result<Credentials, Fault> {
     let name = &arguments.name;
     if *name == desk.profile {
         return Err(Fault::new(
@@ -39,17 +58,7 @@ pub(crate) fn run(desk: &Desk, arguments: &UsersRefresh) -> Result<(), Fault> {
     let length = session_length(arguments.duration.unwrap_or(standard), with_role)?;
     profile_files::may_write(&desk.world, name)?;
     let keys = desk.keys()?;
-    let session = small_runtime()?.block_on(obtain(desk, keys, arguments, length))?;
-    let region = desk.region()?;
-    let added = profile_files::write(&desk.world, name, &session, &region)?;
-    if added {
-        output::say(&format!(
-            "added to `{}`:\n[profile {name}]\nregion = {}",
-            desk.world.setup.locations.config.display(),
-            region.as_str()
-        ));
-    }
-    tell(arguments, &session)
+    small_runtime()?.block_on(obtain(desk, keys, arguments, length))
 }
 
 async fn obtain(

@@ -32,7 +32,7 @@ pub(super) fn tell(profile: &str, end: &End) -> Result<(), Fault> {
         End::Waiting { old, new, until } => {
             output::data(&format!("{profile}\n  key {new}\n"))?;
             output::say(&format!(
-                "note: {old} is inactive until {}; then `bowline vault rotate {profile}` deletes it",
+                "note: {old} is inactive until {}; after that, or sooner if you mean it, `bowline vault rotate {profile}` deletes it",
                 utc(*until)
             ));
             Ok(())

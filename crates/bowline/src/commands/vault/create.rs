@@ -29,7 +29,7 @@ pub(super) fn if_missing(world: &World, creation: &Creation) -> Result<Place, Fa
         return Ok(place);
     }
     let mut list = ssh_recipients(world, creation)?;
-    let passphrase = if creation.passphrase { Some(Passphrase::new(&new_passphrase(world)?, WORK)) } else { None };
+    let passphrase = if creation.passphrase { Some(passphrase(world)?) } else { None };
     list.extend(passphrase.as_ref().map(|passphrase| passphrase.recipient.clone()));
     let recovery = (!creation.no_recovery_key).then(RecoveryKey::generate);
     list.extend(recovery.as_ref().map(RecoveryKey::recipient));
@@ -83,6 +83,11 @@ fn ssh_recipients(world: &World, creation: &Creation) -> Result<Vec<Recipient>, 
     }
     let usual = &world.setup.vault.ssh_key;
     if usual.exists() { Ok(vec![ssh_recipient(usual)?]) } else { Ok(Vec::new()) }
+}
+
+/// A new passphrase, and the key that it protects.
+pub(super) fn passphrase(world: &World) -> Result<Passphrase, Fault> {
+    Ok(Passphrase::new(&new_passphrase(world)?, WORK))
 }
 
 /// Asked twice, or from the file for places where nobody can be asked.

@@ -45,7 +45,7 @@ pub(super) fn text(listing: &Listing) -> String {
     }
     for profile in &listing.waiting {
         text.push_str(&format!(
-            "\nwaiting: other keys were added for `{profile}`, which has keys; to use them: bowline vault add {profile} --replace\n"
+            "\nwaiting: other keys were added for `{profile}`, which has keys; to use such keys: bowline vault add {profile} --replace; to be rid of them: bowline vault discard {profile}\n"
         ));
     }
     for bad in &listing.unreadable {

@@ -2,6 +2,7 @@
 
 mod add;
 mod create;
+mod discard;
 mod given;
 mod list;
 mod lock;
@@ -35,13 +36,14 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Vau
         Vault::List(arguments) => list::run(&opening(&mut world, &arguments.open), arguments),
         Vault::Recover(arguments) => recover::run(&opening(&mut world, &arguments.open), arguments),
         Vault::Migrate(arguments) => migrate::run(&world, arguments),
+        Vault::Discard(arguments) => discard::run(opening(&mut world, &arguments.open).world, &arguments.profile),
         Vault::Lock => lock::run(&world),
         Vault::Recipients(VaultRecipients::List) => recipients::list(&world),
         Vault::Recipients(VaultRecipients::Add(arguments)) => {
             recipients::add(opening(&mut world, &arguments.change.open).world, arguments)
         }
         Vault::Recipients(VaultRecipients::Rm(arguments)) => {
-            recipients::remove(opening(&mut world, &arguments.open).world, arguments)
+            recipients::remove(opening(&mut world, &arguments.change.open).world, arguments)
         }
     }
 }

@@ -6,12 +6,12 @@ use bowline_base::{Fault, Kind};
 use bowline_host::client::random_bytes;
 use bowline_vault::{
     agent::{Agent, Enrolment, looks_forwarded},
-    store::{Insist, Place, Recipient, Recipients},
+    store::{Contents, Insist, Place, Recipient, Recipients},
 };
 
-use super::create::ssh_recipient;
+use super::create::{self, ssh_recipient};
 use crate::{
-    cli::{RecipientsAdd, RecipientsChange},
+    cli::{RecipientsAdd, RecipientsChange, RecipientsRm},
     keyring::Keyring,
     output,
     world::World,
@@ -26,23 +26,50 @@ pub(super) fn list(world: &World) -> Result<(), Fault> {
 }
 
 pub(super) fn add(world: &World, arguments: &RecipientsAdd) -> Result<(), Fault> {
-    let named = read(&arguments.change.key)?;
+    let Some(key) = &arguments.key else { return add_passphrase(world, &arguments.change) };
+    let named = read(key)?;
     let new = if arguments.ssh_agent { enrolled(world, &named)? } else { named };
     let name = new.to_string();
-    change(world, &arguments.change, |mut list| {
-        list.push(new.clone());
-        Ok(list)
+    change(world, |contents| {
+        let list = contents.recipients.iter().cloned().chain([new.clone()]).collect();
+        Ok(Recipients::new(list, insist(&arguments.change))?)
     })?;
     output::say(&format!("From now on it is sealed to {name} too."));
     Ok(())
 }
 
-pub(super) fn remove(world: &World, arguments: &RecipientsChange) -> Result<(), Fault> {
+/// Its file is there before the store is sealed to it.
+fn add_passphrase(world: &World, arguments: &RecipientsChange) -> Result<(), Fault> {
+    let place = Place::new(&world.setup.vault.directory);
+    let is_passphrase = |one: &Recipient| matches!(one, Recipient::Passphrase { .. });
+    let there = || {
+        Fault::new(Kind::Config, "vault", "a passphrase opens it already")
+            .hint("for another one: bowline vault recipients rm passphrase; then add it")
+    };
+    if place.recipients()?.1.iter().any(is_passphrase) {
+        return Err(there());
+    }
+    let new = create::passphrase(world)?;
+    change(world, |contents| {
+        if contents.recipients.iter().any(is_passphrase) {
+            return Err(there());
+        }
+        let list = contents.recipients.iter().cloned().chain([new.recipient.clone()]).collect();
+        let recipients = Recipients::new(list, insist(arguments))?;
+        place.keep_passphrase_file(&new.file)?;
+        Ok(recipients)
+    })?;
+    output::say("From now on the passphrase opens it too.");
+    Ok(())
+}
+
+pub(super) fn remove(world: &World, arguments: &RecipientsRm) -> Result<(), Fault> {
     let wanted = read(&arguments.key).map_or_else(|_| arguments.key.clone(), |recipient| recipient.to_string());
-    change(world, arguments, |list| {
-        let (gone, left): (Vec<_>, Vec<_>) = list.into_iter().partition(|one| is_meant(one, &wanted));
+    change(world, |contents| {
+        let list = contents.recipients.iter().cloned();
+        let (gone, left): (Vec<_>, Vec<_>) = list.partition(|one| is_meant(one, &wanted));
         match gone.len() {
-            1 => Ok(left),
+            1 => Ok(Recipients::new(left, insist(&arguments.change))?),
             _ => Err(Fault::new(Kind::Config, "vault", format!("`{wanted}` is not one of the recipients"))
                 .hint("bowline vault recipients list")),
         }
@@ -89,15 +116,13 @@ fn read(key: &str) -> Result<Recipient, Fault> {
     ssh_recipient(Path::new(key))
 }
 
-fn change(
-    world: &World,
-    arguments: &RecipientsChange,
-    change: impl Fn(Vec<Recipient>) -> Result<Vec<Recipient>, Fault>,
-) -> Result<(), Fault> {
-    let insist = if arguments.insist { Insist::OnOne } else { Insist::No };
+fn insist(arguments: &RecipientsChange) -> Insist {
+    if arguments.insist { Insist::OnOne } else { Insist::No }
+}
+
+fn change(world: &World, change: impl Fn(&Contents) -> Result<Recipients, Fault>) -> Result<(), Fault> {
     Keyring::open(world).change(|contents| {
-        let list = change(contents.recipients.iter().cloned().collect())?;
-        contents.recipients = Recipients::new(list, insist)?;
+        contents.recipients = change(contents)?;
         Ok(())
     })
 }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cli::MfaCode,
-    commands::{env, obtain},
+    commands::{env, obtain, recording},
     output,
 };
 
@@ -33,28 +33,38 @@ pub(super) fn run(manager: &Manager<'_>, profile: &str) -> Result<(), Fault> {
 }
 
 fn credentials(manager: &Manager<'_>, profile: &str) -> Result<Credentials, Fault> {
-    let (world, now) = (manager.world, manager.world.wire.now().wall);
+    let world = manager.world;
     let file = &world.setup.locations.credentials;
     let Some(held) = Held::read(file, profile)?.filter(|held| held.standing() != Standing::NoKeys) else {
         // A role's profile, or whatever else is a source: known to Bowline, not to iam-sorry.
         world.aws_config()?.profile(profile).map_err(|_| seal::missing(profile))?;
         return obtain::alone(world, profile, &MfaCode::default());
     };
+    from_file(manager, profile, &held).inspect_err(|fault| recording::refused(world, profile, fault))
+}
+
+/// What the credentials file has, or what replaces it when it is about to end.
+fn from_file(manager: &Manager<'_>, profile: &str, held: &Held) -> Result<Credentials, Fault> {
+    let (world, now) = (manager.world, manager.world.wire.now().wall);
     if held.standing() == Standing::Open && profile == manager.profile {
         output::say(&format!(
             "note: the manager's keys of `{profile}` are not sealed: iam-sorry --profile {profile} --encrypt"
         ));
     }
-    let as_it_stands = |held: &Held| Ok(manager.of(held.keys(manager.ssh_key)?, held.ends()));
-    if !is_about_to_end(&held, now) {
-        return as_it_stands(&held);
+    let as_it_stands = || {
+        let credentials = manager.of(held.keys(manager.ssh_key)?, held.ends());
+        recording::issued(world, profile, &credentials, "the credentials file")?;
+        Ok(credentials)
+    };
+    if !is_about_to_end(held, now) {
+        return as_it_stands();
     }
-    match renewed(manager, profile, &held) {
+    match renewed(manager, profile, held) {
         Ok(fresh) => Ok(fresh),
         // What is left of the old session is better than nothing while AWS cannot be asked.
         Err(fault) if fault.kind == Kind::Unreachable && held.ends().is_some_and(|end| now < end) => {
             output::say(&format!("note: {}; these credentials end soon", fault.chain()));
-            as_it_stands(&held)
+            as_it_stands()
         }
         Err(fault) => Err(fault),
     }

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bowline_aws::iam::{self, Why};
 use bowline_awsfiles::Config;
 use bowline_base::{Credentials, Fault, FixedIdentity, Timestamp};
 use bowline_delegation::{
@@ -19,7 +18,7 @@ use super::{
     task::{HandOut, refused},
 };
 use crate::{
-    commands::{obtain::until_interrupted, write},
+    commands::{obtain::until_interrupted, recording, users::source_of as source_of_session, write},
     output,
     world::small_runtime,
 };
@@ -37,8 +36,12 @@ pub(super) enum Reach {
     Given,
 }
 
-/// What `NAME` asks for.
+/// What `NAME` asks for. A no is written down as it is by the other ways out.
 pub(super) fn run(manager: &Manager<'_>, asked: &HandOut) -> Result<(), Fault> {
+    carry_out(manager, asked).inspect_err(|fault| recording::refused(manager.world, &asked.name, fault))
+}
+
+fn carry_out(manager: &Manager<'_>, asked: &HandOut) -> Result<(), Fault> {
     if let Some(owner) = &asked.owner {
         manager.desk.admit(&asked.name)?;
         let identity = manager.identity()?;
@@ -64,6 +67,7 @@ pub(super) fn into_profile(
     }
     let identity = manager.identity()?;
     let session = small_runtime()?.block_on(until_interrupted(session(manager, identity, user, (duration, reach))))?;
+    recording::issued(manager.world, profile, &session, &source_of_session(user, manager.profile))?;
     let mut settings = write::keys(&session);
     settings.push(("credentials_owner", user.to_owned()));
     settings.extend(session.expires_at.map(|end| ("expiration", with_offset(end))));
@@ -106,14 +110,10 @@ async fn session(
 /// Makes `owner` the owner of `user`, which is made if there is none. No credentials come of it: they are the owner's
 /// to hand out from then on.
 async fn give_away(manager: &Manager<'_>, identity: Arc<FixedIdentity>, user: &str, owner: &str) -> Result<(), Fault> {
-    let acting = Acting::meet(manager.world.aws.clone(), manager.region()?, Arc::clone(&identity) as _).await?;
+    let acting = Acting::meet(manager.world.aws.clone(), manager.region()?, identity).await?;
     acting.namespace().admit(user)?;
-    if !exists(manager, &identity, owner).await? {
-        return Err(
-            refused(format!("there is no user `{owner}`")).hint("check the name of the owner; nothing was changed")
-        );
-    }
-    if exists(manager, &identity, user).await? {
+    users::require_owner(&acting, owner).await?;
+    if users::is_there(&acting, user).await? {
         users::chown(&acting, user, owner).await?;
     } else {
         users::create(&acting, user, &manager.desk.birth(Some(owner.to_owned()))).await?;
@@ -121,22 +121,6 @@ async fn give_away(manager: &Manager<'_>, identity: Arc<FixedIdentity>, user: &s
     let me = acting.namespace().manager();
     output::say(&format!("given: `{user}` belongs to `{owner}`, delegated by `{me}`; only `{owner}` hands it out now"));
     Ok(())
-}
-
-/// Whether there is such a user. A manager may look at users of its namespace and list the others; one that it may not
-/// even list counts as there.
-async fn exists(manager: &Manager<'_>, identity: &FixedIdentity, name: &str) -> Result<bool, Fault> {
-    let (aws, region) = (&manager.world.aws, manager.region()?);
-    let hidden = |error: &bowline_aws::Error| Why::of(error) == Some(Why::NotAllowed);
-    match iam::user(aws, &region, identity, Some(name)).await {
-        Err(error) if Why::of(&error) == Some(Why::Missing) => return Ok(false),
-        Err(error) if hidden(&error) => {}
-        answer => return Ok(answer.map(|_| true)?),
-    }
-    match iam::list_users(aws, &region, identity, None).await {
-        Err(error) if hidden(&error) => Ok(true),
-        listed => Ok(listed?.iter().any(|user| user.name == name)),
-    }
 }
 
 /// The IAM user behind profile `name`: `credentials_owner` of one that is there, else that name. Refuses to put
