@@ -5,17 +5,15 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time:
 use bytes::Bytes;
 use http::{Request, Response};
 pub use hyper::body::Incoming;
-use hyper::{
-    body::Body,
-    rt::{Read, Write},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Body, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 use tracing::{debug, warn};
 
-use crate::{Listener, Tasks, listen::Connection, mapped::Maps, patience::Patience, sending::Sending};
+use crate::{Listener, Tasks, cut::Cut, listen::Connection, mapped::Maps, patience::Patience, sending::Sending};
 
 /// Who is on the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +155,7 @@ async fn talk<H, F, B>(
 }
 
 async fn speak<H, F, B>(
-    io: impl Read + Write + Unpin,
+    io: TokioIo<impl AsyncRead + AsyncWrite + Cut + Unpin>,
     peer: Peer,
     limits: ServerLimits,
     handler: H,
@@ -174,15 +172,19 @@ async fn speak<H, F, B>(
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes.max(8192));
-    let mut exchange = std::pin::pin!(http.serve_connection(io, service));
+    let mut exchange = http.serve_connection(io, service);
     let ended = tokio::select! {
-        ended = exchange.as_mut() => ended,
+        ended = &mut exchange => ended,
         () = stopping => {
-            exchange.as_mut().graceful_shutdown();
-            exchange.await
+            std::pin::Pin::new(&mut exchange).graceful_shutdown();
+            (&mut exchange).await
         }
     };
     if let Err(error) = ended {
         debug!(?peer, %error, "a connection ended early");
+        if error.is_user() {
+            // The answer's body broke off, or was shorter than its head says.
+            exchange.into_parts().io.inner().cut();
+        }
     }
 }
