@@ -5,6 +5,7 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -82,6 +83,27 @@ impl Stand {
             .to_vec()
     }
 
+    /// Asks until the answer comes from the cache: the bytes are all there a moment before the copy is.
+    #[track_caller]
+    fn kept(&self, path: &str) {
+        for _ in 0..200 {
+            self.ask(&[], path);
+            if self.header("x-bowline-cache") == "hit" {
+                return;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{path} is not in the cache");
+    }
+
+    /// What a tool of the system says of `got`.
+    fn summed(&self, tool: &str) -> String {
+        let mut command = self.world.foreign(tool);
+        command.arg("got");
+        let finished = self.world.run_foreign(tool, &mut command);
+        finished.stdout.split_ascii_whitespace().next().unwrap().to_owned()
+    }
+
     /// Requests as bytes, answers as bytes, until the server closes.
     fn raw(&self, requests: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.daemon.artifacts).unwrap();
@@ -148,7 +170,11 @@ fn curl_sees_the_same_file_by_head_by_http_1_0_and_on_a_connection_that_closes()
     let cold = stand.header("content-length");
     assert!(stand.ask(&[], JAR).1 == jar());
     stand.ask(&[], JAR);
+    stand.kept(JAR);
     let facts = stand.facts();
+    for (kind, tool) in [("md5", "md5sum"), ("sha1", "sha1sum"), ("sha256", "sha256sum")] {
+        assert_eq!(stand.header(&format!("x-checksum-{kind}")), stand.summed(tool), "{kind}");
+    }
     assert_eq!(cold, LENGTH.to_string());
     let ways: [&[&str]; 4] = [&["-I"], &["--http1.0"], &["-H", "Connection: close"], &["--compressed"]];
     for way in ways {

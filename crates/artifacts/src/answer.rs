@@ -10,14 +10,19 @@ use http::{
 
 use crate::{
     body::Payload,
+    checksum::Fingerprint,
     conditional::{Facts, Portion, portion},
     content_type,
+    record::Record,
     upstream::{Head, Trouble},
     verdict,
 };
 
 const CACHE: HeaderName = HeaderName::from_static("x-bowline-cache");
 const REASON: HeaderName = HeaderName::from_static("x-bowline-reason");
+const MD5: HeaderName = HeaderName::from_static("x-checksum-md5");
+const SHA1: HeaderName = HeaderName::from_static("x-checksum-sha1");
+const SHA256: HeaderName = HeaderName::from_static("x-checksum-sha256");
 
 /// How a request was served: `x-bowline-cache`, and a label of the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub(crate) enum Outcome {
     Hit,
     /// The upstream was asked and had it, or had it not.
     Miss,
+    /// Another request had the upstream asked already.
+    Joined,
     /// From the cache because the upstream fails.
     Stale,
     /// From the cache after the upstream said that it is right.
@@ -41,6 +48,7 @@ impl Outcome {
         match self {
             Self::Hit => "hit",
             Self::Miss => "miss",
+            Self::Joined => "joined",
             Self::Stale => "stale",
             Self::Revalidated => "revalidated",
             Self::Negative => "negative",
@@ -56,13 +64,16 @@ pub(crate) struct FileAnswer<'a> {
     pub(crate) outcome: Outcome,
     /// Seconds since the last validation, for a stale answer.
     pub(crate) age: Option<u64>,
+    /// Of the whole file, where they are known.
+    pub(crate) sums: Option<&'a Fingerprint>,
     /// [`hit_headers`] of this file, where they were made already.
     pub(crate) ready: Option<&'a HeaderMap>,
 }
 
 /// The headers of a whole file that is in the cache, to be made once for many answers.
-pub(crate) fn hit_headers(key: &str, head: &Head) -> HeaderMap {
-    let answer = FileAnswer { key, head, outcome: Outcome::Hit, age: None, ready: None };
+pub(crate) fn hit_headers(record: &Record) -> HeaderMap {
+    let Record { key, head, fingerprint, .. } = record;
+    let answer = FileAnswer { key, head, outcome: Outcome::Hit, age: None, sums: fingerprint.as_ref(), ready: None };
     let mut headers = HeaderMap::with_capacity(12);
     answer.describe(&mut headers, StatusCode::OK, Some(0..head.length));
     // Every answer gets it in the end; here already, so that the map does not grow then.
@@ -112,6 +123,9 @@ impl FileAnswer<'_> {
                 put(headers, header::CONTENT_TYPE, Some(content_type::of(self.key, given)));
                 put(headers, header::CONTENT_ENCODING, self.head.content_encoding.as_deref());
                 headers.insert(header::CONTENT_LENGTH, Value::from(range.end - range.start));
+                put(headers, MD5, self.sums.map(|sums| sums.md5.as_str()));
+                put(headers, SHA1, self.sums.map(|sums| sums.sha1.as_str()));
+                put(headers, SHA256, self.sums.map(|sums| sums.sha256.as_str()));
                 if status == StatusCode::PARTIAL_CONTENT {
                     let part = format!("bytes {}-{}/{length}", range.start, range.end - 1);
                     put(headers, header::CONTENT_RANGE, Some(&part));

@@ -2,6 +2,7 @@
 //! between has two generations.
 
 use md5::Md5;
+use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
@@ -21,6 +22,26 @@ pub(crate) fn fits(key: &str, text: &[u8], parent: &[u8]) -> bool {
     let given = text.split_ascii_whitespace().next().unwrap_or_default();
     let judged = given.len() == found.len() && given.bytes().all(|byte| byte.is_ascii_hexdigit());
     !judged || given.eq_ignore_ascii_case(&found)
+}
+
+/// What tells a file from every other, in lower-case hex: the sums that clients ask for most.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Fingerprint {
+    pub(crate) md5: String,
+    pub(crate) sha1: String,
+    pub(crate) sha256: String,
+}
+
+impl Fingerprint {
+    /// The sum of this kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> Option<&str> {
+        match kind {
+            "md5" => Some(&self.md5),
+            "sha1" => Some(&self.sha1),
+            "sha256" => Some(&self.sha256),
+            _ => None,
+        }
+    }
 }
 
 /// A running SHA-256.

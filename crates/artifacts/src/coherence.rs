@@ -47,7 +47,13 @@ fn act(store: &Arc<Store>, step: Step) {
     match step {
         Step::Keep(name, byte, length, second) => {
             let head = Head { length, ..Head::default() };
-            let record = Record { origin: "o".to_owned(), key: name.to_string(), head, stored_at: at(second) };
+            let record = Record {
+                origin: "o".to_owned(),
+                key: name.to_string(),
+                head,
+                stored_at: at(second),
+                fingerprint: None,
+            };
             let draft = store.begin(id(name), &record).unwrap();
             draft.write(0, &vec![byte; length as usize]).unwrap();
             draft.keep(at(second)).unwrap();

@@ -107,7 +107,7 @@ pub(crate) fn open(path: &Path, maps: &Maps) -> io::Result<Option<Copy>> {
     if metadata.len() != offset + record.head.length {
         return Ok(None);
     }
-    let headers = answer::hit_headers(&record.key, &record.head);
+    let headers = answer::hit_headers(&record);
     let validated = Timestamp::try_from(metadata.modified()?).unwrap_or(record.stored_at);
     let bytes = if record.head.length <= SMALL {
         Held::Whole(read_whole(&file, offset, &record, &beginning)?)

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::{
     body::off_thread,
-    checksum::hex,
+    checksum::{Fingerprint, hex},
     copy::Copy,
     freshness::{self, Class},
     integrity::{self, Digests, Judgement, Sums},
@@ -216,11 +216,14 @@ impl Fill {
         self.stage.send_replace(Stage::Growing(growth));
         let (poured, beside) = tokio::join!(self.pour(&draft, &head, body), self.sha1_beside(&head));
         let ended = match poured {
-            Ok(sums) => self.check(&head, &sums, beside.as_deref()).await.map_err(End::Broken),
+            Ok(sums) => {
+                let checked = self.check(&head, &sums, beside.as_deref()).await;
+                checked.map(|()| sums.fingerprint).map_err(End::Broken)
+            }
             Err(end) => Err(end),
         };
         match ended {
-            Ok(()) => self.keep(draft).await,
+            Ok(fingerprint) => self.keep(draft, fingerprint).await,
             Err(end) => self.broken(end),
         }
     }
@@ -231,6 +234,7 @@ impl Fill {
             key: self.key.clone(),
             head: Head::clone(head),
             stored_at: self.clock.now().wall,
+            fingerprint: None,
         };
         let (store, id) = (Arc::clone(&self.store), self.id);
         off_thread(move || store.begin(id, &record)).await.and_then(|draft| draft)
@@ -238,13 +242,13 @@ impl Fill {
 
     /// Until everything is written.
     async fn pour(&self, draft: &Arc<Draft>, head: &Head, mut body: wire::Body) -> Result<Sums, End> {
-        let mut sum = Some(Digests::of(head, self.looks_beside(head)));
+        let mut sum = Some(Digests::of(head));
         let (mut at, mut resumes) = (0, 0);
         while at < head.length {
             let Err(trouble) = self.copy(draft, head, &mut body, &mut at, &mut sum).await? else { continue };
             body = self.resumed(head, at, trouble, &mut resumes).await?;
         }
-        let digests = sum.unwrap_or_else(|| Digests::of(head, false));
+        let digests = sum.unwrap_or_else(|| Digests::of(head));
         Ok(digests.finish())
     }
 
@@ -293,7 +297,7 @@ impl Fill {
                 return Err(End::Broken(Trouble::Broken("more bytes came than were announced".to_owned())));
             }
             let (draft, start) = (Arc::clone(draft), *at);
-            let mut running = sum.take().unwrap_or_else(|| Digests::of(head, self.looks_beside(head)));
+            let mut running = sum.take().unwrap_or_else(|| Digests::of(head));
             let written = off_thread(move || {
                 running.update(&bytes);
                 draft.write(start, &bytes).map(|()| running)
@@ -340,7 +344,7 @@ impl Fill {
             return Err(Trouble::Broken(format!("the bytes are not what their {kind} says")));
         }
         let Some(promised) = head.md5.as_ref().filter(|_| self.source.etags_are_md5()) else { return Ok(()) };
-        let found = &sums.md5;
+        let found = &sums.fingerprint.md5;
         if found == promised {
             return Ok(());
         }
@@ -367,11 +371,13 @@ impl Fill {
     }
 
     /// Readers may have the end at once; the name follows when the bytes are on disk.
-    async fn keep(&self, draft: Arc<Draft>) {
+    async fn keep(&self, draft: Arc<Draft>, fingerprint: Fingerprint) {
         self.publish(|growth| growth.end = End::Whole);
         let now = self.clock.now();
         let kept = match Arc::try_unwrap(draft) {
-            Ok(draft) => off_thread(move || draft.keep(now.wall)).await.and_then(|kept| kept),
+            Ok(draft) => off_thread(move || draft.sign(fingerprint).and_then(|()| draft.keep(now.wall)))
+                .await
+                .and_then(|kept| kept),
             Err(_) => Err(std::io::Error::other("the draft is still written to")),
         };
         match kept {

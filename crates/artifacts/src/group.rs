@@ -102,7 +102,7 @@ impl Proxy {
             |part: &United| part.head.last_modified.as_deref().and_then(|text| httpdate::parse_http_date(text).ok());
         let last_modified =
             parts.iter().max_by_key(|part| newest(part)).and_then(|part| part.head.last_modified.clone());
-        let outcomes = [Outcome::Stale, Outcome::Miss, Outcome::Pass, Outcome::Revalidated];
+        let outcomes = [Outcome::Stale, Outcome::Miss, Outcome::Joined, Outcome::Pass, Outcome::Revalidated];
         let outcome = outcomes.into_iter().find(|one| parts.iter().any(|part| part.outcome == *one));
         let head = Head {
             length: text.len() as u64,
@@ -124,7 +124,7 @@ fn respond<B>(key: &str, document: &str, united: United, request: &Request<B>) -
             (Head { length: sum.len() as u64, etag, content_type: None, ..head }, Bytes::from(sum))
         }
     };
-    let file = FileAnswer { key, head: &head, outcome, age: None, ready: None };
+    let file = FileAnswer { key, head: &head, outcome, age: None, sums: None, ready: None };
     let (method, headers): (&Method, _) = (request.method(), request.headers());
     file.respond(method, headers, |range| Payload::memory(bytes.slice(range.start as usize..range.end as usize)))
 }

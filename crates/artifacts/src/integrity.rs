@@ -7,22 +7,25 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::{checksum::hex, upstream::Head};
+use crate::{
+    checksum::{Fingerprint, hex},
+    upstream::Head,
+};
 
 /// Every sum that a file needs, running.
 pub(crate) struct Digests {
     md5: Md5,
-    sha1: Option<Sha1>,
-    sha256: Option<Sha256>,
+    sha1: Sha1,
+    sha256: Sha256,
     crcs: Vec<(&'static str, Crc)>,
 }
 
 /// What was computed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
-    pub(crate) md5: String,
-    /// By algorithm, in lower-case hex; those that were wanted.
-    others: Vec<(&'static str, String)>,
+    pub(crate) fingerprint: Fingerprint,
+    /// By algorithm, in lower-case hex; those that were promised.
+    crcs: Vec<(&'static str, String)>,
 }
 
 /// What the promises came to.
@@ -40,30 +43,32 @@ const CRCS: [(&str, u64, u32); 3] =
     [("crc32", 0xedb8_8320, 32), ("crc32c", 0x82f6_3b78, 32), ("crc64nvme", 0x9a6c_9329_ac4b_c9b5, 64)];
 
 impl Digests {
-    /// What is needed for the promises of `head`; `beside`: a SHA-1 is to be compared as well.
-    pub(crate) fn of(head: &Head, beside: bool) -> Self {
+    /// The fingerprint, and what else is needed for the promises of `head`.
+    pub(crate) fn of(head: &Head) -> Self {
         let wants = |kind: &str| head.checksums.contains_key(kind);
         let crc = |&(kind, polynomial, bits): &(&'static str, u64, u32)| (kind, Crc::new(polynomial, bits));
         Self {
             md5: Md5::new(),
-            sha1: (beside || wants("sha1")).then(Sha1::new),
-            sha256: wants("sha256").then(Sha256::new),
+            sha1: Sha1::new(),
+            sha256: Sha256::new(),
             crcs: CRCS.iter().filter(|(kind, ..)| wants(kind)).map(crc).collect(),
         }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
-        self.sha1.iter_mut().for_each(|sum| sum.update(bytes));
-        self.sha256.iter_mut().for_each(|sum| sum.update(bytes));
+        self.sha1.update(bytes);
+        self.sha256.update(bytes);
         self.crcs.iter_mut().for_each(|(_, crc)| crc.update(bytes));
     }
 
     pub(crate) fn finish(self) -> Sums {
-        let sha1 = self.sha1.map(|sum| ("sha1", hex(&sum.finalize())));
-        let sha256 = self.sha256.map(|sum| ("sha256", hex(&sum.finalize())));
-        let crcs = self.crcs.into_iter().map(|(kind, crc)| (kind, crc.finish()));
-        Sums { md5: hex(&self.md5.finalize()), others: sha1.into_iter().chain(sha256).chain(crcs).collect() }
+        let fingerprint = Fingerprint {
+            md5: hex(&self.md5.finalize()),
+            sha1: hex(&self.sha1.finalize()),
+            sha256: hex(&self.sha256.finalize()),
+        };
+        Sums { fingerprint, crcs: self.crcs.into_iter().map(|(kind, crc)| (kind, crc.finish())).collect() }
     }
 }
 
@@ -71,11 +76,12 @@ impl Sums {
     /// Holds the sums against the promises of `head` (its ETag's MD5 apart) and against `beside`, the SHA-1 of a file of
     /// its own.
     pub(crate) fn judge(&self, head: &Head, beside: Option<&str>) -> Judgement {
-        let md5 = [("md5", self.md5.clone())];
+        let Fingerprint { md5, sha1, sha256 } = &self.fingerprint;
+        let crcs = self.crcs.iter().map(|(kind, sum)| (*kind, sum));
         let mut judgement = Judgement::Unknown;
-        for (kind, found) in md5.iter().chain(&self.others) {
-            let promised = head.checksums.get(*kind).map(String::as_str);
-            let promised = promised.into_iter().chain(beside.filter(|_| *kind == "sha1"));
+        for (kind, found) in [("md5", md5), ("sha1", sha1), ("sha256", sha256)].into_iter().chain(crcs) {
+            let promised = head.checksums.get(kind).map(String::as_str);
+            let promised = promised.into_iter().chain(beside.filter(|_| kind == "sha1"));
             for promise in promised.filter(|promise| promise.len() == found.len()) {
                 if !promise.eq_ignore_ascii_case(found) {
                     return Judgement::Wrong(kind);
@@ -130,8 +136,8 @@ mod tests {
         Head { checksums, ..Head::default() }
     }
 
-    fn sums(head: &Head, beside: bool, pieces: &[&[u8]]) -> Sums {
-        let mut digests = Digests::of(head, beside);
+    fn sums(head: &Head, pieces: &[&[u8]]) -> Sums {
+        let mut digests = Digests::of(head);
         pieces.iter().for_each(|piece| digests.update(piece));
         digests.finish()
     }
@@ -147,7 +153,7 @@ mod tests {
             ("sha256", "15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"),
             ("md5", "25f9e794323b453885f5181f1b624d0b"),
         ]);
-        let found = sums(&promises, false, &[b"1234", b"", b"56789"]);
+        let found = sums(&promises, &[b"1234", b"", b"56789"]);
         assert_eq!(found.judge(&promises, None), Judgement::Right);
         for kind in promises.checksums.keys() {
             let mut wrong = promises.clone();
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn a_file_beside_is_held_against_the_bytes_and_nonsense_is_not() {
         let none = head(&[]);
-        let found = sums(&none, true, &[b"hello"]);
+        let found = sums(&none, &[b"hello"]);
         assert_eq!(found.judge(&none, Some("AAF4C61DDCC5E8A2DABEDE0F3B482CD9AEA9434D")), Judgement::Right);
         assert_eq!(found.judge(&none, Some(&"0".repeat(40))), Judgement::Wrong("sha1"));
         assert_eq!(found.judge(&none, Some("")), Judgement::Unknown);

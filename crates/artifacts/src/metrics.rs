@@ -63,8 +63,8 @@ impl Counts {
 }
 
 /// What became of a request.
-pub(crate) const OUTCOMES: [&str; 9] =
-    ["hit", "negative", "miss", "missing", "revalidated", "stale", "pass", "listing", "failed"];
+pub(crate) const OUTCOMES: [&str; 10] =
+    ["hit", "negative", "miss", "joined", "missing", "revalidated", "stale", "pass", "listing", "failed"];
 
 /// The counters of one repository, found once: a request looks up no label.
 #[derive(Clone, Debug)]

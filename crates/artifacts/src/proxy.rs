@@ -21,7 +21,7 @@ use crate::{
     marks::Marks,
     metrics::{Counts, MountCounts},
     path::{self, Wanted},
-    record::Id,
+    record::{Id, Record},
     source::Source,
     store::Store,
     sums::Sums,
@@ -128,17 +128,18 @@ impl Proxy {
             Found::Copy(copy, outcome) => {
                 let age = (outcome == Outcome::Stale).then(|| self.age(&copy));
                 let ready = Some(&copy.headers);
-                let file = FileAnswer { key, head: &copy.record.head, outcome, age, ready };
+                let Record { head, fingerprint, .. } = &copy.record;
+                let file = FileAnswer { key, head, outcome, age, sums: fingerprint.as_ref(), ready };
                 (outcome.as_str(), file.respond(method, headers, |range| Payload::copy(&copy, range).counted(sent)))
             }
             Found::Growing(stages, head, source, outcome) => {
                 let growing = Growing { stages, source, key: key.to_owned() };
-                let file = FileAnswer { key, head: &head, outcome, age: None, ready: None };
+                let file = FileAnswer { key, head: &head, outcome, age: None, sums: None, ready: None };
                 let respond = |range| Payload::growing(growing, range).counted(sent);
                 (outcome.as_str(), file.respond(method, headers, respond))
             }
             Found::Described(head) => {
-                let file = FileAnswer { key, head: &head, outcome: Outcome::Miss, age: None, ready: None };
+                let file = FileAnswer { key, head: &head, outcome: Outcome::Miss, age: None, sums: None, ready: None };
                 ("miss", file.respond(method, headers, |_| Payload::empty()))
             }
             Found::Missing(outcome) => {
@@ -262,7 +263,7 @@ impl Proxy {
             {
                 // Asked for between two uploads of a publisher, or garbage: both are looked at again.
                 let parent_id = Id::of(source.name(), parent_key);
-                let mut flight = self.fly(source, parent_key, parent_id, Errand::Fill, Some(&parent));
+                let (mut flight, _) = self.fly(source, parent_key, parent_id, Errand::Fill, Some(&parent));
                 tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok();
                 Decision::Revalidate
             }
@@ -286,7 +287,7 @@ impl Proxy {
         if source.standing().is_away(self.now()) {
             return None;
         }
-        let mut flight = self.fly(source, key, id, Errand::Fill, Some(&copy));
+        let (mut flight, _) = self.fly(source, key, id, Errand::Fill, Some(&copy));
         tokio::time::timeout(PATIENCE, flight.wait_for(is_over)).await.ok()?.ok()?;
         self.look(id).await.ok()?.filter(fresh)
     }
@@ -296,13 +297,13 @@ impl Proxy {
         if may_be_stale && source.standing().is_away(self.now()) {
             return Found::Copy(copy, Outcome::Stale);
         }
-        let flight = self.fly(source, key, id, Errand::Fill, Some(&copy));
+        let (flight, began) = self.fly(source, key, id, Errand::Fill, Some(&copy));
         let mut waiting = flight.clone();
         let word = waiting.wait_for(|stage| !stage.is_asking());
         if may_be_stale && tokio::time::timeout(PATIENCE, word).await.is_err() {
             return Found::Copy(copy, Outcome::Stale);
         }
-        match self.landed(source, id, flight).await {
+        match self.landed(source, id, flight, began).await {
             Found::Trouble(_) if may_be_stale => Found::Copy(copy, Outcome::Stale),
             Found::Copy(now, _) => Found::Copy(now, Outcome::Revalidated),
             found @ (Found::Growing(..) | Found::Described(_) | Found::Missing(_) | Found::Trouble(_)) => found,
@@ -310,16 +311,16 @@ impl Proxy {
     }
 
     async fn missed(&self, source: &Arc<Source>, key: &str, id: Id, errand: Errand) -> Found {
-        let flight = self.fly(source, key, id, errand, None);
-        self.landed(source, id, flight).await
+        let (flight, began) = self.fly(source, key, id, errand, None);
+        self.landed(source, id, flight, began).await
     }
 
     /// What a flight has brought, as soon as it can be told.
-    async fn landed(&self, source: &Arc<Source>, id: Id, mut flight: watch::Receiver<Stage>) -> Found {
+    async fn landed(&self, source: &Arc<Source>, id: Id, mut flight: watch::Receiver<Stage>, began: Outcome) -> Found {
         let word = flight.wait_for(|stage| !stage.is_asking()).await.map(|stage| stage.clone());
         match word {
             Ok(Stage::Growing(growth)) => {
-                let outcome = if growth.end == End::NoRoom { Outcome::Pass } else { Outcome::Miss };
+                let outcome = if growth.end == End::NoRoom { Outcome::Pass } else { began };
                 match growth.end {
                     End::Broken(trouble) => Found::Trouble(trouble),
                     End::NotYet | End::Whole | End::NoRoom => {
@@ -340,7 +341,7 @@ impl Proxy {
     }
 
     /// Joins the flight for the key, or begins it. `seen` is the copy that is not good enough: one that has come since
-    /// then is.
+    /// then is. Says which it was: [`Outcome::Joined`] or [`Outcome::Miss`].
     fn fly(
         &self,
         source: &Arc<Source>,
@@ -348,11 +349,11 @@ impl Proxy {
         id: Id,
         errand: Errand,
         seen: Option<&Copy>,
-    ) -> watch::Receiver<Stage> {
+    ) -> (watch::Receiver<Stage>, Outcome) {
         let (flight, begun) = self.table.join(id, errand);
         let Some((seat, stage)) = begun else {
             self.counts.join();
-            return flight;
+            return (flight, Outcome::Joined);
         };
         let fill = Fill {
             source: Arc::clone(source),
@@ -381,7 +382,7 @@ impl Proxy {
             }
             drop(seat);
         });
-        flight
+        (flight, Outcome::Miss)
     }
 
     async fn listing<B>(&self, mount: &Mount, prefix: &str, path: &str, request: &Request<B>) -> Response<Payload> {

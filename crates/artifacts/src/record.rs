@@ -13,12 +13,14 @@ use bowline_base::{Timestamp, parse_timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{copy::SMALL, upstream::Head};
+use crate::{checksum::Fingerprint, copy::SMALL, upstream::Head};
 
 /// Kind and version. Another version is somebody else's file: treated as absent.
 const MAGIC: &str = "bowline-artifact 2 ";
 const BLOCK: usize = 512;
 const PAGE: usize = 4096;
+/// What the fingerprint adds to the text.
+const FINGERPRINT: usize = r#","fingerprint":{"md5":"","sha1":"","sha256":""}"#.len() + 32 + 40 + 64;
 /// Keys have at most 1,024 bytes, and a header of S3's some hundred.
 pub(crate) const LARGEST: usize = 64 * 1024;
 
@@ -73,6 +75,8 @@ pub(crate) struct Record {
     pub(crate) head: Head,
     /// When these bytes came.
     pub(crate) stored_at: Timestamp,
+    /// Of the bytes. `None` while they come, and in caches of versions that did not compute it.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,10 +89,12 @@ struct Stored {
     content_type: Option<String>,
     content_encoding: Option<String>,
     stored_at: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<Fingerprint>,
 }
 
 impl Record {
-    /// The block.
+    /// The block. It is as long without the fingerprint as with it, and can be written again when that is known.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let stored = Stored {
             origin: self.origin.clone(),
@@ -99,12 +105,14 @@ impl Record {
             content_type: self.head.content_type.clone(),
             content_encoding: self.head.content_encoding.clone(),
             stored_at: self.stored_at.to_string(),
+            fingerprint: self.fingerprint.clone(),
         };
         let json = serde_json::to_string(&stored).expect("a struct of texts and numbers is always JSON");
         // What is sent page by page begins at one.
         let multiple = if self.head.length > SMALL { PAGE } else { BLOCK };
         // 8 digits and two line ends.
-        let length = (MAGIC.len() + 8 + 2 + json.len()).next_multiple_of(multiple);
+        let reserved = if self.fingerprint.is_none() { FINGERPRINT } else { 0 };
+        let length = (MAGIC.len() + 8 + 2 + json.len() + reserved).next_multiple_of(multiple);
         let mut block = format!("{MAGIC}{length:08}\n{json}\n").into_bytes();
         block.resize(length, b' ');
         block
@@ -125,7 +133,8 @@ impl Record {
             checksums: BTreeMap::new(),
         };
         let stored_at = parse_timestamp(&stored.stored_at).ok()?;
-        Some((Self { origin: stored.origin, key: stored.key, head, stored_at }, length))
+        let fingerprint = stored.fingerprint;
+        Some((Self { origin: stored.origin, key: stored.key, head, stored_at, fingerprint }, length))
     }
 
     /// How long the block is, by its first line.
@@ -150,7 +159,12 @@ mod tests {
             ..Head::default()
         };
         let stored_at = "2026-11-22T02:02:02.5Z".parse().unwrap();
-        Record { origin: "s3://b/p".to_owned(), key: key.to_owned(), head, stored_at }
+        Record { origin: "s3://b/p".to_owned(), key: key.to_owned(), head, stored_at, fingerprint: None }
+    }
+
+    fn with_fingerprint(record: Record) -> Record {
+        let (md5, sha1, sha256) = ("a".repeat(32), "b".repeat(40), "c".repeat(64));
+        Record { fingerprint: Some(Fingerprint { md5, sha1, sha256 }), ..record }
     }
 
     proptest! {
@@ -159,6 +173,9 @@ mod tests {
             let block = record(&key).encode();
             prop_assert_eq!(block.len() % 512, 0);
             prop_assert_eq!(Record::decode(&block), Some((record(&key), block.len())));
+            let again = with_fingerprint(record(&key));
+            prop_assert_eq!(again.encode().len(), block.len());
+            prop_assert_eq!(Record::decode(&again.encode()), Some((again, block.len())));
         }
 
         #[test]
@@ -166,6 +183,15 @@ mod tests {
             prop_assert_eq!(Record::decode(&record("k").encode()[..cut]), None);
             prop_assert_eq!(Record::decode(&junk), None);
         }
+    }
+
+    #[test]
+    fn a_block_from_before_there_were_fingerprints_is_read() {
+        let json = r#"{"origin":"o","key":"k","length":7,"etag":null,"last_modified":null,"content_type":null,"content_encoding":null,"stored_at":"2026-11-22T02:02:02Z"}"#;
+        let mut block = format!("bowline-artifact 2 00000512\n{json}\n").into_bytes();
+        block.resize(512, b' ');
+        let (record, length) = Record::decode(&block).unwrap();
+        assert_eq!((record.key.as_str(), record.fingerprint, length), ("k", None, 512));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use bowline_base::{Timestamp, atomic};
 use bowline_host::mapped::Maps;
 
 use crate::{
+    checksum::Fingerprint,
     copy::{self, Copy},
     eviction::Shelf,
     memory::Memory,
@@ -145,7 +146,8 @@ impl Store {
             self.unlink(&evicted);
         }
         let path = self.drafts.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let mut draft = Draft { store: Arc::clone(self), id, path, file: None, offset: block.len() as u64, size };
+        let (store, record, offset) = (Arc::clone(self), record.clone(), block.len() as u64);
+        let mut draft = Draft { store, id, record, path, file: None, offset, size };
         let opened = create(&draft.path).or_else(|error| match error.kind() {
             // Another process over the same cache has swept our drafts away.
             io::ErrorKind::NotFound => atomic::private_directory(&self.drafts).and_then(|()| create(&draft.path)),
@@ -271,6 +273,7 @@ impl Drop for Store {
 pub(crate) struct Draft {
     store: Arc<Store>,
     id: Id,
+    record: Record,
     path: PathBuf,
     file: Option<Arc<File>>,
     offset: u64,
@@ -294,6 +297,15 @@ impl Draft {
     /// The disk does not take them.
     pub(crate) fn write(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.store.noted(self.file().write_all_at(bytes, self.offset + at))
+    }
+
+    /// Says what the bytes were found to be.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub(crate) fn sign(&self, fingerprint: Fingerprint) -> io::Result<()> {
+        let signed = Record { fingerprint: Some(fingerprint), ..self.record.clone() };
+        self.store.noted(self.file().write_all_at(&signed.encode(), 0))
     }
 
     /// Makes the file the copy of its id, validated at `wall`. On disk before it has its name, so that a power cut
@@ -368,7 +380,7 @@ mod tests {
 
     fn draft(store: &Arc<Store>, key: &str, bytes: &[u8]) -> Draft {
         let head = Head { length: bytes.len() as u64, ..Head::default() };
-        let record = Record { origin: "o".to_owned(), key: key.to_owned(), head, stored_at: wall() };
+        let record = Record { origin: "o".to_owned(), key: key.to_owned(), head, stored_at: wall(), fingerprint: None };
         let draft = store.begin(Id::of("o", key), &record).unwrap();
         draft.write(0, bytes).unwrap();
         draft
@@ -418,7 +430,7 @@ mod tests {
         let big = draft(&store, "big", &[2; 1200]);
         assert!(store.look(Id::of("o", "old")).unwrap().is_none());
         let head = Head { length: 1200, ..Head::default() };
-        let record = Record { origin: "o".to_owned(), key: "x".to_owned(), head, stored_at: wall() };
+        let record = Record { origin: "o".to_owned(), key: "x".to_owned(), head, stored_at: wall(), fingerprint: None };
         assert_eq!(store.begin(Id::of("o", "x"), &record).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
         drop(big);
         assert_eq!(fs::read_dir(&store.drafts).unwrap().count(), 0);

@@ -58,9 +58,13 @@ impl Proxy {
             }
             let Some(copy) = self.look(Id::of(source.name(), parent)).await.ok()? else { continue };
             let (record, came) = (&copy.record, copy.record.stored_at);
+            let kind = key.rsplit_once('.')?.1;
+            if let Some(sum) = record.fingerprint.as_ref().and_then(|known| known.of_kind(kind)) {
+                return Some(respond(key, &record.head, sum.to_owned(), request));
+            }
             let sum = match self.sums.known(id, came) {
                 Some(sum) => sum,
-                None => digest(key, Payload::copy(&copy, 0..record.head.length)).await?,
+                None => digest(kind, Payload::copy(&copy, 0..record.head.length)).await?,
             };
             self.sums.note(id, came, sum.clone());
             return Some(respond(key, &record.head, sum, request));
@@ -75,14 +79,14 @@ fn respond<B>(key: &str, of: &Head, sum: String, request: &Request<B>) -> Respon
     let bytes = Bytes::from(sum);
     let length = bytes.len() as u64;
     let head = Head { length, etag, last_modified: of.last_modified.clone(), ..Head::default() };
-    let file = FileAnswer { key, head: &head, outcome: Outcome::Hit, age: None, ready: None };
+    let file = FileAnswer { key, head: &head, outcome: Outcome::Hit, age: None, sums: None, ready: None };
     let part = |range: std::ops::Range<u64>| Payload::memory(bytes.slice(range.start as usize..range.end as usize));
     file.respond(request.method(), request.headers(), part)
 }
 
-/// Of all bytes, by the kind that `key` names. `None`: they cannot be read.
-async fn digest(key: &str, body: Payload) -> Option<String> {
-    match key.rsplit_once('.')?.1 {
+/// Of all bytes. `None`: they cannot be read.
+async fn digest(kind: &str, body: Payload) -> Option<String> {
+    match kind {
         "md5" => sum::<Md5>(body).await,
         "sha1" => sum::<Sha1>(body).await,
         "sha256" => sum::<Sha256>(body).await,

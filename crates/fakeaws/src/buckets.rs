@@ -37,6 +37,8 @@ pub struct Bucket {
     pub list_allowed: bool,
     /// How a wrong region is answered.
     pub wrong_region: WrongRegion,
+    /// Whether what is put here is encrypted with a KMS key: its ETag looks like an MD5 and is none.
+    pub kms: bool,
     shelf: Shelf,
 }
 
@@ -78,7 +80,7 @@ impl Bucket {
     }
 
     fn with(region: &str, shelf: Shelf) -> Self {
-        Self { region: region.to_owned(), list_allowed: true, wrong_region: WrongRegion::Malformed, shelf }
+        Self { region: region.to_owned(), list_allowed: true, wrong_region: WrongRegion::Malformed, kms: false, shelf }
     }
 
     /// The facts of an object, if it is there.
@@ -98,9 +100,14 @@ impl Bucket {
     }
 
     /// Stores an object; `false` where the bucket is read-only.
-    pub(crate) fn put(&mut self, key: &str, body: Bytes, headers: Vec<(String, String)>, now: Timestamp) -> bool {
+    pub(crate) fn put(&mut self, key: &str, body: Bytes, mut headers: Vec<(String, String)>, now: Timestamp) -> bool {
         let Shelf::Memory(objects) = &mut self.shelf else { return false };
-        let etag = format!("\"{}\"", hex(&Md5::digest(&body)));
+        let mut digest = Md5::new();
+        if self.kms {
+            headers.push(("x-amz-server-side-encryption".to_owned(), "aws:kms".to_owned()));
+            digest.update("of the encrypted bytes: ");
+        }
+        let etag = format!("\"{}\"", hex(&digest.chain_update(&body).finalize()));
         let modified = Timestamp::from_second(now.as_second()).unwrap_or(now);
         let facts = Facts { size: body.len() as u64, etag, modified, headers };
         objects.insert(key.to_owned(), Stored { facts, body });

@@ -36,6 +36,10 @@ impl<S> Patience<S> {
         Self { stream, limit, alarm: None, moved: Instant::now(), idle: None }
     }
 
+    pub(crate) fn stream(&self) -> &S {
+        &self.stream
+    }
+
     fn watch(&mut self, cx: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
         if read.is_ready() {
             self.moved = Instant::now();

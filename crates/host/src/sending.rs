@@ -33,6 +33,10 @@ impl Sending {
         Self { stream, maps }
     }
 
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
     fn find(&self, bytes: &[u8]) -> Option<(std::sync::Arc<File>, u64)> {
         if bytes.len() < WORTH_IT { None } else { self.maps.find(bytes) }
     }

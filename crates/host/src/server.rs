@@ -5,17 +5,15 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time:
 use bytes::Bytes;
 use http::{Request, Response};
 pub use hyper::body::Incoming;
-use hyper::{
-    body::Body,
-    rt::{Read, Write},
-    server::conn::http1,
-    service::service_fn,
-};
+use hyper::{body::Body, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::Semaphore,
+};
 use tracing::{debug, warn};
 
-use crate::{Listener, Tasks, listen::Connection, mapped::Maps, patience::Patience, sending::Sending};
+use crate::{Listener, Tasks, cut::Cut, listen::Connection, mapped::Maps, patience::Patience, sending::Sending};
 
 /// Who is on the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,7 +155,7 @@ async fn talk<H, F, B>(
 }
 
 async fn speak<H, F, B>(
-    io: impl Read + Write + Unpin,
+    io: TokioIo<impl AsyncRead + AsyncWrite + Cut + Unpin>,
     peer: Peer,
     limits: ServerLimits,
     handler: H,
@@ -174,15 +172,122 @@ async fn speak<H, F, B>(
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes.max(8192));
-    let mut exchange = std::pin::pin!(http.serve_connection(io, service));
+    let mut exchange = http.serve_connection(io, service);
     let ended = tokio::select! {
-        ended = exchange.as_mut() => ended,
+        ended = &mut exchange => ended,
         () = stopping => {
-            exchange.as_mut().graceful_shutdown();
-            exchange.await
+            std::pin::Pin::new(&mut exchange).graceful_shutdown();
+            (&mut exchange).await
         }
     };
     if let Err(error) = ended {
         debug!(?peer, %error, "a connection ended early");
+        if error.is_user() {
+            // The answer's body broke off, or was shorter than its head says.
+            exchange.into_parts().io.inner().cut();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use http_body_util::Full;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        time::timeout,
+    };
+
+    use super::*;
+    use crate::Address;
+
+    const LONG: Duration = Duration::from_secs(15);
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    struct Server {
+        tasks: Tasks,
+        address: SocketAddr,
+    }
+
+    impl Server {
+        async fn new(limits: ServerLimits) -> Self {
+            let tasks = Tasks::new();
+            let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let answer = |_, _| async { Response::new(Full::new(Bytes::from_static(b"hello"))) };
+            serve(&tasks, "test", Arc::new(listener), limits, answer);
+            Self { tasks, address }
+        }
+
+        async fn connect(&self) -> TcpStream {
+            TcpStream::connect(self.address).await.unwrap()
+        }
+    }
+
+    impl Drop for Server {
+        fn drop(&mut self) {
+            self.tasks.begin_shutdown();
+        }
+    }
+
+    async fn answered(stream: &mut TcpStream) -> io::Result<()> {
+        let mut got = Vec::new();
+        while !got.ends_with(b"hello") {
+            if stream.read_buf(&mut got).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes until the server closes.
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut got = Vec::new();
+        let reading = async { while stream.read_buf(&mut got).await.is_ok_and(|more| more > 0) {} };
+        timeout(LONG, reading).await.expect("the server closes");
+        String::from_utf8(got).unwrap()
+    }
+
+    #[tokio::test]
+    async fn idle_connections_are_kept_up_to_a_bound_and_who_comes_later_has_the_next_place() {
+        let server = Server::new(ServerLimits { connections: 200, ..ServerLimits::default() }).await;
+        let mut idle = Vec::new();
+        for _ in 0..200 {
+            idle.push(server.connect().await);
+        }
+        for stream in &mut idle {
+            stream.write_all(ASK).await.unwrap();
+            timeout(LONG, answered(stream)).await.unwrap().unwrap();
+        }
+        let mut later = server.connect().await;
+        later.write_all(ASK).await.unwrap();
+        assert!(timeout(Duration::from_millis(200), later.readable()).await.is_err(), "there is no place");
+        idle[7].write_all(ASK).await.unwrap();
+        timeout(LONG, answered(&mut idle[7])).await.unwrap().unwrap();
+        drop(idle.pop());
+        timeout(LONG, answered(&mut later)).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_head_without_end_is_refused_at_its_bound() {
+        let server = Server::new(ServerLimits { head_bytes: 16 * 1024, ..ServerLimits::default() }).await;
+        let mut stream = server.connect().await;
+        let head = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}", "a".repeat(17 * 1024));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 431 "));
+        let mut many = server.connect().await;
+        let fields: String = (0..200).map(|number| format!("x-{number}: 1\r\n")).collect();
+        many.write_all(format!("GET / HTTP/1.1\r\nhost: x\r\n{fields}\r\n").as_bytes()).await.unwrap();
+        assert!(rest(&mut many).await.starts_with("HTTP/1.1 431 "));
+    }
+
+    #[tokio::test]
+    async fn a_head_that_comes_too_slowly_ends_the_connection() {
+        let server = Server::new(ServerLimits { head: Duration::from_millis(300), ..ServerLimits::default() }).await;
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
+        assert!(!rest(&mut stream).await.contains("200 OK"));
     }
 }

@@ -31,9 +31,18 @@ async fn fifty_clients_on_one_cold_key_make_one_upstream_call_and_get_equal_byte
     for chunk in bytes.chunks(100_000) {
         feed.send(Bytes::copy_from_slice(chunk)).unwrap();
     }
+    let mut outcomes = Vec::new();
     for reply in clients.join_all().await {
         assert_eq!((reply.status, reply.body.len()), (200, bytes.len()));
         assert!(reply.body == bytes);
+        outcomes.push(reply.cache().to_owned());
+    }
+    outcomes.sort_unstable();
+    assert_eq!((outcomes[..49].iter().all(|outcome| outcome == "joined"), outcomes[49].as_str()), (true, "miss"));
+    let text = world.metrics.text();
+    for (outcome, count) in [("joined", 49), ("miss", 1)] {
+        let line = text.lines().find(|line| line.contains("artifact_requests") && line.contains(outcome)).unwrap();
+        assert!(line.ends_with(&format!(" {count}")), "{line}");
     }
     assert_eq!(world.upstream.gets(), 1);
     world.settled().await;

@@ -11,7 +11,7 @@ use bowline_base::{
     BoxFuture, Credentials, FixedIdentity, Identity, KeyId, Unavailable,
     wire::{Limits, Wire, WireError},
 };
-use bowline_fakeaws::{Effect, FakeAws, Fault, Scenario, Settings};
+use bowline_fakeaws::{Bucket, Effect, FakeAws, Fault, Scenario, Settings};
 use bowline_host::{Address, Ctx, HttpWire, Job as _, Listeners, Tasks, client::Outside, clock, metrics::Metrics};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -105,6 +105,30 @@ impl Drop for Stack {
     fn drop(&mut self) {
         self.tasks.begin_shutdown();
     }
+}
+
+#[tokio::test]
+async fn an_object_encrypted_with_kms_is_read_once_and_kept() {
+    let stack = Stack::new().await;
+    let mut bucket = Bucket::memory("us-east-1");
+    bucket.kms = true;
+    stack.fake.cloud().add_bucket("maven", bucket);
+    let gets = || stack.fake.cloud().counts().sum("s3.GetObject");
+    // Nothing vouches for it, and its ETag does not seem to: a second reading would be in vain.
+    stack.put("g/a/maven-metadata.xml", "<metadata/>");
+    assert_eq!(stack.get("/g/a/maven-metadata.xml").await, (200, "miss".to_owned(), b"<metadata/>".to_vec()));
+    stack.settled().await;
+    assert_eq!(gets(), 1);
+    // A release is held against the file beside it.
+    stack.put("g/a/1.0/a-1.0.jar", "jar");
+    stack.put("g/a/1.0/a-1.0.jar.sha1", "f92e777f4341930bad9b2422283c4680d00dbc06");
+    assert_eq!(stack.get(JAR).await, (200, "miss".to_owned(), b"jar".to_vec()));
+    stack.settled().await;
+    assert_eq!((stack.get(JAR).await, gets()), ((200, "hit".to_owned(), b"jar".to_vec()), 3));
+    stack.put("g/b/1.0/b-1.0.jar", "jar");
+    stack.put("g/b/1.0/b-1.0.jar.sha1", "0".repeat(40));
+    let read = stack.ask("GET", "/g/b/1.0/b-1.0.jar").await;
+    assert!(read.as_ref().map_or(true, |(status, ..)| *status == 502), "{read:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use bowline_artifacts::upstream::Trouble;
 
-use crate::world::{World, noise};
+use crate::world::{Reply, World, noise};
 
 const KEY: &str = "g/a/1.0/a-1.0.jar";
 const JAR: &str = "/g/a/1.0/a-1.0.jar";
@@ -51,6 +51,36 @@ async fn a_publisher_s_own_checksum_is_the_one_that_is_served_when_it_came_first
     // A file too big for memory is summed as well.
     let sum = world.get(&format!("{JAR}.md5")).await;
     assert_eq!((sum.status, sum.body.len(), sum.cache()), (200, 32, "hit"));
+}
+
+#[tokio::test]
+async fn cached_files_carry_their_sums_and_files_on_their_way_do_not() {
+    for length in [3, 700_000] {
+        let world = World::new().await;
+        let bytes = if length == 3 { "jar".into() } else { noise(length) };
+        world.upstream.put(KEY, bytes, "one");
+        let sums = |reply: &Reply| {
+            ["md5", "sha1", "sha256"].map(|kind| reply.header(&format!("x-checksum-{kind}")).to_owned())
+        };
+        assert_eq!(sums(&world.get(JAR).await).concat(), "");
+        world.settled().await;
+        let hit = world.get(JAR).await;
+        let found = sums(&hit);
+        assert_eq!((hit.cache(), found.each_ref().map(String::len)), ("hit", [32, 40, 64]));
+        if length == 3 {
+            assert_eq!(found.each_ref().map(String::as_str), [SUMS[0].1, SUMS[1].1, SUMS[2].1]);
+        }
+        let head = world.ask("HEAD", JAR, &[]).await.unwrap();
+        let part = world.ask("GET", JAR, &[("range", "bytes=1-1")]).await.unwrap();
+        let same = world.ask("GET", JAR, &[("if-none-match", "\"one\"")]).await.unwrap();
+        assert_eq!((sums(&head), sums(&part), part.status), (found.clone(), found.clone(), 206));
+        assert_eq!((same.status, sums(&same).concat().as_str()), (304, ""));
+        for (kind, sum) in ["md5", "sha1", "sha256"].iter().zip(&found) {
+            assert_eq!(world.get(&format!("{JAR}.{kind}")).await.body, sum.as_bytes(), "{kind}");
+        }
+        let next = world.restarted().await;
+        assert_eq!(sums(&next.get(JAR).await), found, "from the disk");
+    }
 }
 
 #[tokio::test]
