@@ -103,11 +103,20 @@ fn curl_reads_over_tls_with_a_token_resumes_and_is_refused_without() {
     assert_eq!(fs::read(&first).unwrap(), vec![b'j'; 300_000]);
     let basic = farm.plain_curl(&["-u", &format!("any:{TOKEN}"), "-o", "/dev/null", "-w", "%{http_code}"], &path);
     assert_eq!(basic.stdout, "200");
+    // A line of the server's certificate that no other has.
+    let signature = || {
+        let pem = fs::read_to_string(farm.world.path("tls/server.pem")).unwrap();
+        let lines: Vec<&str> = pem.lines().take_while(|line| !line.starts_with("-----END")).collect();
+        lines[lines.len() - 2].to_owned()
+    };
+    let old = signature();
+    assert!(farm.curl(&["-o", "/dev/null", "-w", "%{certs}"], &path).stdout.contains(&old));
     let renewed = farm.run(&["artifacts", "tls", "init", "--directory", &farm.world.path("tls").display().to_string()]);
     assert!(renewed.stderr.contains("the authority was there"), "{}", renewed.stderr);
+    assert_ne!(signature(), old);
     until(Duration::from_secs(10), "the renewed certificate is in use and trusted", || {
-        let shown = farm.curl(&["-v", "-o", "/dev/null"], &path);
-        shown.code == Some(0)
+        let shown = farm.curl(&["-o", "/dev/null", "-w", "%{certs}"], &path);
+        shown.code == Some(0) && shown.stdout.contains(&signature())
     });
 }
 
