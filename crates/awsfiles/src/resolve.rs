@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use base::{KeyId, Secret};
+use base::{KeyId, Secret, parse_timestamp};
 use bowline_base as base;
 
 use crate::{
@@ -250,11 +250,15 @@ fn static_keys(profile: &Profile, section: Option<&Section>) -> Result<Option<St
     let Some(id) = text(KEY_ID) else {
         return Err(partial(profile, SECRET_KEY, "`aws_access_key_id` that is not empty", &key_id.origin));
     };
+    let session_token = session_token(&secret);
+    // A key without a token has no end, whatever stands beside it.
+    let end = text("expiration").filter(|_| session_token.is_some());
     Ok(Some(StaticKeys {
         key_id: KeyId::new(id),
         secret_key,
-        session_token: session_token(&secret),
+        session_token,
         account_id: text("aws_account_id").map(ToOwned::to_owned),
+        expires_at: end.and_then(|end| parse_timestamp(end).ok()),
         origin: key_id.origin.clone(),
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use base::{KeyId, Secret};
+use base::{KeyId, Secret, Timestamp};
 use bowline_base as base;
 
 use crate::{Origin, SsoKey};
@@ -80,6 +80,8 @@ pub struct StaticKeys {
     pub session_token: Option<Secret>,
     /// `aws_account_id`.
     pub account_id: Option<String>,
+    /// `expiration`, as `bowline users refresh`, `bowline write` and iam-sorry note it beside a session token.
+    pub expires_at: Option<Timestamp>,
     /// The line of the key id.
     pub origin: Origin,
 }

@@ -43,6 +43,16 @@ fn keys(source: Source) -> StaticKeys {
     }
 }
 
+#[test]
+fn a_session_that_stands_in_a_file_ends_when_the_file_says_so() {
+    let profile = |rest: &str| format!("[one]\naws_access_key_id = ASIA1\naws_secret_access_key = s\n{rest}");
+    let end = |rest: &str| keys(both("", &profile(rest)).resolve("one").unwrap()).expires_at.map(|end| end.as_second());
+    let named = "expiration = 2026-01-02T03:04:05+00:00\n";
+    assert_eq!(end(&format!("aws_session_token = t\n{named}")), Some(1_767_323_045));
+    assert_eq!(end(named), None, "a key without a token has no end");
+    assert_eq!(end("aws_session_token = t\nexpiration = soon\n"), None);
+}
+
 fn below(role: AssumeRole) -> Source {
     match role.from {
         RoleSource::Profile { source, .. } => *source,

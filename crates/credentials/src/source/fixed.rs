@@ -1,19 +1,25 @@
-//! Keys that stand in a file or in the environment: they never end and are never fetched.
+//! Keys that stand in a file or in the environment: never fetched, and handed out until their end, if they name one.
 
 use std::collections::BTreeMap;
 
 use bowline_awsfiles::StaticKeys;
-use bowline_base::{Credentials, Fault, KeyId, Kind, Secret, Timestamp, parse_timestamp};
+use bowline_base::{Credentials, Fault, KeyId, Kind, Secret, Timestamp, parse_timestamp, utc};
 
-pub(super) fn credentials(keys: &StaticKeys, now: Timestamp) -> Credentials {
-    Credentials {
+pub(super) fn credentials(keys: &StaticKeys, now: Timestamp) -> Result<Credentials, Fault> {
+    let found = Credentials {
         key_id: keys.key_id.clone(),
         secret_key: keys.secret_key.clone(),
         session_token: keys.session_token.clone(),
-        expires_at: None,
+        expires_at: keys.expires_at,
         obtained_at: now,
         account_id: keys.account_id.clone(),
+    };
+    if found.usable_at(now) {
+        return Ok(found);
     }
+    let end = found.expires_at.map(utc).unwrap_or_default();
+    Err(Fault::new(Kind::LoginRequired, "files", format!("the session at {} ended at {end}", keys.origin))
+        .hint("run again what wrote it: `bowline users refresh NAME`, `bowline write PROFILE`, `iam-sorry NAME`"))
 }
 
 /// `AWS_ACCESS_KEY_ID` and its companions, as botocore reads them: the old name of the token wins.
@@ -44,4 +50,25 @@ pub(super) fn from_environment(environment: &BTreeMap<String, String>, now: Time
     }
     Err(Fault::new(Kind::LoginRequired, "environment", "the keys in the environment have ended")
         .hint("run `eval \"$(bowline env --unset)\"`, or set them anew"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bowline_awsfiles::{Config, Document, Source};
+
+    #[test]
+    fn what_has_ended_is_not_handed_out() {
+        let text = "[one]\naws_access_key_id = ASIA1\naws_secret_access_key = s\naws_session_token = t\n\
+                    expiration = 2026-01-02T03:04:05+00:00\n";
+        let file = Document::parse("credentials".as_ref(), text.as_bytes()).unwrap();
+        let Ok(Source::Static(keys)) = Config::read(None, Some(&file)).unwrap().resolve("one") else {
+            panic!("{text}")
+        };
+        let at = |text: &str| credentials(&keys, parse_timestamp(text).unwrap());
+        assert_eq!(at("2026-01-02T03:04:04Z").unwrap().expires_at, keys.expires_at);
+        let ended = at("2026-01-02T03:04:05Z").unwrap_err();
+        assert_eq!(ended.kind, Kind::LoginRequired);
+        assert!(ended.message.ends_with("credentials:2 ended at 2026-01-02T03:04:05Z"), "{}", ended.message);
+    }
 }

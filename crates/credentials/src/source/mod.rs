@@ -323,7 +323,7 @@ impl Sources {
     ) -> BoxFuture<'a, Result<Credentials, Fault>> {
         Box::pin(async move {
             if let Source::Static(keys) = source {
-                return Ok(fixed::credentials(keys, self.0.wire.now().wall));
+                return fixed::credentials(keys, self.0.wire.now().wall);
             }
             // Never in a lease: the file would hold in plaintext what is sealed.
             if let Source::Sealed(keys) = source {
@@ -379,7 +379,7 @@ impl Sources {
 
     async fn call(&self, resolved: &Resolved, source: &Source) -> Result<Credentials, Fault> {
         match source {
-            Source::Static(keys) => Ok(fixed::credentials(keys, self.0.wire.now().wall)),
+            Source::Static(keys) => fixed::credentials(keys, self.0.wire.now().wall),
             Source::Sealed(keys) => sealed::credentials(self, keys).await,
             Source::Process(command) => {
                 let waiting: Vec<_> = links(resolved).map(|link| self.lease_id_of(resolved, link)).collect();

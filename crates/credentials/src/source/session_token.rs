@@ -13,7 +13,7 @@ pub(super) async fn credentials(
     session: &SessionToken,
 ) -> Result<Credentials, Fault> {
     let keys = FixedIdentity::new(match &session.keys {
-        LongLivedKeys::Plain(keys) => fixed::credentials(keys, sources.wire().now().wall),
+        LongLivedKeys::Plain(keys) => fixed::credentials(keys, sources.wire().now().wall)?,
         LongLivedKeys::Sealed(keys) => sealed::credentials(sources, keys).await?,
     });
     let request = sts::GetSessionToken {
