@@ -5,7 +5,6 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    thread,
     time::Duration,
 };
 
@@ -13,7 +12,7 @@ use bowline_base::atomic;
 use bowline_fakeaws::{Bucket, Effect, Fault};
 use bowline_host::clock;
 
-use crate::harness::{Daemon, Finished, World, fetch, skip};
+use crate::harness::{Daemon, Finished, World, fetch, skip, until};
 
 const CURL: &str = "/usr/bin/curl";
 const LENGTH: usize = 300_000;
@@ -86,14 +85,10 @@ impl Stand {
     /// Asks until the answer comes from the cache: the bytes are all there a moment before the copy is.
     #[track_caller]
     fn kept(&self, path: &str) {
-        for _ in 0..200 {
+        until(Duration::from_secs(10), "the file is in the cache", || {
             self.ask(&[], path);
-            if self.header("x-bowline-cache") == "hit" {
-                return;
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{path} is not in the cache");
+            self.header("x-bowline-cache") == "hit"
+        });
     }
 
     /// What a tool of the system says of `got`.
