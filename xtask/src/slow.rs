@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 8] = [
+pub(crate) const SLOW: [Slow; 10] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -39,6 +39,11 @@ pub(crate) const SLOW: [Slow; 8] = [
         test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
     },
+    Slow {
+        test: "fargate::the_kept_schema_is_that_of_the_aws_provider",
+        shows: "the bindings on PyPI hold the schema that deploy/terraform is checked against",
+    },
+    Slow { test: "fargate::checkov_finds_nothing_in_the_modules", shows: "checkov's rules for Terraform" },
 ];
 
 /// The nextest filter that leaves them out.
