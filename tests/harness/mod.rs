@@ -14,7 +14,7 @@ pub(crate) use processes::{Finished, Running, run, start};
 pub(crate) use python::{Python, python};
 pub(crate) use s3s::S3sFs;
 pub(crate) use serving::{Serving, ask, ask_unix, document};
-pub(crate) use tools::{aws_cli_2, node, on_path, terraform};
+pub(crate) use tools::{aws_cli_2, node, terraform};
 pub(crate) use wait::{Raise, elapsed, free_address, pause, until};
 pub(crate) use world::{Daemon, World, copy_tree, is_private};
 

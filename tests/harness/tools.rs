@@ -33,6 +33,6 @@ pub(crate) fn terraform(world: &World) -> Option<Command> {
 
 /// Where `name` is on PATH.
 #[expect(clippy::disallowed_methods, reason = "which tools this machine has is a question to its environment")]
-pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|program| program.is_file())
 }

@@ -25,8 +25,6 @@ locals {
   paths = {
     prefix         = local.prefix
     master_api_key = "${local.prefix}/master-api-key"
-    users          = "${local.prefix}/users"
-    wireguard      = "${local.prefix}/wg"
   }
 
   ports = {

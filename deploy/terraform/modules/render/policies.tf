@@ -26,13 +26,13 @@ locals {
 
   write = {
     for who, folders in {
-      server = [local.paths.users, local.paths.wireguard]
-      keygen = [local.paths.wireguard]
+      server = ["users/*", "invitations/*", "wg/*", "api/*", "changes"]
+      keygen = ["wg/*", "changes"]
       } : who => {
       Sid      = "ChangeItsPart"
       Effect   = "Allow"
       Action   = ["ssm:DeleteParameter", "ssm:DeleteParameters", "ssm:PutParameter"]
-      Resource = [for folder in folders : "${local.parameters}${folder}/*"]
+      Resource = [for folder in folders : "${local.parameters}${local.paths.prefix}/${folder}"]
     }
   }
 

@@ -60,6 +60,9 @@ run "the_server_may_touch_its_own_parameters_and_nothing_else" {
       ])) == toset([
       "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn",
       "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn/*",
+      "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn/api/*",
+      "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn/changes",
+      "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn/invitations/*",
       "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn/users/*",
       "arn:aws:ssm:us-east-1:111122223333:parameter/ephem-vpn/wg/*",
     ])
