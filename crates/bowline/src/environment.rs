@@ -162,6 +162,7 @@ impl Environment {
             no_proxy: either("NO_PROXY"),
             ca_bundle: self.var("AWS_CA_BUNDLE").or_else(|| self.var("SSL_CERT_FILE")).map(PathBuf::from),
             unverified: false,
+            pin: None,
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Outside {
     pub ca_bundle: Option<std::path::PathBuf>,
     /// No certificate of a server is checked: only for users who say so themselves.
     pub unverified: bool,
+    /// The one certificate that servers may show; then no authority is asked.
+    pub pin: Option<crate::tls::Pin>,
 }
 
 /// The real [`Wire`]: sockets, TLS, the machine's clocks and its random numbers.
@@ -58,7 +60,11 @@ impl HttpWire {
     /// A fault of kind `Config` for an unreadable CA bundle or a proxy that is no URL.
     pub fn new(outside: &Outside) -> Result<Self, Fault> {
         let verified = crate::tls::client_config(outside.ca_bundle.as_deref())?;
-        let tls = if outside.unverified { crate::tls::believe_anybody(verified) } else { verified };
+        let tls = match outside.pin {
+            Some(pin) => crate::tls::believe_only(verified, pin),
+            None if outside.unverified => crate::tls::believe_anybody(verified),
+            None => verified,
+        };
         let tunnelled = outside.https_proxy.as_deref().map(|proxy| tunnelled(proxy, outside, &tls)).transpose()?;
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp());

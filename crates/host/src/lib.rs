@@ -19,6 +19,7 @@ pub mod peers;
 pub mod ports;
 pub mod process;
 pub mod program;
+pub mod relay;
 mod sending;
 pub mod server;
 #[cfg(target_os = "linux")]

@@ -40,6 +40,10 @@ impl<S> Patience<S> {
         &self.stream
     }
 
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     fn watch(&mut self, cx: &mut Context<'_>, read: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
         if read.is_ready() {
             self.moved = Instant::now();

@@ -37,6 +37,10 @@ impl Sending {
         &self.stream
     }
 
+    pub(crate) fn into_inner(self) -> TcpStream {
+        self.stream
+    }
+
     fn find(&self, bytes: &[u8]) -> Option<(std::sync::Arc<File>, u64)> {
         if bytes.len() < WORTH_IT { None } else { self.maps.find(bytes) }
     }

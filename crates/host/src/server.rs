@@ -5,15 +5,24 @@ use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time:
 use bytes::Bytes;
 use http::{Request, Response};
 pub use hyper::body::Incoming;
-use hyper::{body::Body, server::conn::http1, service::service_fn};
+use hyper::{
+    body::Body,
+    rt::{Read, Write},
+    server::conn::http1::{self, UpgradeableConnection},
+    service::{HttpService, service_fn},
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
     sync::Semaphore,
 };
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
-use crate::{Listener, Tasks, cut::Cut, listen::Connection, mapped::Maps, patience::Patience, sending::Sending};
+use crate::{
+    Listener, Tasks, cut::Cut, listen::Connection, mapped::Maps, patience::Patience, relay::Near, sending::Sending,
+};
 
 /// Who is on the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +86,63 @@ pub fn serve_files<H, F, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    accept_in(tasks, name, listener, limits, Kind::Answers(maps), handler);
+}
+
+/// The same for a server whose clients leave HTTP behind (CONNECT): after an answer to [`taken_over`]'s request the
+/// connection is the handler's, no longer counts here, and its client may have closed its half before.
+pub fn serve_tunnels<H, F, B>(
+    tasks: &Tasks,
+    name: &'static str,
+    listener: Arc<Listener>,
+    limits: ServerLimits,
+    handler: H,
+) where
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    accept_in(tasks, name, listener, limits, Kind::Tunnels, handler);
+}
+
+/// The connection under `request` once its answer has been sent, with what was read of it beyond the head. `None` when it
+/// ended before, or came over a Unix socket.
+pub async fn taken_over(request: Request<Incoming>) -> Option<(Near, Bytes)> {
+    let upgraded = hyper::upgrade::on(request).await.ok()?;
+    match upgraded.downcast::<TokioIo<Patience<Sending>>>() {
+        Ok(parts) => Some((Near::Tcp(parts.io.into_inner().into_inner().into_inner()), parts.read_buf)),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<TokioIo<Patience<TlsStream<TcpStream>>>>().ok()?;
+            Some((Near::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf))
+        }
+    }
+}
+
+/// What becomes of the connections.
+#[derive(Clone)]
+enum Kind {
+    /// They are answered; bytes of these files are sent by the kernel.
+    Answers(Maps),
+    /// Some are handed over.
+    Tunnels,
+}
+
+fn accept_in<H, F, B>(
+    tasks: &Tasks,
+    name: &'static str,
+    listener: Arc<Listener>,
+    limits: ServerLimits,
+    kind: Kind,
+    handler: H,
+) where
+    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let inner = tasks.clone();
-    tasks.spawn_until_shutdown(name, async move { accept_loop(&inner, name, &listener, limits, maps, handler).await });
+    tasks.spawn_until_shutdown(name, async move { accept_loop(&inner, name, &listener, limits, kind, handler).await });
 }
 
 async fn accept_loop<H, F, B>(
@@ -86,7 +150,7 @@ async fn accept_loop<H, F, B>(
     name: &'static str,
     listener: &Listener,
     limits: ServerLimits,
-    maps: Maps,
+    kind: Kind,
     handler: H,
 ) where
     H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
@@ -112,9 +176,9 @@ async fn accept_loop<H, F, B>(
                 continue;
             }
         };
-        let (handler, maps, stopping) = (handler.clone(), maps.clone(), tasks.shutting_down());
+        let (handler, kind, stopping) = (handler.clone(), kind.clone(), tasks.shutting_down());
         tasks.spawn(name, async move {
-            talk(connection, limits, maps, handler, stopping).await;
+            talk(connection, limits, kind, handler, stopping).await;
             drop(slot);
         });
     }
@@ -123,7 +187,7 @@ async fn accept_loop<H, F, B>(
 async fn talk<H, F, B>(
     connection: Connection,
     limits: ServerLimits,
-    maps: Maps,
+    kind: Kind,
     handler: H,
     stopping: impl Future<Output = ()>,
 ) where
@@ -134,20 +198,26 @@ async fn talk<H, F, B>(
 {
     match connection {
         Connection::Tcp(stream, peer) => {
+            let (maps, hands_over) = match kind {
+                Kind::Answers(maps) => (maps, false),
+                Kind::Tunnels => (Maps::default(), true),
+            };
             let stream = Patience::new(Sending::new(stream, maps), limits.stall);
-            speak(TokioIo::new(stream), Peer::Tcp(peer), limits, handler, stopping).await;
+            speak(TokioIo::new(stream), Peer::Tcp(peer), limits, hands_over, handler, stopping).await;
         }
         Connection::Tls(stream, peer, tls) => match tls.accept(stream, limits.head).await {
             Ok(stream) => {
                 let stream = Patience::new(stream, limits.stall);
-                speak(TokioIo::new(stream), Peer::Tls(peer), limits, handler, stopping).await;
+                let hands_over = matches!(kind, Kind::Tunnels);
+                speak(TokioIo::new(stream), Peer::Tls(peer), limits, hands_over, handler, stopping).await;
             }
             Err(error) => debug!(%peer, %error, "no TLS came about"),
         },
         Connection::Unix(stream) => match stream.peer_cred() {
             Ok(who) => {
                 let peer = Peer::Unix { uid: who.uid(), pid: who.pid() };
-                speak(TokioIo::new(Patience::new(stream, limits.stall)), peer, limits, handler, stopping).await;
+                let stream = Patience::new(stream, limits.stall);
+                speak(TokioIo::new(stream), peer, limits, false, handler, stopping).await;
             }
             Err(error) => warn!(%error, "the kernel does not say who connected; refused"),
         },
@@ -155,9 +225,10 @@ async fn talk<H, F, B>(
 }
 
 async fn speak<H, F, B>(
-    io: TokioIo<impl AsyncRead + AsyncWrite + Cut + Unpin>,
+    io: TokioIo<impl AsyncRead + AsyncWrite + Cut + Unpin + Send + 'static>,
     peer: Peer,
     limits: ServerLimits,
+    hands_over: bool,
     handler: H,
     stopping: impl Future<Output = ()>,
 ) where
@@ -172,6 +243,10 @@ async fn speak<H, F, B>(
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes.max(8192));
+    if hands_over {
+        http.half_close(true);
+        return hand_over(http.serve_connection(io, service).with_upgrades(), stopping).await;
+    }
     let mut exchange = http.serve_connection(io, service);
     let ended = tokio::select! {
         ended = &mut exchange => ended,
@@ -189,6 +264,28 @@ async fn speak<H, F, B>(
     }
 }
 
+/// Until the connection has ended, or is somebody else's.
+async fn hand_over<I, S, B>(exchange: UpgradeableConnection<I, S>, stopping: impl Future<Output = ()>)
+where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    I: Read + Write + Unpin + Send + 'static,
+    B: Body<Data = Bytes> + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut exchange = std::pin::pin!(exchange);
+    let ended = tokio::select! {
+        ended = &mut exchange => ended,
+        () = stopping => {
+            exchange.as_mut().graceful_shutdown();
+            exchange.await
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection ended early");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
@@ -196,7 +293,6 @@ mod tests {
     use http_body_util::Full;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::TcpStream,
         time::timeout,
     };
 

@@ -113,3 +113,69 @@ pub(crate) fn is_resident(file: &File, offset: u64) -> bool {
 pub(crate) fn is_resident(_: &File, _: u64) -> bool {
     false
 }
+
+/// Two ends of a pipe of the kernel through which bytes pass untouched.
+pub(crate) struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+#[cfg(target_os = "linux")]
+impl Pipe {
+    /// As much as it holds where the system lets it; what it really holds costs nothing but more calls.
+    pub(crate) const ROOM: usize = 256 * 1024;
+
+    /// # Errors
+    /// No descriptors are left.
+    pub(crate) fn new() -> io::Result<Self> {
+        use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        fcntl_setpipe_size(&write, Self::ROOM).ok();
+        Ok(Self { read, write })
+    }
+
+    /// Takes what `from` has into the empty pipe. 0 is its end.
+    ///
+    /// # Errors
+    /// `WouldBlock`: it has nothing. `Unsupported`: not from this descriptor.
+    pub(crate) fn fill(&self, from: impl AsFd) -> io::Result<usize> {
+        splice(from, &self.write, Self::ROOM)
+    }
+
+    /// Gives up to `count` bytes of the pipe to `to`.
+    ///
+    /// # Errors
+    /// `WouldBlock`: it takes nothing now.
+    pub(crate) fn drain(&self, to: impl AsFd, count: usize) -> io::Result<usize> {
+        splice(&self.read, to, count)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn splice(from: impl AsFd, to: impl AsFd, count: usize) -> io::Result<usize> {
+    use rustix::{
+        io::Errno,
+        pipe::{SpliceFlags, splice},
+    };
+    splice(from, None, to, None, count, SpliceFlags::MOVE | SpliceFlags::NONBLOCK).map_err(|errno| match errno {
+        Errno::INVAL | Errno::NOSYS => io::ErrorKind::Unsupported.into(),
+        errno => errno.into(),
+    })
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+impl Pipe {
+    pub(crate) fn new() -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn fill(&self, _: impl AsFd) -> io::Result<usize> {
+        let _ = (&self.read, &self.write);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn drain(&self, _: impl AsFd, _: usize) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}

@@ -1,6 +1,6 @@
 //! Which authorities are trusted: Mozilla's roots, or the bundle that the user names.
 
-use std::{path::Path, sync::Arc};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use bowline_base::{Fault, Kind};
 use rustls::{
@@ -24,6 +24,95 @@ pub fn client_config(bundle: Option<&Path>) -> Result<ClientConfig, Fault> {
         .with_safe_default_protocol_versions()
         .map_err(|cause| Fault::new(Kind::Bug, "tls", "no usable TLS version").cause(cause))?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Which certificate a server must show, whoever signed it: the SHA-256 of it, as `sha256:` and 64 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin([u8; 32]);
+
+impl Pin {
+    /// The pin of this certificate (DER).
+    #[must_use]
+    pub fn of(certificate: &[u8]) -> Self {
+        let digest = ring::digest::digest(&ring::digest::SHA256, certificate);
+        Self(digest.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
+impl fmt::Display for Pin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sha256:")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Letters of either case, with or without colons between the bytes, as `openssl x509 -fingerprint` prints them.
+impl FromStr for Pin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("`{text}` is no pin: write `sha256:` and the 64 hex digits that the server printed");
+        let digits = text.strip_prefix("sha256:").ok_or_else(wrong)?.replace(':', "");
+        let byte = |at: usize| digits.get(2 * at..2 * at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+        let mut bytes = [0; 32];
+        for (at, place) in bytes.iter_mut().enumerate() {
+            *place = byte(at).ok_or_else(wrong)?;
+        }
+        if digits.len() == 64 { Ok(Self(bytes)) } else { Err(wrong()) }
+    }
+}
+
+/// The same for one server, known by its certificate alone.
+pub(crate) fn believe_only(mut config: ClientConfig, pin: Pin) -> ClientConfig {
+    let provider = Arc::clone(config.crypto_provider());
+    config.dangerous().set_certificate_verifier(Arc::new(Pinned { pin, proof: Anybody(provider) }));
+    config
+}
+
+/// Checks that the certificate is the pinned one, and that the server has its key.
+#[derive(Debug)]
+struct Pinned {
+    pin: Pin,
+    proof: Anybody,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let shown = Pin::of(end_entity);
+        if shown == self.pin {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(Error::General(format!("the server's certificate is {shown}, not {}", self.pin)))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.proof.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.proof.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.proof.supported_verify_schemes()
+    }
 }
 
 /// The same with no authority asked: whoever answers is believed to be the server, so that everybody on the way can read
@@ -96,6 +185,19 @@ fn bundle_roots(path: &Path) -> Result<RootCertStore, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pin_is_read_as_it_is_shown_and_as_openssl_shows_it() {
+        let pin = Pin::of(b"certificate");
+        let shown = pin.to_string();
+        assert_eq!((shown.len(), shown.parse()), (71, Ok(pin)));
+        let digits: Vec<String> =
+            shown[7..].as_bytes().chunks(2).map(|two| String::from_utf8_lossy(two).into()).collect();
+        assert_eq!(format!("sha256:{}", digits.join(":").to_uppercase()).parse(), Ok(pin));
+        for wrong in ["", &shown[7..], &shown[..70], "sha256:", &shown.replace('a', "g"), &format!("{shown}00")] {
+            assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_bundle_without_certificates_is_named() {

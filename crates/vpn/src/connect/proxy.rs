@@ -1,0 +1,152 @@
+//! One request: who asks, for what, whether it may be had; and then the tunnel.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use bowline_host::{
+    Peer, Tasks,
+    relay::{self, End},
+    server::{Incoming, taken_over},
+};
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+use tracing::debug;
+
+use super::{
+    Config, Offer, Parts, answers, choice,
+    refusal::Refusal,
+    sessions::{Sessions, Ticket},
+    target::Target,
+    wireguard,
+};
+
+pub(super) struct Proxy {
+    pub(super) tasks: Tasks,
+    pub(super) config: Config,
+    pub(super) parts: Parts,
+    pub(super) sessions: Arc<Sessions>,
+}
+
+/// What is behind a tunnel.
+enum Far {
+    Stream(TcpStream),
+    WireGuard(SocketAddr),
+}
+
+impl Proxy {
+    pub(super) async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        match self.open(&peer, &request).await {
+            Ok((ticket, far)) => {
+                let answer = match &far {
+                    Far::Stream(_) => answers::connected(),
+                    Far::WireGuard(_) => answers::frames(),
+                };
+                let tasks = self.tasks.clone();
+                tasks.spawn_until_shutdown("connect-tunnel", async move { self.tunnel(&ticket, far, request).await });
+                answer
+            }
+            Err(refusal) => {
+                debug!(?peer, target = %request.uri(), %refusal, "not connected");
+                answers::refused(&refusal)
+            }
+        }
+    }
+
+    async fn open(&self, peer: &Peer, request: &Request<Incoming>) -> Result<(Ticket, Far), Refusal> {
+        if request.method() != Method::CONNECT {
+            return Err(Refusal::NotConnect);
+        }
+        let offer = Offer::of(request.headers()).ok_or(Refusal::NoKey)?;
+        let user = self.parts.users.admit(&offer, address(peer))?;
+        let target = Target::of(request.uri()).ok_or(Refusal::NoTarget)?;
+        let ticket = self.sessions.enter(&user).ok_or(Refusal::TooMany(self.config.tunnels_a_user))?;
+        let far = match target {
+            Target::WireGuard => Far::WireGuard(self.config.wireguard.ok_or(Refusal::NoWireGuard)?),
+            Target::Host(host, port) => Far::Stream(self.connect(&host, port).await?),
+        };
+        Ok((ticket, far))
+    }
+
+    /// Resolves once, checks every answer, dials what was checked.
+    async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Refusal> {
+        if !self.config.ports.contains(&port) {
+            return Err(Refusal::Port(port));
+        }
+        let deadline = Instant::now() + self.config.dial;
+        let answers = match host.parse::<IpAddr>() {
+            Ok(literal) => Ok(vec![literal]),
+            Err(_) => timeout_at(deadline, self.parts.resolver.resolve(host)).await.map_err(|_| slow(host, port))?,
+        };
+        let answers = answers.unwrap_or_default();
+        if answers.is_empty() {
+            return Err(Refusal::NoAddress(host.to_owned()));
+        }
+        let addresses = choice::allowed(&self.parts.egress, &answers, port);
+        let addresses = addresses.map_err(|reason| Refusal::Egress(named(host, port), reason))?;
+        match timeout_at(deadline, dial(&addresses, self.config.dial)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(cause)) if cause.kind() == io::ErrorKind::TimedOut => Err(slow(host, port)),
+            Ok(Err(cause)) => Err(Refusal::NotReached(named(host, port), cause)),
+            Err(_) => Err(slow(host, port)),
+        }
+    }
+
+    async fn tunnel(&self, ticket: &Ticket, far: Far, request: Request<Incoming>) {
+        let target = request.uri().clone();
+        let Some((near, first)) = taken_over(request).await else { return };
+        let idle = self.config.idle;
+        let carried = async {
+            match far {
+                Far::Stream(far) => relay::relay(near, &first, far, &ticket.passed, idle).await,
+                Far::WireGuard(server) => match wireguard::carry(near, first, server, idle).await {
+                    Ok(()) => End::Whole,
+                    Err(error) => End::Broken(error),
+                },
+            }
+        };
+        tokio::select! {
+            end = carried => debug!(%target, ?end, "a tunnel ended"),
+            () = ticket.stopped() => debug!(%target, "a tunnel was ended with its user"),
+        }
+    }
+}
+
+/// One after the other; each gets its share of the time.
+async fn dial(addresses: &[SocketAddr], limit: std::time::Duration) -> io::Result<TcpStream> {
+    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Ok(Err(cause)) => last = cause,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
+fn address(peer: &Peer) -> IpAddr {
+    match peer {
+        Peer::Tcp(address) | Peer::Tls(address) => address.ip(),
+        Peer::Unix { .. } => IpAddr::from([127, 0, 0, 1]),
+    }
+}
+
+fn named(host: &str, port: u16) -> String {
+    format!("{host}:{port}")
+}
+
+fn slow(host: &str, port: u16) -> Refusal {
+    Refusal::TooSlow(named(host, port))
+}
