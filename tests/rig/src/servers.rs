@@ -79,10 +79,13 @@ pub fn echo(mut stream: TcpStream) {
     stream.shutdown(Shutdown::Write).ok();
 }
 
+/// What came, and from where.
+pub type Seen = Vec<(SocketAddr, Vec<u8>)>;
+
 /// A UDP server that sends everything back and remembers from where it came; dropped, it ends.
 pub struct UdpEcho {
     address: SocketAddr,
-    seen: Arc<Mutex<Vec<(SocketAddr, Vec<u8>)>>>,
+    seen: Arc<Mutex<Seen>>,
     end: Arc<AtomicBool>,
 }
 
@@ -95,7 +98,7 @@ impl UdpEcho {
         let socket = namespace.enter(|| UdpSocket::bind(address))?;
         socket.set_read_timeout(Some(Duration::from_millis(50)))?;
         let address = socket.local_addr()?;
-        let (seen, end) = (Arc::<Mutex<Vec<_>>>::default(), Arc::new(AtomicBool::new(false)));
+        let (seen, end) = (Arc::<Mutex<Seen>>::default(), Arc::new(AtomicBool::new(false)));
         let (noted, ends) = (Arc::clone(&seen), Arc::clone(&end));
         thread::Builder::new().spawn(move || {
             let mut buffer = vec![0; 65_536];
@@ -116,7 +119,7 @@ impl UdpEcho {
 
     /// Every datagram that came, and from where.
     #[must_use]
-    pub fn seen(&self) -> Vec<(SocketAddr, Vec<u8>)> {
+    pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
