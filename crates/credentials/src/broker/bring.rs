@@ -28,7 +28,11 @@ pub(super) struct Brought {
 
 impl Keeper {
     /// What ended on its way here, since the machine slept in between, is fetched once more: the clocks do agree.
-    pub(super) async fn bring_alive(&self, name: &Name, not: Option<&KeyId>) -> Result<Brought, (Fault, Option<String>)> {
+    pub(super) async fn bring_alive(
+        &self,
+        name: &Name,
+        not: Option<&KeyId>,
+    ) -> Result<Brought, (Fault, Option<String>)> {
         let began = self.now();
         let first = self.bring(name, not).await;
         if first.as_ref().is_ok_and(|brought| ended_on_the_way(&brought.lease, began, self.now())) {
