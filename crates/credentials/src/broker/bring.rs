@@ -6,10 +6,7 @@ use std::sync::Arc;
 use bowline_awsfiles::SsoLogin;
 use bowline_base::{Credentials, Fault, KeyId, Kind, Now};
 
-use super::{
-    keeper::Keeper,
-    machine::{Health, Name},
-};
+use super::{keeper::Keeper, machine::Name};
 use crate::{
     lease_store::LeaseId,
     renewal::Lease,

@@ -8,8 +8,8 @@ use std::{
 };
 
 use bowline_audit::{Event, Record};
-use bowline_awsfiles::{Config, SsoLogin};
-use bowline_base::{Credentials, Fault, KeyId, Kind, Now, Retry};
+use bowline_awsfiles::Config;
+use bowline_base::{Fault, KeyId, Kind, Now, Retry};
 use bowline_host::{
     Ctx, Tasks, clock,
     metrics::{Counter, Family, Gauge},
@@ -28,10 +28,7 @@ use super::{
 };
 use crate::{
     lease_file::kind_name,
-    lease_store::LeaseId,
-    renewal::Lease,
-    source::{Resolved, Sources, ended_on_arrival},
-    sso_token::{lease_of, session_name},
+    source::{Sources, ended_on_arrival},
     stamps::Stamps,
     witness::Witness,
 };
