@@ -14,6 +14,7 @@ mod handle;
 mod keys;
 mod prefix;
 mod stats;
+pub mod wg_conf;
 
 pub use config::{Config, Dns, Limits, Peer};
 pub use handle::{StartError, Stopped};
