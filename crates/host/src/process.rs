@@ -1,6 +1,6 @@
 //! Child processes with a time limit and a size limit, and what protects this process's memory.
 
-use std::{collections::BTreeMap, io, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, fs::File, io, process::Stdio, time::Duration};
 
 use bowline_base::{Fault, Kind, Retry};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -76,6 +76,33 @@ pub async fn feed(
     let finished = within(program, limit, supply(child, input)).await;
     group.release_if(finished.is_ok());
     finished
+}
+
+/// Runs `argv` as [`run`] does, with what it prints in `output`: whether it exited 0. For programs that leave a child behind
+/// which goes on printing.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_into(
+    argv: &[String],
+    environment: &BTreeMap<String, String>,
+    output: File,
+    limit: Duration,
+) -> Result<bool, Fault> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err(Fault::new(Kind::Config, "process", "the command is empty"));
+    };
+    let errors = output.try_clone().map_err(|cause| cannot_run(program, cause))?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(environment).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    let mut child = command.spawn().map_err(|cause| cannot_run(program, cause))?;
+    let ended = async {
+        let status = child.wait().await?;
+        let (stdout, stderr) = (zeroize_on_drop::Bytes::default(), String::new());
+        Ok(Finished { success: status.success(), code: status.code(), stdout, stderr })
+    };
+    within(program, limit, ended).await.map(|finished| finished.success)
 }
 
 fn cannot_run(program: &str, cause: io::Error) -> Fault {

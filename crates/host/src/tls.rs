@@ -9,6 +9,8 @@ use rustls::{
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 /// A client configuration that trusts `bundle` (`AWS_CA_BUNDLE`, else `SSL_CERT_FILE`) or, without one, the built-in roots.
 ///
@@ -60,6 +62,18 @@ impl FromStr for Pin {
         }
         if digits.len() == 64 { Ok(Self(bytes)) } else { Err(wrong()) }
     }
+}
+
+/// TLS over `stream` with the server `host`, who is known by `pin`, or by an authority.
+///
+/// # Errors
+/// A fault of kind `Unreachable`: no TLS came about, with the reason.
+pub async fn greet(stream: TcpStream, host: &str, pin: Option<Pin>) -> Result<TlsStream<TcpStream>, Fault> {
+    let wrong = || Fault::new(Kind::Unreachable, "tls", format!("no TLS with `{host}`"));
+    let config = client_config(None)?;
+    let config = pin.map_or_else(|| config.clone(), |pin| believe_only(config.clone(), pin));
+    let name = ServerName::try_from(host.to_owned()).map_err(|cause| wrong().cause(cause))?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(|cause| wrong().cause(cause))
 }
 
 /// The same for one server, known by its certificate alone.

@@ -4,4 +4,5 @@
 //! This crate knows no TOML, no argv and no environment, and does not know where an `Identity` gets its keys. How packets
 //! travel is the tunnel's business.
 
+pub mod client;
 pub mod connect;

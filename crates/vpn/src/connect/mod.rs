@@ -15,7 +15,7 @@ mod proxy;
 mod refusal;
 mod sessions;
 mod target;
-mod wireguard;
+pub(crate) mod wireguard;
 
 use std::{
     collections::BTreeSet,

@@ -1,0 +1,169 @@
+//! The server's REST API, as far as the command line asks it. One request is sent once; what is wrong is told in the
+//! server's own words.
+
+use std::{sync::Arc, time::Duration};
+
+use bowline_base::{
+    Fault, Kind, Secret,
+    wire::{Limits, Wire, WireError},
+};
+use bowline_host::tls::Pin;
+use bytes::Bytes;
+use http::{Method, Request, Uri, header};
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::{Value, json};
+
+/// Where the server is, and how it is known again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// `https://vpn.example.net:8000`
+    pub url: String,
+    /// The one certificate that it may show; none where authorities vouch for it.
+    pub pin: Option<Pin>,
+}
+
+/// The API with a key.
+pub struct Api {
+    wire: Arc<dyn Wire>,
+    account: Account,
+    key: Secret,
+}
+
+const LIMITS: Limits = Limits { head: Duration::from_secs(20), idle: Duration::from_secs(10) };
+const LONGEST: usize = 8 << 20;
+const KIND: &str = "bowline-vpn-account";
+
+impl Account {
+    /// Checks the address: https, or this machine.
+    ///
+    /// # Errors
+    /// It is no such address.
+    pub fn new(url: &str, pin: Option<Pin>) -> Result<Self, Fault> {
+        let wrong = |what: &str| {
+            Fault::new(Kind::Config, "vpn", format!("`{url}` {what}"))
+                .hint("bowline vpn setup https://vpn.example.net:8000")
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        match uri.scheme_str() {
+            Some("https") => {}
+            Some("http") if here => {}
+            Some("http") => return Err(wrong("would show the key to everybody on the way")),
+            _ => return Err(wrong("is no https:// address")),
+        }
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err(wrong("has more than a host and a port"));
+        }
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), pin })
+    }
+
+    /// As a file.
+    #[must_use]
+    pub fn text(&self) -> String {
+        json!({ "kind": KIND, "version": 1, "url": self.url, "pin": self.pin.map(|pin| pin.to_string()) }).to_string()
+    }
+
+    /// Reads [`Account::text`]; `None` for anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(text).ok()?;
+        let known = value["kind"] == KIND && value["version"] == 1;
+        let pin = match value["pin"].as_str() {
+            Some(pin) => Some(pin.parse().ok()?),
+            None => None,
+        };
+        known.then_some(())?;
+        Self::new(value["url"].as_str()?, pin).ok()
+    }
+}
+
+impl Api {
+    /// Asks nothing as yet. `wire` believes what `account` says is to be believed.
+    #[must_use]
+    pub fn new(wire: Arc<dyn Wire>, account: Account, key: Secret) -> Self {
+        Self { wire, account, key }
+    }
+
+    /// Whether the server is there and healthy.
+    ///
+    /// # Errors
+    /// It is not.
+    pub async fn health(&self) -> Result<Value, Fault> {
+        self.json(Method::GET, "/health", None).await
+    }
+
+    /// A JSON answer of the API.
+    ///
+    /// # Errors
+    /// The server was not reached, or refused, in its words.
+    pub async fn json(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Fault> {
+        let text = self.text(method, path, body).await?;
+        if text.is_blank() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(text.expose()).map_err(|cause| {
+            Fault::new(Kind::Unreachable, "vpn", format!("`{}` answers no JSON", self.account.url)).cause(cause)
+        })
+    }
+
+    /// Any answer as text; it may hold keys.
+    ///
+    /// # Errors
+    /// As [`Api::json`].
+    pub async fn text(&self, method: Method, path: &str, body: Option<Value>) -> Result<Secret, Fault> {
+        let url = format!("{}{path}", self.account.url);
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.key.expose()))
+            .header(header::ACCEPT, "application/json, text/plain, image/svg+xml")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body.map_or_else(Bytes::new, |body| body.to_string().into()));
+        let request = request
+            .map_err(|cause| Fault::new(Kind::Config, "vpn", "the key is no text that can be sent").cause(cause))?;
+        let response = self.wire.send(request, LIMITS).await.map_err(|error| self.away(error))?;
+        let status = response.status();
+        let read = Limited::new(response.into_body(), LONGEST).collect().await;
+        let bytes = read.map_err(|cause| self.broken().cause(cause))?.to_bytes();
+        let text = Secret::new(String::from_utf8_lossy(&bytes).into_owned());
+        if status.is_success() { Ok(text) } else { Err(self.refused(status.as_u16(), &text)) }
+    }
+
+    fn away(&self, error: WireError) -> Fault {
+        self.broken().hint("bowline vpn setup, if the address or the certificate has changed").cause(error)
+    }
+
+    fn broken(&self) -> Fault {
+        Fault::new(Kind::Unreachable, "vpn", format!("cannot talk to `{}`", self.account.url))
+    }
+
+    /// A problem document (RFC 9457) in the server's words; they hold no key.
+    fn refused(&self, status: u16, text: &Secret) -> Fault {
+        let problem: Value = serde_json::from_str(text.expose()).unwrap_or_default();
+        let word = |name: &str| problem[name].as_str().map(str::to_owned);
+        let detail = word("detail").or_else(|| word("title")).unwrap_or_else(|| format!("status {status}"));
+        let kind = if status >= 500 || status == 429 { Kind::Unreachable } else { Kind::Refused };
+        let fault = Fault::new(kind, "vpn", format!("the server refuses: {detail}"));
+        match (word("hint"), status) {
+            (Some(hint), _) => fault.hint(hint),
+            (None, 401) => fault.hint("bowline vpn setup, with another key"),
+            (None, _) => fault,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_comes_back_and_a_key_never_travels_in_the_clear() {
+        let account = Account::new("https://vpn.example.net:8000/", Some(Pin::of(b"x"))).unwrap();
+        assert_eq!(Account::parse(&account.text()), Some(account));
+        assert!(Account::new("http://127.0.0.1:8000", None).is_ok());
+        for wrong in ["http://vpn.example.net:8000", "vpn.example.net", "https://a/users", "ftp://a"] {
+            assert!(Account::new(wrong, None).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Which routes and rules lead into the link: data in, data out.
+
+use std::net::IpAddr;
+
+use bowline_tunnel::Prefix;
+
+/// The first of our rules; the kernel asks rules in order of their numbers, and those of the main table come last.
+pub(super) const FIRST_RULE: u32 = 5180;
+/// Behind the last of ours.
+pub(super) const BEHIND_RULES: u32 = 5190;
+/// Tables that we may take: WireGuard's port number, as `wg-quick` does it, and those behind it.
+const TABLES: std::ops::Range<u32> = 51_820..51_900;
+
+/// What goes through the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// Everything, both families, but networks that this machine is part of. DNS without exception.
+    Full,
+    /// These ranges, and DNS to the link's resolvers.
+    Split(Vec<Prefix>),
+}
+
+/// A link that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    pub(super) interface: String,
+    /// What must not go through the link, or it would go round in circles: the server, or the proxy before it.
+    pub(super) outside: IpAddr,
+    /// Resolvers inside.
+    pub(super) dns: Vec<IpAddr>,
+    /// Families that the link carries.
+    pub(super) carries_v6: bool,
+    /// Whether this machine speaks IPv6 at all.
+    pub(super) speaks_v6: bool,
+    pub(super) table: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(super) const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::V4 } else { Self::V6 }
+    }
+
+    pub(super) fn flag(self) -> &'static str {
+        match self {
+            Self::V4 => "-4",
+            Self::V6 => "-6",
+        }
+    }
+}
+
+/// The first table that no rule and no route names.
+pub(super) fn free_table(rules_and_routes: &str) -> u32 {
+    let named = |table: &u32| rules_and_routes.split_whitespace().any(|word| word == table.to_string());
+    TABLES.clone().find(|table| !named(table)).unwrap_or(TABLES.end)
+}
+
+/// `ip` with each of these arguments, in this order: routes first, so that no rule leads nowhere.
+pub(super) fn commands(link: &Link, routing: &Routing) -> Vec<Vec<String>> {
+    let families = Family::BOTH.into_iter().filter(|family| *family == Family::V4 || link.speaks_v6);
+    let mut commands = Vec::new();
+    for family in families {
+        let table = link.table;
+        // A family that the link does not carry goes nowhere rather than past it.
+        let carried = family == Family::V4 || link.carries_v6;
+        let default =
+            if carried { format!("default dev {}", link.interface) } else { "unreachable default".to_owned() };
+        commands.push(words(family, &format!("route add {default} table {table}")));
+        for rule in rules(link, routing, family) {
+            commands.push(words(family, &format!("rule add {rule}")));
+        }
+    }
+    commands
+}
+
+fn rules(link: &Link, routing: &Routing, family: Family) -> Vec<String> {
+    let (first, table) = (FIRST_RULE, link.table);
+    let mut rules = Vec::new();
+    if Family::of(link.outside) == family {
+        rules.push(format!("to {} lookup main pref {first}", link.outside));
+    }
+    match routing {
+        Routing::Full => {
+            for protocol in ["udp", "tcp"] {
+                rules.push(format!("ipproto {protocol} dport 53 lookup {table} pref {}", first + 1));
+            }
+        }
+        Routing::Split(_) => {
+            let inside = link.dns.iter().filter(|address| Family::of(**address) == family);
+            rules.extend(inside.map(|address| format!("to {address} lookup {table} pref {}", first + 1)));
+        }
+    }
+    // What the main table knows better than by its default: networks that this machine is part of.
+    rules.push(format!("lookup main suppress_prefixlength 0 pref {}", first + 2));
+    match routing {
+        Routing::Full => rules.push(format!("lookup {table} pref {}", first + 3)),
+        Routing::Split(ranges) => {
+            let ours = ranges.iter().filter(|range| Family::of(range.address()) == family);
+            rules.extend(ours.map(|range| format!("to {range} lookup {table} pref {}", first + 3)));
+        }
+    }
+    rules
+}
+
+fn words(family: Family, text: &str) -> Vec<String> {
+    [family.flag()].into_iter().chain(text.split(' ')).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link() -> Link {
+        Link {
+            interface: "bowline0".to_owned(),
+            outside: [192, 0, 2, 1].into(),
+            dns: vec![[10, 77, 0, 1].into()],
+            carries_v6: true,
+            speaks_v6: true,
+            table: 51_820,
+        }
+    }
+
+    fn lines(link: &Link, routing: &Routing) -> Vec<String> {
+        commands(link, routing).iter().map(|words| words.join(" ")).collect()
+    }
+
+    #[test]
+    fn everything_goes_through_the_link_but_the_way_to_the_server_and_our_own_networks() {
+        assert_eq!(
+            lines(&link(), &Routing::Full),
+            [
+                "-4 route add default dev bowline0 table 51820",
+                "-4 rule add to 192.0.2.1 lookup main pref 5180",
+                "-4 rule add ipproto udp dport 53 lookup 51820 pref 5181",
+                "-4 rule add ipproto tcp dport 53 lookup 51820 pref 5181",
+                "-4 rule add lookup main suppress_prefixlength 0 pref 5182",
+                "-4 rule add lookup 51820 pref 5183",
+                "-6 route add default dev bowline0 table 51820",
+                "-6 rule add ipproto udp dport 53 lookup 51820 pref 5181",
+                "-6 rule add ipproto tcp dport 53 lookup 51820 pref 5181",
+                "-6 rule add lookup main suppress_prefixlength 0 pref 5182",
+                "-6 rule add lookup 51820 pref 5183",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_link_does_not_carry_goes_nowhere_instead_of_past_it() {
+        let link = Link { carries_v6: false, ..link() };
+        assert!(lines(&link, &Routing::Full).contains(&"-6 route add unreachable default table 51820".to_owned()));
+        let deaf = Link { speaks_v6: false, ..link };
+        assert!(lines(&deaf, &Routing::Full).iter().all(|line| line.starts_with("-4 ")));
+    }
+
+    #[test]
+    fn a_split_link_takes_its_ranges_and_its_resolver() {
+        let ranges = ["10.0.0.0/8", "fd00::/8"].map(|range| range.parse().unwrap()).to_vec();
+        let lines = lines(&link(), &Routing::Split(ranges));
+        for line in [
+            "-4 rule add to 10.77.0.1 lookup 51820 pref 5181",
+            "-4 rule add to 10.0.0.0/8 lookup 51820 pref 5183",
+            "-6 rule add to fd00::/8 lookup 51820 pref 5183",
+        ] {
+            assert!(lines.contains(&line.to_owned()), "{lines:#?}");
+        }
+        assert!(!lines.iter().any(|line| line.contains("dport") || line.contains("add lookup 51820")), "{lines:#?}");
+    }
+
+    #[test]
+    fn a_table_that_somebody_uses_is_left_alone() {
+        assert_eq!(free_table("0: from all lookup local\n"), 51_820);
+        assert_eq!(free_table("5183: from all lookup 51820\ndefault dev wg0 table 51821\n"), 51_822);
+    }
+}
