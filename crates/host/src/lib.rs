@@ -23,6 +23,7 @@ mod sending;
 pub mod server;
 #[cfg(target_os = "linux")]
 mod sock_diag;
+pub mod supervisor;
 mod sys;
 pub mod tasks;
 pub mod tls;
