@@ -54,8 +54,8 @@ fn the_unit_for_the_machine_is_accepted_by_systemd_and_hardened() {
     let world = World::new("service", |_| {});
     let printed = world.run(&["service", "install", "--system", "--kind", "systemd", "--print"]);
     assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    world.write("bowline.service", &printed.stdout);
     let unit = world.path("bowline.service");
-    fs::write(&unit, &printed.stdout).unwrap();
     let judged = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&unit).output();
     let judged = String::from_utf8(judged.unwrap().stdout).unwrap();
     let level =
@@ -78,7 +78,7 @@ fn the_unit_for_a_user_is_written_once_and_not_over_another() {
     let text = fs::read_to_string(&unit).unwrap();
     assert!(text.contains("/bowline run\n"), "{text}");
     assert_eq!(world.run(&install).code, Some(0));
-    fs::write(&unit, "mine\n").unwrap();
+    world.write(".config/systemd/user/bowline.service", "mine\n");
     assert_eq!(world.run(&install).code, Some(1));
     assert_eq!(fs::read_to_string(&unit).unwrap(), "mine\n");
     assert_eq!(world.run(&[&install[..], &["--force"]].concat()).code, Some(0));
