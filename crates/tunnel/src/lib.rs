@@ -12,6 +12,7 @@ mod config;
 pub mod egress;
 mod handle;
 mod keys;
+pub mod packet;
 mod prefix;
 mod stats;
 pub mod wg_conf;
