@@ -10,6 +10,7 @@
 
 mod config;
 pub mod egress;
+pub mod fragments;
 mod handle;
 mod keys;
 pub mod packet;
