@@ -10,10 +10,16 @@
 
 mod config;
 pub mod egress;
+pub mod fair;
+pub mod fragments;
 mod handle;
 mod keys;
+pub mod limits;
+pub mod packet;
 mod prefix;
 mod stats;
+pub mod usage;
+pub mod wg_conf;
 
 pub use config::{Config, Dns, Limits, Peer};
 pub use handle::{StartError, Stopped};
