@@ -15,6 +15,7 @@ pub mod fragments;
 mod handle;
 mod keys;
 pub mod limits;
+pub mod metrics;
 pub mod packet;
 mod prefix;
 mod stats;
