@@ -8,15 +8,28 @@
 //! Who may be reached is decided by [`egress`] alone, on the address that is dialled. This crate knows no AWS, no
 //! HTTP, no TOML and no command line: users, stores and APIs are built on top.
 
+mod batch;
 mod config;
+mod core;
 pub mod egress;
 mod handle;
 mod keys;
+mod link;
+mod noise;
+pub mod packet;
+mod path;
+mod peers;
 mod prefix;
+mod slots;
 mod stats;
+mod tcp;
+mod udp;
+mod wheel;
+mod wire;
 
 pub use config::{Config, Dns, Limits, Peer};
-pub use handle::{StartError, Stopped};
+pub use handle::{ChangeError, Handle, StartError, Stopped, Tunnel};
 pub use keys::{KeyError, PublicKey, SecretKey};
+pub use peers::AddressTaken;
 pub use prefix::{Prefix, PrefixError};
 pub use stats::{Flows, PeerStats, Stats};
