@@ -62,3 +62,16 @@ pub struct Flows {
     /// Echo mappings.
     pub echo: usize,
 }
+
+impl std::ops::Add for Flows {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            tcp: self.tcp + other.tcp,
+            dialling: self.dialling + other.dialling,
+            udp: self.udp + other.udp,
+            echo: self.echo + other.echo,
+        }
+    }
+}

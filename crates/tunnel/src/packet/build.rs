@@ -78,6 +78,18 @@ pub fn reset(packet: &Packet<'_>, tcp: &Tcp<'_>) -> Option<Vec<u8>> {
     message(packet.destination, packet.source, protocol::TCP, &[&segment])
 }
 
+/// A segment without data: what a connection that has ended here says to one that has not.
+#[must_use]
+pub fn acknowledge(from: SocketAddr, to: SocketAddr, sequence: u32, acknowledgement: u32) -> Option<Vec<u8>> {
+    let mut segment = [0; 20];
+    segment[..2].copy_from_slice(&from.port().to_be_bytes());
+    segment[2..4].copy_from_slice(&to.port().to_be_bytes());
+    segment[4..8].copy_from_slice(&sequence.to_be_bytes());
+    segment[8..12].copy_from_slice(&acknowledgement.to_be_bytes());
+    segment[12..16].copy_from_slice(&[5 << 4, Flags::ACK, 0xff, 0xff]);
+    message(from.ip(), to.ip(), protocol::TCP, &[&segment])
+}
+
 /// A packet of these parts, with the checksum where its protocol has it.
 pub(super) fn message(from: IpAddr, to: IpAddr, number: u8, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let header = ip_header(to);
