@@ -55,8 +55,10 @@ struct Mapping {
     socket: UdpSocket,
     state: UdpSocketState,
     port: u16,
-    /// Hosts that the user has sent to: they may answer.
-    contacts: HashMap<IpAddr, Duration>,
+    /// Hosts that the user has sent to: they may answer. With the port that it sent to last, and when.
+    contacts: HashMap<IpAddr, (u16, Duration)>,
+    /// Where it sent last.
+    last_to: SocketAddr,
     last_used: Duration,
     lifetime: Duration,
     ready: bool,
@@ -84,7 +86,7 @@ impl UdpFlows {
         };
         let now = core.boot();
         let Some(mapping) = self.mappings.get_mut(place) else { return };
-        mapping.contact(to.ip(), now);
+        mapping.contact(to, now);
         if let Err(error) = mapping.send(to, udp.payload) {
             self.settle_errors(core, place);
             let trouble = match error.raw_os_error() {
@@ -185,7 +187,7 @@ impl UdpFlows {
     fn settle_errors(&mut self, core: &mut Core, place: usize) {
         let Some(mapping) = self.mappings.get_mut(place) else { return };
         while let Ok(Some(error)) = mapping.state.recv_transport_error(UdpSockRef::from(&mapping.socket)) {
-            let Some(about) = error.addr else { continue };
+            let about = mapping.about(error.addr);
             let trouble = match error.mtu() {
                 Some(mtu) => Some(Trouble::TooBig { mtu: u16::try_from(mtu).unwrap_or(core.mtu).min(core.mtu) }),
                 None => Trouble::of_errno(error.raw_errno),
@@ -227,18 +229,26 @@ impl Mapping {
         state.enable_transport_errors(UdpSockRef::from(&socket))?;
         core.registry.register(&mut socket, token(Kind::Udp, place), Interest::READABLE)?;
         let port = socket.local_addr()?.port();
-        let (contacts, last_used) = (HashMap::new(), core.boot());
-        Ok(Self { peer, user, socket, state, port, contacts, last_used, lifetime, ready: false })
+        let (contacts, last_used, last_to) = (HashMap::new(), core.boot(), SocketAddr::new(any, 0));
+        Ok(Self { peer, user, socket, state, port, contacts, last_to, last_used, lifetime, ready: false })
     }
 
-    fn contact(&mut self, host: IpAddr, now: Duration) {
-        self.last_used = now;
-        if self.contacts.len() >= MOST_CONTACTS && !self.contacts.contains_key(&host) {
-            self.contacts.retain(|_, last| now.saturating_sub(*last) < ONE_WAY);
+    fn contact(&mut self, to: SocketAddr, now: Duration) {
+        (self.last_used, self.last_to) = (now, to);
+        if self.contacts.len() >= MOST_CONTACTS && !self.contacts.contains_key(&to.ip()) {
+            self.contacts.retain(|_, (_, last)| now.saturating_sub(*last) < ONE_WAY);
         }
         if self.contacts.len() < MOST_CONTACTS {
-            self.contacts.insert(host, now);
+            self.contacts.insert(to.ip(), (to.port(), now));
         }
+    }
+
+    /// Which destination an error is about. The queue names who complains: the destination itself, which then has the
+    /// port that was sent to last, or a router on the way to the last destination.
+    fn about(&self, complainer: Option<SocketAddr>) -> SocketAddr {
+        let host = complainer.map(|address| address.ip().to_canonical());
+        let known = host.and_then(|host| Some(SocketAddr::new(host, self.contacts.get(&host)?.0)));
+        known.unwrap_or(self.last_to)
     }
 
     fn send(&self, to: SocketAddr, contents: &[u8]) -> io::Result<()> {
