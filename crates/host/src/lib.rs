@@ -7,6 +7,7 @@ pub mod authority;
 pub mod client;
 pub mod clock;
 mod cut;
+pub mod datagrams;
 pub mod job;
 pub mod listen;
 pub mod mapped;
