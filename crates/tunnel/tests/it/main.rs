@@ -1,0 +1,3 @@
+//! The tunnel's readers against kept inputs.
+
+mod corpora;
