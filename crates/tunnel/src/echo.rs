@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_host::datagrams::{self, Undelivered};
+use bowline_host::undelivered::{self, Undelivered};
 use mio::{Interest, net::UdpSocket};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -154,7 +154,7 @@ impl EchoFlows {
             return Ok(None);
         }
         let mut socket = open(program.user.is_ipv4())?;
-        datagrams::keep_errors(&socket, program.user)?;
+        undelivered::keep_errors(&socket, program.user)?;
         let token = token(Kind::Echo, self.flows.next_place());
         core.registry.register(&mut socket, token, Interest::READABLE)?;
         member.flows.echo += 1;
@@ -204,7 +204,7 @@ impl Flow {
 
     /// Tells the user what the network says.
     fn settle_errors(&self, core: &mut Core) {
-        while let Ok(Some(undelivered)) = datagrams::next_error(&self.socket) {
+        while let Ok(Some(undelivered)) = undelivered::next_error(&self.socket) {
             let Some(trouble) = Trouble::of_undelivered(&undelivered, core.mtu) else { continue };
             let from = undelivered.told_by.unwrap_or_else(|| core.own_address(undelivered.to.ip()));
             let sent = self.question(&undelivered);

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_host::datagrams;
+use bowline_host::undelivered;
 use mio::{Interest, net::UdpSocket};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
@@ -185,7 +185,7 @@ impl UdpFlows {
     /// Tells the user what the system's error queue says.
     fn settle_errors(&mut self, core: &mut Core, place: usize) {
         let Some(mapping) = self.mappings.get_mut(place) else { return };
-        while let Ok(Some(undelivered)) = datagrams::next_error(&mapping.socket) {
+        while let Ok(Some(undelivered)) = undelivered::next_error(&mapping.socket) {
             let to = SocketAddr::new(undelivered.to.ip().to_canonical(), undelivered.to.port());
             let from = undelivered.told_by.unwrap_or_else(|| core.own_address(to.ip()));
             let told = Trouble::of_undelivered(&undelivered, core.mtu)
@@ -222,8 +222,8 @@ impl Mapping {
         let any: IpAddr = if user.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let mut socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        datagrams::keep_errors(&socket, user.ip())?;
-        datagrams::may_be_cut(&socket, user.ip())?;
+        undelivered::keep_errors(&socket, user.ip())?;
+        undelivered::may_be_cut(&socket, user.ip())?;
         core.registry.register(&mut socket, token(Kind::Udp, place), Interest::READABLE)?;
         let port = socket.local_addr()?.port();
         let (contacts, last_used) = (HashMap::new(), core.boot());

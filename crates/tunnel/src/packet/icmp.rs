@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use bowline_host::datagrams::Undelivered;
+use bowline_host::undelivered::Undelivered;
 
 use super::{IPV4_HEADER, Malformed, Packet, build, protocol};
 
