@@ -192,7 +192,7 @@ impl Device for Port<'_> {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Outgoing<'_>> {
-        Some(Outgoing { out: self.out, sent: self.sent })
+        self.out.has_room().then_some(Outgoing { out: self.out, sent: self.sent })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -237,7 +237,7 @@ impl Ends {
         let header = if packet.first()? >> 4 == 4 { 20 } else { 40 };
         let four = |at: usize| Some(u32::from_be_bytes(packet.get(header + at..header + at + 4)?.try_into().ok()?));
         let offset = usize::from(packet.get(header + 12)? >> 4) * 4;
-        let marks = u32::from((packet.get(header + 13)? & 3).count_ones());
+        let marks = (packet.get(header + 13)? & 3).count_ones();
         let data = u32::try_from(packet.len().saturating_sub(header + offset)).ok()?;
         Some(Self { sequence: four(4)?.wrapping_add(data).wrapping_add(marks), acknowledgement: four(8)? })
     }
