@@ -8,6 +8,8 @@ pub mod authority;
 pub mod client;
 pub mod clock;
 mod cut;
+pub mod datagram;
+pub mod interfaces;
 pub mod job;
 pub mod listen;
 pub mod mapped;
@@ -20,14 +22,19 @@ pub mod peers;
 pub mod ports;
 pub mod process;
 pub mod program;
+#[cfg(target_os = "linux")]
+mod rtnetlink;
 mod sending;
 pub mod server;
+pub mod small_file;
 #[cfg(target_os = "linux")]
 mod sock_diag;
+pub mod supervisor;
 mod sys;
 pub mod tasks;
 pub mod tls;
 pub mod tls_server;
+pub mod undelivered;
 pub mod watch;
 
 pub use client::HttpWire;

@@ -3,11 +3,14 @@
 use std::{
     fs::File,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use rustix::{io::FdFlags, time::ClockId};
+use tokio::io::unix::AsyncFd;
+
+use crate::undelivered::Undelivered;
 
 /// The first descriptor that a supervisor hands over (`sd_listen_fds(3)`).
 pub(crate) const FIRST_INHERITED: RawFd = 3;
@@ -41,6 +44,20 @@ pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(descriptor)
 }
 
+/// Connects to a socket whose name is in no directory; only Linux has them.
+pub(crate) fn connect_abstract(socket: &std::os::unix::net::UnixDatagram, name: &str) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr as UnixAddress};
+        socket.connect_addr(&UnixAddress::from_abstract_name(name)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (socket, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Who holds the socket at `from` that is connected to `to`: `Some(None)` when no process does, `None` when this system
 /// does not say.
 pub(crate) fn socket_holder(from: SocketAddr, to: SocketAddr) -> Option<Option<u32>> {
@@ -55,6 +72,115 @@ pub(crate) fn socket_holder(from: SocketAddr, to: SocketAddr) -> Option<Option<u
         let _ = (from, to);
         None
     }
+}
+
+/// Has the system keep the network's errors about what `socket` sends.
+///
+/// # Errors
+/// The system does not know the option.
+#[cfg(target_os = "linux")]
+pub(crate) fn keep_errors(socket: impl AsFd, to: IpAddr) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt};
+    match to {
+        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
+        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
+    }
+    Ok(())
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn keep_errors(_: impl AsFd, _: IpAddr) -> io::Result<()> {
+    Ok(())
+}
+
+/// Lets the system cut what is longer than the way allows.
+///
+/// # Errors
+/// The system does not know the option.
+#[cfg(target_os = "linux")]
+pub(crate) fn may_be_cut(socket: impl AsFd, to: IpAddr) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag};
+    use rustix::net::sockopt;
+    match to {
+        IpAddr::V4(_) => sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::WANT)?,
+        IpAddr::V6(_) => {
+            setsockopt(&socket, Ipv6DontFrag, &false)?;
+            sockopt::set_ipv6_mtu_discover(socket, sockopt::Ipv6PathMtuDiscovery::WANT)?;
+        }
+    }
+    Ok(())
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn may_be_cut(_: impl AsFd, _: IpAddr) -> io::Result<()> {
+    Ok(())
+}
+
+/// The next of those errors, with up to `longest` bytes of what was sent.
+///
+/// # Errors
+/// Anything but that there is none.
+#[cfg(target_os = "linux")]
+pub(crate) fn next_error(socket: impl AsFd, longest: usize) -> io::Result<Option<Undelivered>> {
+    use nix::{
+        errno::Errno,
+        libc::{sock_extended_err, sockaddr_in6},
+        sys::socket::{MsgFlags, SockaddrStorage, recvmsg},
+    };
+    use std::os::fd::AsRawFd as _;
+    let mut sent = vec![0; longest];
+    let mut control = nix::cmsg_space!(sock_extended_err, sockaddr_in6);
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let mut slices = [io::IoSliceMut::new(&mut sent)];
+    let number = socket.as_fd().as_raw_fd();
+    let message = match recvmsg::<SockaddrStorage>(number, &mut slices, Some(&mut control), flags) {
+        Ok(message) => message,
+        Err(Errno::EAGAIN) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let length = message.bytes;
+    let to = message.address.as_ref().and_then(socket_address);
+    let told = message.cmsgs()?.find_map(|part| told(&part));
+    sent.truncate(length);
+    Ok(to.zip(told).map(|(to, told)| Undelivered { to, sent, ..told }))
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn next_error(_: impl AsFd, _: usize) -> io::Result<Option<Undelivered>> {
+    Ok(None)
+}
+
+#[cfg(target_os = "linux")]
+fn socket_address(address: &nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+}
+
+/// What a control message says; where to and what was sent stand beside it.
+#[cfg(target_os = "linux")]
+fn told(part: &nix::sys::socket::ControlMessageOwned) -> Option<Undelivered> {
+    use nix::{
+        libc::{EMSGSIZE, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6},
+        sys::socket::{ControlMessageOwned, SockaddrIn, SockaddrIn6},
+    };
+    let (error, told_by) = match part {
+        ControlMessageOwned::Ipv4RecvErr(error, by) => (error, by.map(|by| IpAddr::V4(SockaddrIn::from(by).ip()))),
+        ControlMessageOwned::Ipv6RecvErr(error, by) => (error, by.map(|by| IpAddr::V6(SockaddrIn6::from(by).ip()))),
+        _ => return None,
+    };
+    let is_icmp = matches!(error.ee_origin, SO_EE_ORIGIN_ICMP | SO_EE_ORIGIN_ICMP6);
+    let errno = i32::try_from(error.ee_errno).unwrap_or_default();
+    Some(Undelivered {
+        to: SocketAddr::from(([0; 4], 0)),
+        told_by: told_by.filter(|by| is_icmp && !by.is_unspecified()),
+        errno,
+        icmp: is_icmp.then_some((error.ee_type, error.ee_code)),
+        mtu: (errno == EMSGSIZE).then_some(error.ee_info),
+        sent: Vec::new(),
+    })
 }
 
 /// One of these says that there is a desktop to show something on; none where there always is one.
@@ -113,3 +239,58 @@ pub(crate) fn is_resident(file: &File, offset: u64) -> bool {
 pub(crate) fn is_resident(_: &File, _: u64) -> bool {
     false
 }
+
+/// Lets a task wait until there is something to read.
+pub(crate) fn when_readable(events: AddressEvents) -> io::Result<AsyncFd<AddressEvents>> {
+    // SAFETY: `AddressEvents` owns its descriptor from `listen` to its end, always names the same one, and the descriptor
+    // is closed when it is dropped, which the `AsyncFd` that owns it then does after it has let go of it.
+    #[expect(unsafe_code, reason = "the reactor has to be told a number")]
+    let registered = unsafe { AsyncFd::register(events) };
+    registered.map_err(io::Error::from)
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use crate::rtnetlink::{
+    Events as AddressEvents, addresses as interface_addresses, index as interface_index,
+};
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+mod no_rtnetlink {
+    use std::{
+        io,
+        os::fd::{AsRawFd, RawFd},
+    };
+
+    use crate::interfaces::{At, News};
+
+    pub(crate) fn interface_addresses() -> io::Result<Vec<At>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn interface_index(_: &str) -> io::Result<u32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// There is none of these.
+    #[derive(Debug)]
+    pub(crate) enum AddressEvents {}
+
+    impl AddressEvents {
+        pub(crate) fn listen() -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn read(&self) -> io::Result<Vec<News>> {
+            match *self {}
+        }
+    }
+
+    impl AsRawFd for AddressEvents {
+        fn as_raw_fd(&self) -> RawFd {
+            match *self {}
+        }
+    }
+}
+#[cfg(not(target_os = "linux"))]
+pub(crate) use no_rtnetlink::{AddressEvents, interface_addresses, interface_index};

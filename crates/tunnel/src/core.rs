@@ -11,6 +11,7 @@ use mio::Registry;
 
 use crate::{
     egress::{Policy, Route, Transport},
+    fragments,
     link::{Emit as _, Link},
     packet::{
         Packet, Tcp, build,
@@ -27,6 +28,10 @@ pub(crate) enum Timer {
     Peer(PeerId),
     /// A TCP flow.
     Tcp(usize),
+    /// What waits for a peer because of its limit.
+    Queue(PeerId),
+    /// The questions of DNS.
+    Dns,
     /// What is done once a second.
     Second,
 }
@@ -41,6 +46,10 @@ pub(crate) struct Core {
     /// The server's addresses inside the tunnel.
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) denied: BTreeMap<&'static str, u64>,
+    /// Where connections to port 53 of these addresses go on to.
+    pub(crate) tcp_resolver: Option<SocketAddr>,
+    /// Names the parts of the next packet that has to be cut.
+    pub(crate) next_cut: u32,
 }
 
 impl Core {
@@ -68,6 +77,17 @@ impl Core {
                 self.trouble(peer, packet, Trouble::Prohibited);
                 None
             }
+        }
+    }
+
+    /// Sends a packet to a user, in parts if it is longer than what fits through the tunnel.
+    pub(crate) fn send(&mut self, peer: PeerId, packet: Vec<u8>) {
+        if packet.len() <= usize::from(self.mtu) {
+            return self.link.to(peer).send(&packet);
+        }
+        self.next_cut = self.next_cut.wrapping_add(1);
+        for part in fragments::split(packet, self.mtu, self.next_cut) {
+            self.link.to(peer).send(&part);
         }
     }
 

@@ -5,9 +5,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::Hash,
+    hash::{DefaultHasher, Hash, Hasher as _},
     time::Duration,
 };
+
+use crate::packet::{Packet, protocol};
 
 /// What a flow may send in its turn: about one packet.
 const QUANTUM: usize = 1500;
@@ -38,6 +40,17 @@ pub struct Turn {
     pub packet: Vec<u8>,
     /// How long it waited.
     pub waited: Duration,
+}
+
+/// The flow that a packet is of: its two ends and what it carries.
+pub(crate) fn flow_of(packet: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    if let Ok(packet) = Packet::parse(packet) {
+        (packet.source, packet.destination, packet.protocol).hash(&mut hasher);
+        let ports = packet.payload().first_chunk::<4>().filter(|_| packet.fragment.is_none());
+        matches!(packet.protocol, protocol::TCP | protocol::UDP).then_some(ports).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 impl<F: Copy + Eq + Hash> FairQueue<F> {

@@ -11,6 +11,8 @@
 mod batch;
 mod config;
 mod core;
+pub mod dns;
+mod echo;
 pub mod egress;
 pub mod fair;
 pub mod fragments;

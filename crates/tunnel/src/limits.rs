@@ -1,4 +1,4 @@
-//! What one user may use: bytes a second each way, bytes in all, flows, and dials at once.
+//! What one user may use: bytes a second each way, and bytes in all. (Flows and dials are counted where they begin.)
 //!
 //! A rate is a bucket that may be overdrawn by the packet that empties it, so that the average is exact whatever the packets'
 //! lengths. From the user, packets beyond the rate are dropped (TCP slows down); to the user they wait in the fair queue.
@@ -22,12 +22,6 @@ pub enum Over {
     /// Bytes in all.
     #[error("the quota is used up")]
     Quota,
-    /// Connections and mappings.
-    #[error("too many flows")]
-    Flows,
-    /// Dials at once.
-    #[error("too many dials at once")]
-    Dials,
 }
 
 impl Over {
@@ -37,8 +31,6 @@ impl Over {
         match self {
             Self::Rate => "over_rate",
             Self::Quota => "over_quota",
-            Self::Flows => "over_flows",
-            Self::Dials => "over_dials",
         }
     }
 }
@@ -104,23 +96,27 @@ pub struct Allowance {
     upload: Option<Bucket>,
     download: Option<Bucket>,
     used: u64,
-    flows: usize,
-    dials: usize,
 }
 
 impl Allowance {
-    /// Nothing is open yet; `used` counts on from an earlier start.
+    /// `used` counts on from an earlier start.
     #[must_use]
     pub fn new(limits: Limits, used: u64, now: Duration) -> Self {
         let bucket = |rate: Option<u64>| rate.map(|rate| Bucket::new(rate, now));
-        Self { limits, upload: bucket(limits.upload), download: bucket(limits.download), used, flows: 0, dials: 0 }
+        Self { limits, upload: bucket(limits.upload), download: bucket(limits.download), used }
     }
 
-    /// Other limits from now on; what is open stays open and what is used stays used.
+    /// Other limits from now on; what is used stays used.
     pub fn change(&mut self, limits: Limits, now: Duration) {
         if limits != self.limits {
-            *self = Self { flows: self.flows, dials: self.dials, ..Self::new(limits, self.used, now) };
+            *self = Self::new(limits, self.used, now);
         }
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Lets a packet of the user in, and counts it.
@@ -172,41 +168,6 @@ impl Allowance {
     /// [`Over::Quota`].
     pub fn quota(&self) -> Result<(), Over> {
         if self.limits.quota.is_some_and(|quota| self.used >= quota) { Err(Over::Quota) } else { Ok(()) }
-    }
-
-    /// A connection or mapping begins.
-    ///
-    /// # Errors
-    /// There are as many as there may be.
-    pub fn open_flow(&mut self) -> Result<(), Over> {
-        self.quota()?;
-        if self.flows >= self.limits.flows {
-            return Err(Over::Flows);
-        }
-        self.flows += 1;
-        Ok(())
-    }
-
-    /// One has ended.
-    pub fn close_flow(&mut self) {
-        self.flows = self.flows.saturating_sub(1);
-    }
-
-    /// A dial begins.
-    ///
-    /// # Errors
-    /// There are as many as there may be: dead destinations of this user block nobody else.
-    pub fn start_dial(&mut self) -> Result<(), Over> {
-        if self.dials >= self.limits.dials {
-            return Err(Over::Dials);
-        }
-        self.dials += 1;
-        Ok(())
-    }
-
-    /// One has ended, well or not.
-    pub fn end_dial(&mut self) {
-        self.dials = self.dials.saturating_sub(1);
     }
 }
 
@@ -263,19 +224,9 @@ mod tests {
         after.upload(ms(1), 500).unwrap();
         assert_eq!(after.upload(ms(1), 1), Err(Over::Quota));
         assert_eq!(after.download_ready(ms(9000)), Err(None));
-        assert_eq!(after.open_flow(), Err(Over::Quota));
+        assert_eq!(after.quota(), Err(Over::Quota));
         after.change(Limits { quota: Some(4000), ..limits }, ms(2));
         assert_eq!((after.upload(ms(2), 1), after.used()), (Ok(()), 3001));
-    }
-
-    #[test]
-    fn flows_and_dials_are_counted_up_and_down() {
-        let mut user = allowance(Limits { flows: 2, dials: 1, ..Limits::usual() });
-        assert_eq!((user.open_flow(), user.open_flow(), user.open_flow()), (Ok(()), Ok(()), Err(Over::Flows)));
-        assert_eq!((user.start_dial(), user.start_dial()), (Ok(()), Err(Over::Dials)));
-        user.end_dial();
-        user.close_flow();
-        assert_eq!((user.start_dial(), user.open_flow()), (Ok(()), Ok(())));
     }
 
     #[test]

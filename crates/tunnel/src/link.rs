@@ -3,12 +3,14 @@
 //! A peer's endpoint changes with its authentic datagrams and with nothing else. What is not authentic is counted and
 //! dropped in silence.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use bowline_base::Now;
 
 use crate::{
     batch::Batch,
+    fair,
+    limits::Over,
     noise::{Claim, Door, HANDSHAKE_ROOM, OVERHEAD, Output},
     peers::{PeerId, Peers},
     wire::{Endpoint, Wire},
@@ -21,6 +23,11 @@ pub(crate) const LONGEST: usize = 65_535;
 pub(crate) trait Emit {
     /// Has `write` fill a packet of `len` bytes, and sends it.
     fn emit(&mut self, len: usize, write: &mut dyn FnMut(&mut [u8]));
+
+    /// Whether more should be emitted now. What is emitted nevertheless may be lost.
+    fn has_room(&mut self) -> bool {
+        true
+    }
 
     /// Sends a packet.
     fn send(&mut self, packet: &[u8]) {
@@ -38,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) cookies: u64,
     /// Peers whose timers have to be looked after from now on.
     pub(crate) awoken: Vec<PeerId>,
+    /// Peers whose queues may go on at that time.
+    pub(crate) queued: Vec<(PeerId, Duration)>,
     door: Door,
     batch: Batch,
     /// Packets are written here before they are sealed.
@@ -57,6 +66,7 @@ impl Link {
             handshakes: 0,
             cookies: 0,
             awoken: Vec::new(),
+            queued: Vec::new(),
             door,
             batch: Batch::new(),
             clear: vec![0; LONGEST + 16],
@@ -164,13 +174,17 @@ impl Link {
     }
 
     fn accepted(&mut self, peer: PeerId, source: IpAddr, len: usize, packet: &mut Vec<u8>) -> bool {
+        let now = self.now.boot;
         let Some(member) = self.peers.get(peer) else { return false };
         if !member.owns(source) {
             self.dropped_of(peer, "foreign source");
             return false;
         }
+        if let Err(over) = member.allowance.upload(now, len) {
+            self.dropped_of(peer, over.label());
+            return false;
+        }
         member.received += len as u64;
-        member.used += len as u64;
         packet.truncate(len);
         true
     }
@@ -199,6 +213,47 @@ impl Link {
         }
     }
 
+    /// Whether the first `len` bytes of `clear` go now. If not, they wait in the peer's queue or are dropped.
+    fn may_go(&mut self, peer: PeerId, len: usize) -> bool {
+        let now = self.now.boot;
+        let Some(member) = self.peers.get(peer) else { return false };
+        let ready = match member.allowance.download_ready(now) {
+            Err(None) => {
+                self.dropped_of(peer, Over::Quota.label());
+                return false;
+            }
+            ready => ready.is_ok() && member.queue.is_empty(),
+        };
+        if !ready {
+            let packet = &self.clear[..len];
+            if !member.queue.push(now, fair::flow_of(packet), packet.to_vec()) {
+                self.dropped_of(peer, "queue_full");
+            }
+            self.drain(peer);
+        }
+        ready
+    }
+
+    /// Sends what waits for a peer, as far as its limit allows, and sees to it that the rest comes later.
+    pub(crate) fn drain(&mut self, peer: PeerId) {
+        let now = self.now.boot;
+        while let Some(member) = self.peers.get(peer) {
+            match member.allowance.download_ready(now) {
+                Err(None) => return,
+                Err(Some(_)) if member.queue.is_empty() || member.queue_wake.is_some() => return,
+                Err(Some(wait)) => {
+                    member.queue_wake = Some(now + wait);
+                    return self.queued.push((peer, now + wait));
+                }
+                Ok(()) => {}
+            }
+            let Some(turn) = member.queue.pop(now) else { return };
+            member.queued_for = member.queued_for.max(turn.waited);
+            self.clear[..turn.packet.len()].copy_from_slice(&turn.packet);
+            self.seal(peer, turn.packet.len());
+        }
+    }
+
     /// Seals the first `len` bytes of `clear` into the batch.
     fn seal(&mut self, peer: PeerId, len: usize) {
         let Some(member) = self.peers.get(peer) else { return };
@@ -211,7 +266,7 @@ impl Link {
         }
         let Some(member) = self.peers.get(peer) else { return };
         member.sent += len as u64;
-        member.used += len as u64;
+        member.allowance.downloaded(len);
         let asleep = member.next_tick.is_none();
         self.awoken.extend(asleep.then_some(peer));
         match member.awake(&self.door).seal(&self.clear[..padded], self.batch.room()) {
@@ -235,10 +290,16 @@ pub(crate) struct ToPeer<'a> {
 }
 
 impl Emit for ToPeer<'_> {
+    fn has_room(&mut self) -> bool {
+        self.link.peers.get(self.peer).is_none_or(|member| !member.queue.is_full())
+    }
+
     fn emit(&mut self, len: usize, write: &mut dyn FnMut(&mut [u8])) {
         if let Some(room) = self.link.clear.get_mut(..len) {
             write(room);
-            self.link.seal(self.peer, len);
+            if self.link.may_go(self.peer, len) {
+                self.link.seal(self.peer, len);
+            }
         }
     }
 }

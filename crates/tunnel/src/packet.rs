@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use smoltcp::wire::{IpProtocol, checksum};
 
-pub use self::transport::{Echo, Flags, Tcp, Transport, Udp};
+pub use self::transport::{Echo, Flags, Tcp, Transport, Udp, parse as transport};
 
 /// Bytes of an IPv4 header without options.
 pub const IPV4_HEADER: usize = 20;

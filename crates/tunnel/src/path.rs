@@ -15,7 +15,10 @@ use mio::{Events, Poll, Token, event::Event};
 use crate::{
     Config, Peer, PublicKey, Stats,
     core::{Core, Timer},
+    dns::DnsService,
+    echo::EchoFlows,
     egress::ClientToClient,
+    fragments::{Bounds, Reassembly},
     handle::Command,
     link::{Emit as _, Link},
     noise::Door,
@@ -48,6 +51,10 @@ pub(crate) enum Kind {
     Tcp = 0,
     /// A UDP mapping.
     Udp = 1,
+    /// Echoes of one program.
+    Echo = 2,
+    /// A question of DNS.
+    Dns = 3,
 }
 
 /// The token of a flow's socket.
@@ -64,6 +71,9 @@ pub(crate) struct Path {
     readable: Vec<bool>,
     tcp: TcpFlows,
     udp: UdpFlows,
+    echo: EchoFlows,
+    dns: DnsService,
+    fragments: Reassembly<PeerId>,
     /// The inner packet at hand.
     packet: Vec<u8>,
 }
@@ -83,9 +93,21 @@ impl Path {
             mtu: config.mtu,
             addresses: config.addresses,
             denied: std::collections::BTreeMap::new(),
+            tcp_resolver: None,
+            next_cut: random_slot(),
         };
-        let (tcp, udp) = (TcpFlows::new(random_seed()?), UdpFlows::new());
-        Ok(Self { core, poll, inbox: Inbox::new(), readable, tcp, udp, packet: Vec::new() })
+        Ok(Self {
+            core,
+            poll,
+            inbox: Inbox::new(),
+            readable,
+            tcp: TcpFlows::new(random_seed()?),
+            udp: UdpFlows::new(),
+            echo: EchoFlows::new(),
+            dns: DnsService::new(config.dns.map(|dns| dns.upstream)),
+            fragments: Reassembly::new(Bounds::default()),
+            packet: Vec::new(),
+        })
     }
 
     /// Carries packets until it is told to stop.
@@ -143,7 +165,9 @@ impl Path {
             }
             number => match ((number - FLOWS) % KINDS, (number - FLOWS) / KINDS) {
                 (0, place) => self.tcp.ready(&mut self.core, place, event),
-                (_, place) => self.udp.ready(place),
+                (1, place) => self.udp.ready(place),
+                (2, place) => self.echo.ready(place),
+                (_, place) => self.dns.ready(place),
             },
         }
     }
@@ -157,6 +181,8 @@ impl Path {
         }
         more |= self.tcp.settle(&mut self.core);
         more |= self.udp.settle(&mut self.core);
+        more |= self.echo.settle(&mut self.core);
+        self.dns.settle(&mut self.core);
         self.core.link.flush();
         self.look_after_the_awoken();
         more
@@ -169,6 +195,8 @@ impl Path {
             match timer {
                 Timer::Tcp(place) => self.tcp.woken(&mut self.core, place),
                 Timer::Peer(peer) => self.tick(peer),
+                Timer::Queue(peer) => self.queue(peer),
+                Timer::Dns => self.dns.woken(&mut self.core),
                 Timer::Second => self.next_second(),
             }
         }
@@ -178,6 +206,9 @@ impl Path {
         self.core.link.next_second();
         self.tcp.next_second(&mut self.core);
         self.udp.next_second(&mut self.core);
+        self.echo.next_second(&mut self.core);
+        self.core.tcp_resolver = self.dns.tcp_resolver();
+        self.give_up_fragments();
         self.core.wheel.insert(self.core.boot() + Duration::from_secs(1), Timer::Second);
     }
 
@@ -190,6 +221,14 @@ impl Path {
         }
         let next = self.core.link.tick(peer).then_some(now + TICK);
         self.tick_at(peer, next);
+    }
+
+    /// A peer's queue may go on.
+    fn queue(&mut self, peer: PeerId) {
+        if let Some(member) = self.core.link.peers.get(peer) {
+            member.queue_wake = None;
+            self.core.link.drain(peer);
+        }
     }
 
     fn tick_at(&mut self, peer: PeerId, next: Option<Duration>) {
@@ -206,6 +245,9 @@ impl Path {
             if self.core.link.peers.get(peer).is_some_and(|member| member.next_tick.is_none()) {
                 self.tick_at(peer, Some(at));
             }
+        }
+        for (peer, at) in self.core.link.queued.drain(..) {
+            self.core.wheel.insert(at, Timer::Queue(peer));
         }
     }
 
@@ -245,23 +287,53 @@ impl Path {
             Ok(packet) => packet,
             Err(malformed) => return self.core.link.dropped_of(peer, malformed.label()),
         };
-        if packet.fragment.is_some() {
-            return self.core.link.dropped_of(peer, "fragment");
-        }
         if let Some(other) = self.other_user(peer, &packet) {
             return self.core.link.to(other).send(packet.bytes());
         }
+        if packet.fragment.is_none() {
+            return self.whole(peer, &packet);
+        }
+        match self.fragments.accept(self.core.boot(), peer, &packet) {
+            Ok(None) => {}
+            Ok(Some(joined)) => match Packet::parse(&joined) {
+                Ok(packet) => self.whole(peer, &packet),
+                Err(malformed) => self.core.link.dropped_of(peer, malformed.label()),
+            },
+            Err(dropped) => self.core.link.dropped_of(peer, dropped.label()),
+        }
+    }
+
+    /// A packet that is not cut.
+    fn whole(&mut self, peer: PeerId, packet: &Packet<'_>) {
+        let core = &mut self.core;
+        let ours = core.addresses.contains(&packet.destination);
+        if packet.hop_limit <= 1 && !ours {
+            return core.trouble(peer, packet, Trouble::HopLimit);
+        }
         match packet.transport() {
-            Ok(Transport::Tcp(tcp)) => self.tcp.receive(&mut self.core, peer, &packet, &tcp),
-            Ok(Transport::Udp(udp)) => self.udp.receive(&mut self.core, peer, &packet, &udp),
-            Ok(Transport::EchoRequest(echo)) if self.core.addresses.contains(&packet.destination) => {
+            Ok(Transport::Tcp(tcp)) => self.tcp.receive(core, peer, packet, &tcp),
+            Ok(Transport::Udp(udp)) if ours && self.dns.takes(udp.destination_port) => {
+                self.dns.receive(core, peer, packet, &udp);
+            }
+            Ok(Transport::Udp(udp)) => self.udp.receive(core, peer, packet, &udp),
+            Ok(Transport::EchoRequest(echo)) if ours => {
                 if let Some(reply) = build::echo_reply(packet.destination, packet.source, &echo) {
-                    self.core.link.to(peer).send(&reply);
+                    core.send(peer, reply);
                 }
             }
-            Ok(Transport::Other(_)) => self.core.trouble(peer, &packet, Trouble::Protocol),
-            Ok(_) => self.core.link.dropped_of(peer, "icmp"),
-            Err(malformed) => self.core.link.dropped_of(peer, malformed.label()),
+            Ok(Transport::EchoRequest(echo)) => self.echo.receive(core, peer, packet, &echo),
+            Ok(Transport::Other(_)) => core.trouble(peer, packet, Trouble::Protocol),
+            Ok(_) => core.link.dropped_of(peer, "icmp"),
+            Err(malformed) => core.link.dropped_of(peer, malformed.label()),
+        }
+    }
+
+    fn give_up_fragments(&mut self) {
+        for expired in self.fragments.expire(self.core.boot()) {
+            self.core.link.dropped_of(expired.user, "fragment_timeout");
+            if let Some(Ok(first)) = expired.first.as_deref().map(Packet::parse) {
+                self.core.trouble(expired.user, &first, Trouble::Reassembly);
+            }
         }
     }
 
@@ -289,7 +361,7 @@ impl Path {
 
     fn add(&mut self, mut peer: Peer) -> Result<(), AddressTaken> {
         peer.endpoint = peer.endpoint.filter(|remote| self.core.link.wire.socket_for(*remote).is_some());
-        self.core.link.peers.put(peer, &mut random_slot)?;
+        self.core.link.peers.put(peer, self.core.link.now.boot, &mut random_slot)?;
         Ok(())
     }
 
@@ -297,6 +369,9 @@ impl Path {
         let Some(peer) = self.core.link.peers.by_key(key) else { return false };
         self.tcp.forget_peer(&mut self.core, peer);
         self.udp.forget_peer(&mut self.core, peer);
+        self.echo.forget_peer(&mut self.core, peer);
+        self.dns.forget_peer(peer);
+        self.fragments.forget(peer);
         self.core.link.flush();
         self.core.link.peers.remove(key).is_some()
     }
@@ -315,9 +390,10 @@ impl Path {
                 last_handshake: member.last_handshake,
                 received: member.received,
                 sent: member.sent,
-                used: member.used,
+                used: member.allowance.used(),
                 flows: member.flows,
                 dropped: member.dropped,
+                queue_delay: std::mem::take(&mut member.queued_for),
             };
             (member.peer.public_key, stats)
         });
@@ -333,7 +409,8 @@ impl Path {
             denied: self.core.denied.clone(),
             flows,
             retransmits: 0,
-            ping: None,
+            ping: self.echo.closed().map(ToOwned::to_owned),
+            dns: self.dns.counters(),
         }
     }
 }

@@ -8,6 +8,8 @@ use bowline_base::Timestamp;
 
 use crate::{
     Limits, Peer, Prefix, PublicKey,
+    fair::FairQueue,
+    limits::Allowance,
     noise::{Door, Noise},
     stats::Flows,
     wire::Endpoint,
@@ -19,18 +21,27 @@ pub(crate) type PeerId = usize;
 /// How often a peer's timers are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
+/// Bytes that may wait for a peer whose rate is limited.
+const QUEUE: usize = 512 << 10;
+
 /// Slots are 24 bits of a session's index on the wire.
 const SLOTS: u32 = 1 << 24;
 
 /// One peer and what is known of it.
 pub(crate) struct Member {
     pub(crate) peer: Peer,
-    pub(crate) limits: Limits,
+    /// What it may use, and has used.
+    pub(crate) allowance: Allowance,
+    /// What waits because of its limit.
+    pub(crate) queue: FairQueue<u64>,
+    /// The longest that a packet has waited there since the last look at the statistics.
+    pub(crate) queued_for: Duration,
+    /// When the timer wheel looks at its queue.
+    pub(crate) queue_wake: Option<Duration>,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) last_handshake: Option<Timestamp>,
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    pub(crate) used: u64,
     pub(crate) dropped: u64,
     pub(crate) flows: Flows,
     /// When the timer wheel has a tick for it.
@@ -92,7 +103,12 @@ impl Peers {
     }
 
     /// Adds a peer, or changes the one with its key. `random` names slots.
-    pub(crate) fn put(&mut self, peer: Peer, random: &mut dyn FnMut() -> u32) -> Result<PeerId, AddressTaken> {
+    pub(crate) fn put(
+        &mut self,
+        peer: Peer,
+        now: Duration,
+        random: &mut dyn FnMut() -> u32,
+    ) -> Result<PeerId, AddressTaken> {
         if let Some(taken) = self.taken(&peer) {
             return Err(taken);
         }
@@ -101,13 +117,13 @@ impl Peers {
         self.note_addresses(id, &peer);
         let usual = self.usual;
         if let Some(member) = &mut self.members[id] {
-            member.change(peer, usual);
+            member.change(peer, usual, now);
             return Ok(id);
         }
         let slot = self.fresh_slot(random);
         self.by_key.insert(peer.public_key, id);
         self.by_slot.insert(slot, id);
-        self.members[id] = Some(Member::new(peer, usual, slot));
+        self.members[id] = Some(Member::new(peer, usual, slot, now));
         Ok(id)
     }
 
@@ -221,15 +237,17 @@ impl Peers {
 }
 
 impl Member {
-    fn new(peer: Peer, usual: Limits, slot: u32) -> Self {
+    fn new(peer: Peer, usual: Limits, slot: u32, now: Duration) -> Self {
         let endpoint = peer.endpoint.map(|remote| Endpoint { remote, local: None, socket: 0 });
         Self {
-            limits: peer.limits.unwrap_or(usual),
+            allowance: Allowance::new(peer.limits.unwrap_or(usual), peer.used, now),
+            queue: FairQueue::new(QUEUE),
+            queued_for: Duration::ZERO,
+            queue_wake: None,
             endpoint,
             last_handshake: None,
             received: 0,
             sent: 0,
-            used: peer.used,
             dropped: 0,
             flows: Flows::default(),
             next_tick: None,
@@ -240,11 +258,11 @@ impl Member {
     }
 
     /// What it used goes on being counted; a new preshared key or keepalive needs new sessions.
-    fn change(&mut self, peer: Peer, usual: Limits) {
+    fn change(&mut self, peer: Peer, usual: Limits, now: Duration) {
         if peer.preshared_key != self.peer.preshared_key || peer.keepalive != self.peer.keepalive {
             self.noise = None;
         }
-        self.limits = peer.limits.unwrap_or(usual);
+        self.allowance.change(peer.limits.unwrap_or(usual), now);
         self.peer = peer;
     }
 }
@@ -277,8 +295,8 @@ mod tests {
     #[test]
     fn a_peer_is_found_by_key_slot_and_address() {
         let (mut peers, mut random) = peers();
-        let id = peers.put(peer(1, &["10.77.0.2", "fd77::2", "10.80.0.0/16"]), &mut random).unwrap();
-        let other = peers.put(peer(2, &["10.77.0.3", "10.80.1.0/24"]), &mut random).unwrap();
+        let id = peers.put(peer(1, &["10.77.0.2", "fd77::2", "10.80.0.0/16"]), Duration::ZERO, &mut random).unwrap();
+        let other = peers.put(peer(2, &["10.77.0.3", "10.80.1.0/24"]), Duration::ZERO, &mut random).unwrap();
         assert_eq!(peers.by_key(peer(1, &[]).public_key), Some(id));
         let slot = peers.get(id).unwrap().slot;
         assert_eq!(peers.by_slot(slot), Some(id));
@@ -296,22 +314,22 @@ mod tests {
     #[test]
     fn one_address_has_one_owner_and_a_refusal_changes_nothing() {
         let (mut peers, mut random) = peers();
-        peers.put(peer(1, &["10.77.0.2"]), &mut random).unwrap();
-        let refused = peers.put(peer(2, &["10.77.0.9", "10.77.0.2"]), &mut random).unwrap_err();
+        peers.put(peer(1, &["10.77.0.2"]), Duration::ZERO, &mut random).unwrap();
+        let refused = peers.put(peer(2, &["10.77.0.9", "10.77.0.2"]), Duration::ZERO, &mut random).unwrap_err();
         assert_eq!(refused.owner, peer(1, &[]).public_key);
         assert_eq!(peers.keys().len(), 1);
         assert_eq!(peers.by_address("10.77.0.9".parse().unwrap()), None);
-        peers.put(peer(1, &["10.77.0.5"]), &mut random).unwrap();
-        peers.put(peer(2, &["10.77.0.2"]), &mut random).unwrap();
+        peers.put(peer(1, &["10.77.0.5"]), Duration::ZERO, &mut random).unwrap();
+        peers.put(peer(2, &["10.77.0.2"]), Duration::ZERO, &mut random).unwrap();
     }
 
     #[test]
     fn a_removed_peer_leaves_nothing_behind() {
         let (mut peers, mut random) = peers();
-        let id = peers.put(peer(1, &["10.77.0.2", "10.80.0.0/16"]), &mut random).unwrap();
+        let id = peers.put(peer(1, &["10.77.0.2", "10.80.0.0/16"]), Duration::ZERO, &mut random).unwrap();
         assert_eq!(peers.remove(peer(1, &[]).public_key), Some(id));
         assert_eq!(peers.remove(peer(1, &[]).public_key), None);
         assert!(peers.get(id).is_none() && peers.by_slot.is_empty() && peers.ranges.is_empty());
-        assert_eq!(peers.put(peer(2, &["10.77.0.2"]), &mut random).unwrap(), id);
+        assert_eq!(peers.put(peer(2, &["10.77.0.2"]), Duration::ZERO, &mut random).unwrap(), id);
     }
 }

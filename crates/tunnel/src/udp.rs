@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_host::undelivered;
 use mio::{Interest, net::UdpSocket};
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 
@@ -153,7 +154,7 @@ impl UdpFlows {
 
     fn begin(&mut self, core: &mut Core, peer: PeerId, user: SocketAddr, port: u16) -> Option<usize> {
         let member = core.link.peers.get(peer)?;
-        if member.flows.tcp + member.flows.udp >= member.limits.flows {
+        if member.flows.tcp + member.flows.udp >= member.allowance.limits().flows {
             core.link.dropped_of(peer, "too many flows");
             return None;
         }
@@ -184,16 +185,13 @@ impl UdpFlows {
     /// Tells the user what the system's error queue says.
     fn settle_errors(&mut self, core: &mut Core, place: usize) {
         let Some(mapping) = self.mappings.get_mut(place) else { return };
-        while let Ok(Some(error)) = mapping.state.recv_transport_error(UdpSockRef::from(&mapping.socket)) {
-            let Some(about) = error.addr else { continue };
-            let trouble = match error.mtu() {
-                Some(mtu) => Some(Trouble::TooBig { mtu: u16::try_from(mtu).unwrap_or(core.mtu).min(core.mtu) }),
-                None => Trouble::of_errno(error.raw_errno),
-            };
-            let from = core.own_address(about.ip());
-            let told = trouble.and_then(|trouble| icmp::udp_error(mapping.user, about, trouble, from));
+        while let Ok(Some(undelivered)) = undelivered::next_error(&mapping.socket) {
+            let to = SocketAddr::new(undelivered.to.ip().to_canonical(), undelivered.to.port());
+            let from = undelivered.told_by.unwrap_or_else(|| core.own_address(to.ip()));
+            let told = Trouble::of_undelivered(&undelivered, core.mtu)
+                .and_then(|trouble| icmp::udp_error(mapping.user, to, trouble, from));
             if let Some(told) = told {
-                core.link.to(mapping.peer).send(&told);
+                core.send(mapping.peer, told);
             }
         }
     }
@@ -224,7 +222,8 @@ impl Mapping {
         let any: IpAddr = if user.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let mut socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
-        state.enable_transport_errors(UdpSockRef::from(&socket))?;
+        undelivered::keep_errors(&socket, user.ip())?;
+        undelivered::may_be_cut(&socket, user.ip())?;
         core.registry.register(&mut socket, token(Kind::Udp, place), Interest::READABLE)?;
         let port = socket.local_addr()?.port();
         let (contacts, last_used) = (HashMap::new(), core.boot());
@@ -266,7 +265,9 @@ impl Mapping {
         for payload in buffer.get(..meta.len).unwrap_or_default().chunks(meta.stride.max(1)) {
             let len = headers + payload.len();
             if len > usize::from(core.mtu) {
-                core.link.dropped_of(self.peer, "too big");
+                if let Some(packet) = build::udp(from, self.user, payload) {
+                    core.send(self.peer, packet);
+                }
                 continue;
             }
             let user = self.user;

@@ -51,7 +51,17 @@ pub fn udp_in_place(packet: &mut [u8], from: SocketAddr, to: SocketAddr) -> bool
 /// An echo from `from` to the user who asked. None if the families differ or it is too long for one packet.
 #[must_use]
 pub fn echo_reply(from: IpAddr, to: IpAddr, echo: &Echo<'_>) -> Option<Vec<u8>> {
-    let (number, kind) = if to.is_ipv4() { (protocol::ICMP, 0) } else { (protocol::ICMPV6, 129) };
+    echo_message(from, to, echo, if to.is_ipv4() { 0 } else { 129 })
+}
+
+/// The question for an echo.
+#[must_use]
+pub fn echo_request(from: IpAddr, to: IpAddr, echo: &Echo<'_>) -> Option<Vec<u8>> {
+    echo_message(from, to, echo, if to.is_ipv4() { 8 } else { 128 })
+}
+
+fn echo_message(from: IpAddr, to: IpAddr, echo: &Echo<'_>, kind: u8) -> Option<Vec<u8>> {
+    let number = if to.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 };
     let [id, sequence] = [echo.id, echo.sequence].map(u16::to_be_bytes);
     let head = [kind, 0, 0, 0, id[0], id[1], sequence[0], sequence[1]];
     message(from, to, number, &[&head, echo.data])
@@ -190,6 +200,8 @@ mod tests {
             let packet = Packet::parse(&bytes).unwrap();
             packet.verify().unwrap();
             assert_eq!(packet.transport(), Ok(Transport::EchoReply(asked)));
+            let bytes = echo_request(from.parse().unwrap(), to.parse().unwrap(), &asked).unwrap();
+            assert_eq!(Packet::parse(&bytes).unwrap().transport(), Ok(Transport::EchoRequest(asked)));
         }
     }
 

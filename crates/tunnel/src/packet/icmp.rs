@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bowline_host::undelivered::Undelivered;
+
 use super::{IPV4_HEADER, Malformed, Packet, build, protocol};
 
 /// The longest error in IPv4 (RFC 1812, 4.3.2.3) and IPv6 (RFC 4443, 2.4).
@@ -46,6 +48,20 @@ impl Trouble {
             Errno::ACCESS | Errno::PERM => Some(Self::Prohibited),
             Errno::PROTO | Errno::NOPROTOOPT => Some(Self::Protocol),
             _ => None,
+        }
+    }
+
+    /// What the network says about a packet of ours, as the user who caused it should hear it. `mtu` is the tunnel's.
+    #[must_use]
+    pub fn of_undelivered(undelivered: &Undelivered, mtu: u16) -> Option<Self> {
+        if let Some(fits) = undelivered.mtu {
+            return Some(Self::TooBig { mtu: u16::try_from(fits).unwrap_or(mtu).min(mtu) });
+        }
+        match (undelivered.to.is_ipv4(), undelivered.icmp) {
+            (true, Some((11, 0))) | (false, Some((3, 0))) => Some(Self::HopLimit),
+            (true, Some((11, _))) | (false, Some((3, _))) => Some(Self::Reassembly),
+            (true, Some((3, 9 | 10 | 13))) | (false, Some((1, 1 | 5 | 6))) => Some(Self::Prohibited),
+            _ => Self::of_errno(undelivered.errno),
         }
     }
 
@@ -203,6 +219,24 @@ mod tests {
         ] {
             assert_eq!(Trouble::of_errno(errno.raw_os_error()), trouble);
         }
+    }
+
+    #[test]
+    fn what_the_network_says_is_translated() {
+        use rustix::io::Errno;
+        let told = |to: &str, errno: Errno, icmp, mtu| {
+            let (to, errno) = (to.parse().unwrap(), errno.raw_os_error());
+            Trouble::of_undelivered(&Undelivered { to, told_by: None, errno, icmp, mtu, sent: Vec::new() }, 1420)
+        };
+        let (v4, v6) = ("1.1.1.1:7", "[2606::1]:7");
+        assert_eq!(told(v4, Errno::CONNREFUSED, Some((3, 3)), None), Some(Trouble::Port));
+        assert_eq!(told(v6, Errno::CONNREFUSED, Some((1, 4)), None), Some(Trouble::Port));
+        assert_eq!(told(v4, Errno::HOSTUNREACH, Some((11, 0)), None), Some(Trouble::HopLimit));
+        assert_eq!(told(v6, Errno::HOSTUNREACH, Some((3, 0)), None), Some(Trouble::HopLimit));
+        assert_eq!(told(v4, Errno::HOSTUNREACH, Some((3, 13)), None), Some(Trouble::Prohibited));
+        assert_eq!(told(v4, Errno::HOSTUNREACH, None, None), Some(Trouble::Host));
+        assert_eq!(told(v4, Errno::MSGSIZE, Some((3, 4)), Some(1300)), Some(Trouble::TooBig { mtu: 1300 }));
+        assert_eq!(told(v4, Errno::MSGSIZE, None, Some(65535)), Some(Trouble::TooBig { mtu: 1420 }));
     }
 
     #[test]

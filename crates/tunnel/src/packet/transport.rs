@@ -98,7 +98,11 @@ pub struct Echo<'a> {
     pub data: &'a [u8],
 }
 
-pub(super) fn parse(number: u8, payload: &[u8]) -> Result<Transport<'_>, Malformed> {
+/// Reads the header of protocol `number` at the beginning of `payload`.
+///
+/// # Errors
+/// [`Malformed`].
+pub fn parse(number: u8, payload: &[u8]) -> Result<Transport<'_>, Malformed> {
     match number {
         protocol::TCP => tcp(payload).map(Transport::Tcp),
         protocol::UDP => udp(payload).map(Transport::Udp),

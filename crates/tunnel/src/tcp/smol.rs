@@ -27,6 +27,8 @@ pub(super) struct Smol {
     mtu: usize,
     /// Ends of what was sent and received, as of the last segment that went out.
     sent: Ends,
+    /// The number behind the user's FIN.
+    user_end: Option<u32>,
     aborted: bool,
     user_finished: bool,
     finished: bool,
@@ -70,7 +72,7 @@ impl Smol {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         let (aborted, user_finished, finished) = (false, false, false);
-        Some(Self { interface, sockets, handle, mtu, sent: ends, aborted, user_finished, finished })
+        Some(Self { interface, sockets, handle, mtu, sent: ends, user_end: None, aborted, user_finished, finished })
     }
 
     fn socket(&mut self) -> &mut Socket<'static> {
@@ -90,8 +92,10 @@ impl Tcp for Smol {
     fn receive(&mut self, now: Duration, packet: &[u8], out: &mut dyn Emit) {
         let mut port = Port { incoming: Some(packet), out, mtu: self.mtu, sent: &mut self.sent };
         self.interface.poll_ingress_single(instant(now), &mut port, &mut self.sockets);
-        self.user_finished |=
-            matches!(self.peek().state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+        if matches!(self.peek().state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait) {
+            self.user_finished = true;
+            self.user_end = Ends::of(packet).map(|ends| ends.sequence);
+        }
     }
 
     fn transmit(&mut self, now: Duration, out: &mut dyn Emit) {
@@ -144,10 +148,12 @@ impl Tcp for Smol {
         let socket = self.peek();
         match socket.state() {
             State::Listen | State::SynSent | State::SynReceived => Phase::Opening,
-            State::TimeWait if !socket.can_recv() => {
+            State::TimeWait if !socket.can_recv() && self.user_end == Some(self.sent.acknowledgement) => {
                 Phase::TimeWait { sequence: self.sent.sequence, acknowledgement: self.sent.acknowledgement }
             }
-            State::CloseWait | State::LastAck | State::Closing if !socket.can_recv() => Phase::UserFinished,
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait if !socket.can_recv() => {
+                Phase::UserFinished
+            }
             // What the user sent before it closed has still to be taken.
             State::Closed if self.ended_well() && socket.can_recv() => Phase::Open,
             State::Closed if self.ended_well() => Phase::Over,
@@ -188,7 +194,7 @@ impl Device for Port<'_> {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Outgoing<'_>> {
-        Some(Outgoing { out: self.out, sent: self.sent })
+        self.out.has_room().then_some(Outgoing { out: self.out, sent: self.sent })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -233,7 +239,7 @@ impl Ends {
         let header = if packet.first()? >> 4 == 4 { 20 } else { 40 };
         let four = |at: usize| Some(u32::from_be_bytes(packet.get(header + at..header + at + 4)?.try_into().ok()?));
         let offset = usize::from(packet.get(header + 12)? >> 4) * 4;
-        let marks = u32::from((packet.get(header + 13)? & 3).count_ones());
+        let marks = (packet.get(header + 13)? & 3).count_ones();
         let data = u32::try_from(packet.len().saturating_sub(header + offset)).ok()?;
         Some(Self { sequence: four(4)?.wrapping_add(data).wrapping_add(marks), acknowledgement: four(8)? })
     }

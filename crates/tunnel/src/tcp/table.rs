@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     core::{Core, Timer},
+    dns,
     egress::Transport,
     link::Emit as _,
     packet::{Flags, Packet, Tcp, build, icmp::Trouble},
@@ -183,16 +184,21 @@ impl TcpFlows {
         if packet.verify().is_err() {
             return core.link.dropped_of(key.peer, "checksum");
         }
-        if core.addresses.contains(&packet.destination) {
-            return core.reset(key.peer, packet, tcp);
-        }
-        let Some(address) = core.allowed(key.peer, Transport::Tcp, packet, key.server.port()) else { return };
+        let ours = core.addresses.contains(&packet.destination);
+        let address = match core.tcp_resolver.filter(|_| ours && key.server.port() == dns::PORT) {
+            Some(resolver) => resolver,
+            None if ours => return core.reset(key.peer, packet, tcp),
+            None => match core.allowed(key.peer, Transport::Tcp, packet, key.server.port()) {
+                Some(address) => address,
+                None => return,
+            },
+        };
         let Some(member) = core.link.peers.get(key.peer) else { return };
-        if member.flows.tcp + member.flows.udp >= member.limits.flows {
+        if member.flows.tcp + member.flows.udp >= member.allowance.limits().flows {
             core.link.dropped_of(key.peer, "too many flows");
             return core.reset(key.peer, packet, tcp);
         }
-        if member.flows.dialling >= member.limits.dials {
+        if member.flows.dialling >= member.allowance.limits().dials {
             return core.link.dropped_of(key.peer, "too many dials");
         }
         let dialled = TcpStream::connect(address).and_then(|mut stream| {
