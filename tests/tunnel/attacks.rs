@@ -73,7 +73,6 @@ fn flood(socket: &UdpSocket, server: SocketAddr, initiation: &[u8], seed: u32, e
         socket.send_to(&garbage[..length], server).ok();
         socket.send_to(initiation, server).ok();
         // A core is left to the download.
-        bowline_host::clock::now();
         std::thread::yield_now();
     }
 }

@@ -94,8 +94,9 @@ fn hosts_that_never_answer_hold_up_nobody_else() {
             stage.rig.clients[0].namespace.enter(|| begin_to_connect(address))
         })
         .collect();
-    let dialling = |status: serde_json::Value| status["dials"].as_u64().or(status["peers"][0]["flows"]["tcp"].as_u64());
-    until(PATIENCE, "many are being dialled", || stage.status().and_then(dialling).is_some_and(|count| count > 20));
+    let dialling = || stage.status().and_then(|status| status["peers"][0]["flows"]["dialling"].as_u64());
+    let either = || dialling().max(stage.status().and_then(|status| status["peers"][1]["flows"]["dialling"].as_u64()));
+    until(PATIENCE, "many are being dialled", || either().is_some_and(|count| count > 20));
     let start = elapsed();
     let mut stream = stage.connect(1, service.address());
     stream.write_all(b"x").unwrap();

@@ -94,7 +94,12 @@ fn status(stats: &Stats) -> Value {
                 "received": peer.received,
                 "sent": peer.sent,
                 "used": peer.used,
-                "flows": { "tcp": peer.flows.tcp, "udp": peer.flows.udp, "echo": peer.flows.echo },
+                "flows": {
+                    "tcp": peer.flows.tcp,
+                    "dialling": peer.flows.dialling,
+                    "udp": peer.flows.udp,
+                    "echo": peer.flows.echo,
+                },
                 "dropped": peer.dropped,
             })
         })
