@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 10] = [
+pub(crate) const SLOW: [Slow; 12] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -44,6 +44,14 @@ pub(crate) const SLOW: [Slow; 10] = [
         shows: "the bindings on PyPI hold the schema that deploy/terraform is checked against",
     },
     Slow { test: "fargate::checkov_finds_nothing_in_the_modules", shows: "checkov's rules for Terraform" },
+    Slow {
+        test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",
+        shows: "what 10,000 connections cost that do nothing",
+    },
+    Slow {
+        test: "tunnel::peers::a_server_that_was_killed_and_started_again_has_its_clients_back_without_their_doing",
+        shows: "a client of WireGuard looks again after 15 s of silence",
+    },
 ];
 
 /// The nextest filter that leaves them out.

@@ -79,6 +79,11 @@ impl SecretKey {
     pub(crate) fn x25519(&self) -> x25519::StaticSecret {
         x25519::StaticSecret::from(*self.0)
     }
+
+    /// The bytes, for a preshared key.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl fmt::Debug for SecretKey {

@@ -1,0 +1,8 @@
+//! The tunnel as a user sees it: a WireGuard client of our own, in this process, against the real thread over loopback.
+//! And its readers against kept inputs.
+
+mod client;
+mod corpora;
+mod peers;
+mod tcp;
+mod udp;
