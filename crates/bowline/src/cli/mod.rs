@@ -12,6 +12,7 @@ mod sign_in;
 mod users;
 mod vault;
 mod vpn;
+mod vpn_client;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -20,7 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
     artifacts::*, audit::*, delivery::*, man::*, notify::*, operations::*, policy::*, policy_managers::*, sign_in::*,
-    users::*, vault::*, vpn::*,
+    users::*, vault::*, vpn::*, vpn_client::*,
 };
 
 /// Ties machines outside AWS to AWS with nothing permanent

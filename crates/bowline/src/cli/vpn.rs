@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use bowline_tunnel::Prefix;
 use clap::{Args, Subcommand};
 
-use super::size;
+use super::{VpnClient, size};
 
 /// `vpn …`
 #[derive(Debug, Subcommand)]
@@ -15,6 +15,9 @@ pub(crate) enum Vpn {
         after_help = "FILE is in the format of wg(8): [Interface] with PrivateKey, a [Peer] with PublicKey and AllowedIPs for each client.\nOf wg-quick's keys Address, MTU and ListenPort are used. SIGHUP reads the peers again: who stays is not disturbed,\nwho is gone is cut at once. SIGTERM ends it at once; clients recover by themselves when it is back.\n\nClients reach public addresses. Private ranges open by --egress-allow; this machine, its neighbours' link-local\naddresses and the credentials of its role stay shut.\n\nExamples:\n  bowline vpn serve --peers wg.conf\n  bowline vpn serve --peers wg.conf --listen 0.0.0.0:51820 --listen '[::]:51820' --status 127.0.0.1:9920\n  bowline vpn serve --peers wg.conf --egress-allow 10.20.0.0/16 --quota '50 GiB' --usage /var/lib/bowline/usage"
     )]
     Serve(VpnServe),
+    /// What runs on the laptop.
+    #[command(flatten)]
+    Client(VpnClient),
 }
 
 /// `vpn serve`

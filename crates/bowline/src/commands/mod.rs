@@ -35,4 +35,5 @@ pub(crate) mod users;
 pub(crate) mod vault;
 pub(crate) mod verify;
 pub(crate) mod vpn;
+pub(crate) mod vpn_client;
 pub(crate) mod write;

@@ -15,7 +15,7 @@ mod open;
 
 pub use cause::{Cause, NotOpened};
 pub use key::{Scheme, SealingKey};
-pub use open::{OpenedPair, Pair, open_pair, which_opens};
+pub use open::{OpenedPair, Pair, open_pair, open_value, which_opens};
 
 /// What every sealed value begins with.
 pub const PREFIX: &str = "__encrypted__:";

@@ -64,6 +64,15 @@ pub fn open_pair(pair: Pair<'_>, key_file: &[u8]) -> Result<OpenedPair, NotOpene
     Ok(OpenedPair { key_id, secret_key, scheme })
 }
 
+/// One sealed value, opened; `None` where these are not the bytes that it was sealed with.
+#[must_use]
+pub fn open_value(value: &Secret, key_file: &[u8]) -> Option<Secret> {
+    match attempt(Field::SecretKey, value.expose(), key_file) {
+        Tried::Plain(secret) | Tried::Opened(secret, _) => Some(secret),
+        Tried::Closed(_) => None,
+    }
+}
+
 /// The first of several key files that opens a sealed value: tells somebody which of their keys it was.
 #[must_use]
 pub fn which_opens<'a, K>(value: &str, key_files: impl IntoIterator<Item = (K, &'a [u8])>) -> Option<K> {

@@ -7,10 +7,12 @@ mod settings;
 
 use bowline_base::Fault;
 
+use super::vpn_client;
 use crate::{cli::Vpn, environment::Environment};
 
 pub(crate) fn run(environment: &Environment, command: &Vpn) -> Result<(), Fault> {
     match command {
         Vpn::Serve(arguments) => serve::run(environment, arguments),
+        Vpn::Client(command) => vpn_client::run(environment, command),
     }
 }

@@ -1,0 +1,113 @@
+//! `vpn status` and `vpn test`: what is there, and what gets through.
+
+use std::{net::ToSocketAddrs as _, time::Duration};
+
+use bowline_base::{
+    Fault, Kind, Timestamp,
+    wire::{Limits, Wire},
+};
+use bowline_host::{HttpWire, clock};
+use bowline_vpn::client::{Client, Record};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Limited};
+use serde_json::{Value, json};
+
+use super::link::surroundings;
+use crate::{
+    cli::{Form, VpnStatus, VpnTest},
+    environment::Environment,
+    output,
+    world::small_runtime,
+};
+
+const LIMITS: Limits = Limits { head: Duration::from_secs(8), idle: Duration::from_secs(4) };
+
+pub(super) fn status(environment: &Environment, arguments: &VpnStatus) -> Result<(), Fault> {
+    let client = Client::new(surroundings(environment))?;
+    let record = client.record()?;
+    let (peer, exit) = small_runtime()?.block_on(async {
+        let peer = match &record {
+            Some(record) => client.peer(record).await.ok(),
+            None => None,
+        };
+        (peer, exit_address(environment, &arguments.exit_from).await)
+    });
+    let shown = document(record.as_ref(), peer.as_deref(), exit.as_ref(), client.is_held());
+    match arguments.output.output {
+        Form::Json => output::data(&format!("{shown:#}\n")),
+        Form::Text => output::data(&text(&shown)),
+    }
+}
+
+pub(super) fn test(arguments: &VpnTest) -> Result<(), Fault> {
+    let named = format!("{}:{}", arguments.host, arguments.port);
+    let away =
+        |what: &str| Fault::new(Kind::Unreachable, "vpn", format!("{what} `{named}`")).hint("bowline vpn status");
+    let begun = clock::now().boot;
+    let found = (arguments.host.as_str(), arguments.port).to_socket_addrs();
+    let address = found.map_err(|cause| away("cannot find").cause(cause))?.next().ok_or_else(|| away("cannot find"))?;
+    let stream = std::net::TcpStream::connect_timeout(&address, Duration::from_secs(10));
+    let stream = stream.map_err(|cause| away("cannot connect to").cause(cause))?;
+    let from = stream.local_addr().map(|from| from.ip().to_string()).unwrap_or_default();
+    let took = (clock::now().boot - begun).as_millis();
+    output::data(&format!("{named} ({}) answers, from {from}, in {took} ms\n", address.ip()))
+}
+
+/// How the world sees this machine.
+async fn exit_address(environment: &Environment, from: &str) -> Option<Result<String, String>> {
+    if from.is_empty() {
+        return None;
+    }
+    let asked = async {
+        let wire = HttpWire::new(&environment.outside()).map_err(|fault| fault.chain())?;
+        let request = Request::get(from).body(Bytes::new()).map_err(|error| error.to_string())?;
+        let response = wire.send(request, LIMITS).await.map_err(|error| error.to_string())?;
+        let body = Limited::new(response.into_body(), 256).collect().await.map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&body.to_bytes()).trim().to_owned();
+        text.parse::<std::net::IpAddr>().map(|address| address.to_string()).map_err(|_| "no address came".to_owned())
+    };
+    Some(asked.await)
+}
+
+fn document(
+    record: Option<&Record>,
+    peer: Option<&[String]>,
+    exit: Option<&Result<String, String>>,
+    held: bool,
+) -> Value {
+    let field = |number: usize| peer.and_then(|peer| peer.get(number)).cloned();
+    let number = |place: usize| field(place).and_then(|text| text.parse::<u64>().ok());
+    let handshake = number(4)
+        .filter(|seconds| *seconds > 0)
+        .and_then(|seconds| Timestamp::from_second(i64::try_from(seconds).ok()?).ok().map(bowline_base::utc));
+    let state = match (record, peer) {
+        (None, _) => "disconnected",
+        (Some(record), Some(_)) if record.up => "connected",
+        (Some(_), _) => "broken",
+    };
+    json!({
+        "state": state, "name": record.map(|record| record.name.clone()),
+        "interface": record.map(|record| record.interface.clone()), "since": record.map(|record| record.since.clone()),
+        "held_by_a_process": held, "endpoint": field(2), "last_handshake": handshake,
+        "received_bytes": number(5), "sent_bytes": number(6),
+        "exit_address": exit.and_then(|exit| exit.as_ref().ok()), "exit_address_error": exit.and_then(|exit| exit.as_ref().err()),
+    })
+}
+
+fn text(shown: &Value) -> String {
+    let fields = shown.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let mut text: String = fields
+        .map(|(name, value)| {
+            format!(
+                "{:<20} {}\n",
+                name.replace('_', " "),
+                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+            )
+        })
+        .collect();
+    if shown["state"] == "broken" {
+        text.push_str("hint: bowline vpn restore\n");
+    }
+    text
+}
