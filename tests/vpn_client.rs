@@ -32,7 +32,7 @@ struct Stage {
 impl Stage {
     fn new(name: &str) -> Self {
         let (world, rig) = (World::new(name, |_| {}), Rig::new(1).unwrap());
-        let server = start_wireguard(&rig.server, "wg0").unwrap();
+        let server = start_wireguard(&rig.server, "wg0", "wireguard-go").unwrap();
         world.write("server.conf", &rig.configuration(|_| true));
         let path = world.path("server.conf").display().to_string();
         rig.server.run("wg", &["setconf", "wg0", &path]).unwrap();
@@ -55,6 +55,10 @@ impl Stage {
                 client.preshared_key
             ),
         );
+        // The cable's own address of IPv6 is looked for twice on the cable before it counts.
+        until(LONG, "no address is tentative", || {
+            client.namespace.run("ip", &["-6", "addr", "show", "tentative"]).unwrap().is_empty()
+        });
         Self { world, rig, _server: server }
     }
 
