@@ -19,6 +19,7 @@ mod doctor_certificates;
 mod endpoint;
 mod exposure;
 mod fargate;
+mod gateway;
 mod grants;
 mod harness;
 mod iam_sorry;
