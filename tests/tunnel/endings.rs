@@ -84,8 +84,9 @@ fn a_closed_port_is_refused_at_once_and_an_unreachable_host_is_unreachable() {
 fn hosts_that_never_answer_hold_up_nobody_else() {
     let Some(stage) = Stage::start("tunnel-dead", 2, &[]) else { return };
     // Whatever is sent to these is swallowed.
-    stage.rig.server.ip("link add nowhere type dummy").unwrap();
+    stage.rig.server.ip("link add nowhere type veth peer name void").unwrap();
     stage.rig.server.ip("link set nowhere arp off up").unwrap();
+    stage.rig.server.ip("link set void arp off up").unwrap();
     stage.rig.server.ip("route add 198.51.100.128/25 dev nowhere").unwrap();
     let service = Service::start(&stage.rig.server, target(), echo).unwrap();
     let dials: Vec<_> = (0..200)

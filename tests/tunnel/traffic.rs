@@ -168,7 +168,7 @@ fn it_runs_as_nobody_and_ends_at_once() {
 }
 
 /// GET is answered with noise, PUT with the digest of what came.
-fn serve_files(stream: TcpStream) {
+pub(super) fn serve_files(stream: TcpStream) {
     let mut reader = BufReader::new(stream);
     let mut head = String::new();
     while reader.read_line(&mut head).is_ok_and(|length| length > 2) {}
