@@ -13,6 +13,7 @@ pub mod interfaces;
 pub mod job;
 pub mod listen;
 pub mod mapped;
+pub mod memory;
 pub mod metrics;
 pub mod notice;
 pub mod notify;
