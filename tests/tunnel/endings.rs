@@ -32,8 +32,9 @@ fn each_side_may_end_its_direction_first() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
         tell.send(rest.len()).unwrap();
-    });
-    let mut stream = stage.connect(0, first.unwrap().address());
+    })
+    .unwrap();
+    let mut stream = stage.connect(0, first.address());
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();
     assert_eq!(all, "that is all");
@@ -48,8 +49,9 @@ fn a_reset_is_a_reset_on_the_other_side() {
     let resets = Service::start(&stage.rig.server, target(), |mut stream| {
         stream.read_exact(&mut [0]).unwrap();
         reset(stream);
-    });
-    let mut stream = stage.connect(0, resets.unwrap().address());
+    })
+    .unwrap();
+    let mut stream = stage.connect(0, resets.address());
     stream.write_all(b"x").unwrap();
     assert_eq!(stream.read(&mut [0]).map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
 
@@ -58,8 +60,9 @@ fn a_reset_is_a_reset_on_the_other_side() {
         stream.read_exact(&mut [0]).unwrap();
         stream.write_all(b"y").unwrap();
         tell.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
-    });
-    let mut stream = stage.connect(0, service.unwrap().address());
+    })
+    .unwrap();
+    let mut stream = stage.connect(0, service.address());
     stream.write_all(b"x").unwrap();
     stream.read_exact(&mut [0]).unwrap();
     reset(stream);
@@ -137,7 +140,8 @@ fn who_reaches_a_target_comes_from_the_server() {
     let (tell, told) = mpsc::channel();
     let service = Service::start(&stage.rig.server, target(), move |stream| {
         tell.send(stream.peer_addr().unwrap().ip()).unwrap();
-    });
-    drop(stage.connect(0, service.unwrap().address()));
+    })
+    .unwrap();
+    drop(stage.connect(0, service.address()));
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Rig::TARGET, "an address of the server's, not 10.77.0.2");
 }
