@@ -16,7 +16,7 @@ use self::{
 };
 use crate::{Outcome, Tools, report::Report};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const IDLE_FLOWS: usize = 10_000;
 /// What is measured of every server: its name, streams, and whether it is a download.
 const TRANSFERS: [(&str, u32, bool); 4] = [
