@@ -131,7 +131,8 @@ pub(crate) fn next_error(socket: impl AsFd, longest: usize) -> io::Result<Option
     };
     use std::os::fd::AsRawFd as _;
     let mut sent = vec![0; longest];
-    let mut control = nix::cmsg_space!(sock_extended_err, sockaddr_in6);
+    // A socket that is asked for times and the like says them here too.
+    let mut control = nix::cmsg_space!(sock_extended_err, sockaddr_in6, [u8; 256]);
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let mut slices = [io::IoSliceMut::new(&mut sent)];
     let number = socket.as_fd().as_raw_fd();

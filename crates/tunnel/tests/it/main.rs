@@ -4,5 +4,6 @@
 mod client;
 mod corpora;
 mod peers;
+mod services;
 mod tcp;
 mod udp;
