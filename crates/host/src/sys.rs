@@ -28,6 +28,19 @@ pub(crate) fn forbid_dumps() {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
 }
 
+/// Has the allocator take every block from `bytes` on from the system and give it back there, whatever came before.
+/// glibc's raises the bound with the first such block that is freed. Other allocators are left as they are.
+pub(crate) fn large_blocks_from(bytes: i32) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: sets one number of the allocator, which takes any value and its own lock.
+        #[expect(unsafe_code, reason = "the allocator has no safe interface for its bounds")]
+        let _ = unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, bytes) };
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = bytes;
+}
+
 /// The open descriptor `number`, ours from now on and not our children's.
 ///
 /// # Errors
@@ -131,7 +144,7 @@ pub(crate) fn next_error(socket: impl AsFd, longest: usize) -> io::Result<Option
     };
     use std::os::fd::AsRawFd as _;
     let mut sent = vec![0; longest];
-    // A socket that is asked for times and the like says them here too.
+    // Sockets that ask for more (addresses, times) have that said in front; what does not fit would make all unreadable.
     let mut control = nix::cmsg_space!(sock_extended_err, sockaddr_in6, [u8; 256]);
     let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
     let mut slices = [io::IoSliceMut::new(&mut sent)];

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_host::memory;
 use mio::{Poll, Waker};
 
 use crate::{
@@ -46,6 +47,8 @@ impl Tunnel {
     /// [`StartError`]: an address that cannot be had, a configuration that cannot work.
     pub fn start(config: Config, peers: Vec<Peer>) -> Result<Handle, StartError> {
         check(&config)?;
+        // Every flow has two large buffers, most of which it never touches.
+        memory::large_blocks_from_the_system();
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let wire = Wire::bind(&config.listen, poll.registry())?;

@@ -20,6 +20,7 @@ mod handle;
 mod keys;
 pub mod limits;
 mod link;
+pub mod metrics;
 mod noise;
 pub mod packet;
 mod path;

@@ -22,7 +22,7 @@ mod relay;
 mod rig;
 mod servers;
 
-pub use client::{Client, Link, start_wireguard, start_wireguard_of};
+pub use client::{Client, Link, start_wireguard};
 pub use held::Held;
 pub use keys::{Keys, preshared_key};
 pub use namespace::{NOBODY, Namespace};

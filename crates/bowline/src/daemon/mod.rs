@@ -5,11 +5,11 @@
 
 mod artifacts;
 mod audit;
-mod board;
+pub(crate) mod board;
 pub(crate) mod endpoint;
 pub(crate) mod notify;
 mod reload;
-mod status_page;
+pub(crate) mod status_page;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -65,20 +65,20 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signalled {
+pub(crate) enum Signalled {
     Reload,
     End,
 }
 
 /// The signals that the daemon knows; those that came before anybody looked are kept.
-struct Signals {
+pub(crate) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Fault> {
+    pub(crate) fn listen() -> Result<Self, Fault> {
         let listen = |kind| {
             signal(kind).map_err(|cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause))
         };
@@ -89,7 +89,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signalled {
+    pub(crate) async fn next(&mut self) -> Signalled {
         tokio::select! {
             _ = self.terminate.recv() => Signalled::End,
             _ = self.interrupt.recv() => Signalled::End,

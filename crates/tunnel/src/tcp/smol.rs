@@ -8,7 +8,7 @@ use std::time::Duration;
 use smoltcp::{
     iface::{Config, Interface, SocketHandle, SocketSet},
     phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken},
-    socket::tcp::{Socket, SocketBuffer, State},
+    socket::tcp::{CongestionControl, Socket, SocketBuffer, State},
     time::Instant,
     wire::{HardwareAddress, IpAddress, IpCidr},
 };
@@ -65,6 +65,8 @@ impl Smol {
         });
         let mut socket = Socket::new(SocketBuffer::new(vec![0; buffer]), SocketBuffer::new(vec![0; buffer]));
         socket.set_nagle_enabled(false);
+        // Without one a whole buffer leaves at once, which clients with small receive buffers lose most of.
+        socket.set_congestion_control(CongestionControl::Cubic);
         socket.set_timeout(Some(smoltcp::time::Duration::from_micros(GONE_AFTER.as_micros() as u64)));
         socket.listen((address, server.port())).ok()?;
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
