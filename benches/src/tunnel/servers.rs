@@ -12,6 +12,8 @@ pub(super) struct Contestant {
     /// What our CPU per GB may be of its own.
     pub(super) cpu_target: f64,
     kind: Kind,
+    /// What the client runs, whoever serves.
+    client: Option<String>,
 }
 
 enum Kind {
