@@ -55,7 +55,7 @@ fn a_bit_turned_anywhere_does_no_harm() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn pieces_of_two_inputs_do_no_harm(
