@@ -63,7 +63,9 @@ impl Contestant {
                 let mut command = rig.server.command_as_nobody(&copy);
                 command.args(["vpn", "serve", "--no-dns", "--flows", "30000", "--peers"]);
                 command.arg(rig.peers_file(|_| true)?);
-                Rig::ALLOW.iter().for_each(|range| drop(command.args(["--egress-allow", range])));
+                for range in Rig::ALLOW {
+                    command.args(["--egress-allow", range]);
+                }
                 command.env_clear().env("LOG_LEVEL", "warn").stdin(Stdio::null()).stdout(Stdio::null());
                 Ok(Server(Held::new(command.spawn()?)))
             }
