@@ -18,6 +18,7 @@ mod doctor;
 mod doctor_certificates;
 mod endpoint;
 mod exposure;
+mod gateway;
 mod grants;
 mod harness;
 mod iam_sorry;

@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 10] = [
+pub(crate) const SLOW: [Slow; 11] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -46,6 +46,10 @@ pub(crate) const SLOW: [Slow; 10] = [
     Slow {
         test: "tunnel::peers::a_server_that_was_killed_and_started_again_has_its_clients_back_without_their_doing",
         shows: "a client of WireGuard looks again after 15 s of silence",
+    },
+    Slow {
+        test: "gateway::schedules::a_larger_sample_with_lost_answers_converges",
+        shows: "a dozen random schedules through the real gateway, with answers that are lost and waited for",
     },
 ];
 

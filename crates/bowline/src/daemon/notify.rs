@@ -24,7 +24,7 @@ pub(crate) fn channels(environment: &Environment, section: &NotifySection) -> Re
     Ok(Channels {
         file: section.file.clone(),
         desktop: desktop(section, &visible)?,
-        webhook: section.webhook.as_ref().map(|webhook| signed(environment, webhook)).transpose()?,
+        webhook: section.webhook.as_ref().map(|one| webhook(environment, &one.url, Some(&one.secret))).transpose()?,
         command,
         only: section.on.clone(),
     })
@@ -56,10 +56,12 @@ fn desktop(section: &NotifySection, visible: &Variables) -> Result<Option<Deskto
     }
 }
 
-fn signed(environment: &Environment, section: &WebhookSection) -> Result<Webhook, Fault> {
-    let secret = match &section.secret {
-        SecretPlace::File(path) => host::SecretPlace::File(path.clone()),
-        SecretPlace::Env(name) => match environment.var(name) {
+/// A webhook at `url`; signed where there is a secret.
+pub(super) fn webhook(environment: &Environment, url: &str, secret: Option<&SecretPlace>) -> Result<Webhook, Fault> {
+    let secret = match secret {
+        None => host::SecretPlace::None,
+        Some(SecretPlace::File(path)) => host::SecretPlace::File(path.clone()),
+        Some(SecretPlace::Env(name)) => match environment.var(name) {
             Some(text) => host::SecretPlace::Given(Secret::new(text)),
             None => {
                 let message = format!("the variable `{name}` with the webhook's secret is not set");
@@ -69,7 +71,7 @@ fn signed(environment: &Environment, section: &WebhookSection) -> Result<Webhook
             }
         },
     };
-    Webhook::new(&section.url, secret, Webhook::PATIENCE).map_err(|why| Fault::new(Kind::Config, "notify", why))
+    Webhook::new(url, secret, Webhook::PATIENCE).map_err(|why| Fault::new(Kind::Config, "notify", why))
 }
 
 #[cfg(test)]
