@@ -32,8 +32,9 @@ fn each_side_may_end_its_direction_first() {
         let mut rest = Vec::new();
         stream.read_to_end(&mut rest).unwrap();
         tell.send(rest.len()).unwrap();
-    });
-    let mut stream = stage.connect(0, first.unwrap().address());
+    })
+    .unwrap();
+    let mut stream = stage.connect(0, first.address());
     let mut all = String::new();
     stream.read_to_string(&mut all).unwrap();
     assert_eq!(all, "that is all");
@@ -48,8 +49,9 @@ fn a_reset_is_a_reset_on_the_other_side() {
     let resets = Service::start(&stage.rig.server, target(), |mut stream| {
         stream.read_exact(&mut [0]).unwrap();
         reset(stream);
-    });
-    let mut stream = stage.connect(0, resets.unwrap().address());
+    })
+    .unwrap();
+    let mut stream = stage.connect(0, resets.address());
     stream.write_all(b"x").unwrap();
     assert_eq!(stream.read(&mut [0]).map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
 
@@ -58,8 +60,9 @@ fn a_reset_is_a_reset_on_the_other_side() {
         stream.read_exact(&mut [0]).unwrap();
         stream.write_all(b"y").unwrap();
         tell.send(stream.read(&mut [0]).map_err(|error| error.kind())).unwrap();
-    });
-    let mut stream = stage.connect(0, service.unwrap().address());
+    })
+    .unwrap();
+    let mut stream = stage.connect(0, service.address());
     stream.write_all(b"x").unwrap();
     stream.read_exact(&mut [0]).unwrap();
     reset(stream);
@@ -84,8 +87,9 @@ fn a_closed_port_is_refused_at_once_and_an_unreachable_host_is_unreachable() {
 fn hosts_that_never_answer_hold_up_nobody_else() {
     let Some(stage) = Stage::start("tunnel-dead", 2, &[]) else { return };
     // Whatever is sent to these is swallowed.
-    stage.rig.server.ip("link add nowhere type dummy").unwrap();
+    stage.rig.server.ip("link add nowhere type veth peer name void").unwrap();
     stage.rig.server.ip("link set nowhere arp off up").unwrap();
+    stage.rig.server.ip("link set void arp off up").unwrap();
     stage.rig.server.ip("route add 198.51.100.128/25 dev nowhere").unwrap();
     let service = Service::start(&stage.rig.server, target(), echo).unwrap();
     let dials: Vec<_> = (0..200)
@@ -136,7 +140,8 @@ fn who_reaches_a_target_comes_from_the_server() {
     let (tell, told) = mpsc::channel();
     let service = Service::start(&stage.rig.server, target(), move |stream| {
         tell.send(stream.peer_addr().unwrap().ip()).unwrap();
-    });
-    drop(stage.connect(0, service.unwrap().address()));
+    })
+    .unwrap();
+    drop(stage.connect(0, service.address()));
     assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Rig::TARGET, "an address of the server's, not 10.77.0.2");
 }

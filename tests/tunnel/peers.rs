@@ -159,4 +159,16 @@ fn what_a_client_has_used_is_remembered_and_its_quota_ends_it() {
     stage.serve();
     let status = stage.status().unwrap();
     assert_eq!(status["peers"][0]["used"].as_u64(), Some(used()), "it goes on counting from there");
+    let upstream = UdpEcho::start(&stage.rig.server, target()).unwrap();
+    stage.rig.clients[0].configure(&stage.rig.keys.public, &Link::to(stage.rig.endpoint(0))).unwrap();
+    let inner = stage.rig.clients[0].inner().into();
+    let socket = udp(&stage.rig.clients[0].namespace, inner, Duration::from_millis(500)).unwrap();
+    until(PATIENCE, "it is served again", || answered(&socket, &upstream));
+    let echoed = (0..600).take_while(|_| {
+        socket.send_to(&[4; 1000], upstream.address()).ok();
+        socket.recv_from(&mut [0; 1500]).is_ok()
+    });
+    let echoed = echoed.count();
+    assert!((20..200).contains(&echoed), "{echoed} times 2 kB of what was left of the quota");
+    assert!((0..3).all(|_| !answered(&socket, &upstream)), "and it stays ended");
 }

@@ -4,7 +4,6 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -77,7 +76,7 @@ impl Stage {
         let mut command = self.rig.server.command_as_nobody(&self.program);
         command.args(["vpn", "serve", "--peers"]).arg(self.rig.path("peers.conf"));
         command.args(["--status", &format!("{}:{}", STATUS.0, STATUS.1)]).args(&self.flags);
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir("/");
+        command.env_remove("LOG_LEVEL").current_dir("/");
         let output = self.output.join(format!("{:02}-serve.out", self.starts));
         self.starts += 1;
         self.server = Some(start(&mut command, &output));
@@ -136,12 +135,6 @@ impl Stage {
     pub(super) fn run(&self, index: usize, words: &[&str]) -> Finished {
         let mut command = self.rig.clients[index].namespace.command(words[0]);
         run(command.args(&words[1..]), &self.output.join(format!("{index}-{}.out", words[0])), PATIENCE + PATIENCE)
-    }
-
-    /// Another command, run to its end.
-    #[track_caller]
-    pub(super) fn run_command(&self, name: &str, command: &mut Command) -> Finished {
-        run(command, &self.output.join(format!("{name}.out")), PATIENCE + PATIENCE)
     }
 
     /// What the program has said so far.

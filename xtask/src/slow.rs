@@ -40,11 +40,6 @@ pub(crate) const SLOW: [Slow; 13] = [
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
     },
     Slow {
-        test: "fargate::the_kept_schema_is_that_of_the_aws_provider",
-        shows: "the bindings on PyPI hold the schema that deploy/terraform is checked against",
-    },
-    Slow { test: "fargate::checkov_finds_nothing_in_the_modules", shows: "checkov's rules for Terraform" },
-    Slow {
         test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",
         shows: "what 10,000 connections cost that do nothing",
     },
@@ -56,6 +51,11 @@ pub(crate) const SLOW: [Slow; 13] = [
         test: "gateway::schedules::a_larger_sample_with_lost_answers_converges",
         shows: "a dozen random schedules through the real gateway, with answers that are lost and waited for",
     },
+    Slow {
+        test: "fargate::the_kept_schema_is_that_of_the_aws_provider",
+        shows: "the bindings on PyPI hold the schema that deploy/terraform is checked against",
+    },
+    Slow { test: "fargate::checkov_finds_nothing_in_the_modules", shows: "checkov's rules for Terraform" },
 ];
 
 /// The nextest filter that leaves them out.

@@ -12,6 +12,8 @@ pub(super) struct Contestant {
     /// What our CPU per GB may be of its own.
     pub(super) cpu_target: f64,
     kind: Kind,
+    /// What the client runs, whoever serves.
+    client: Option<String>,
 }
 
 enum Kind {
@@ -61,7 +63,9 @@ impl Contestant {
                 let mut command = rig.server.command_as_nobody(&copy);
                 command.args(["vpn", "serve", "--no-dns", "--flows", "30000", "--peers"]);
                 command.arg(rig.peers_file(|_| true)?);
-                Rig::ALLOW.iter().for_each(|range| drop(command.args(["--egress-allow", range])));
+                for range in Rig::ALLOW {
+                    command.args(["--egress-allow", range]);
+                }
                 command.env_clear().env("LOG_LEVEL", "warn").stdin(Stdio::null()).stdout(Stdio::null());
                 Ok(Server(Held::new(command.spawn()?)))
             }

@@ -9,7 +9,8 @@ pub fn large_blocks_from_the_system() {
     crate::sys::large_blocks_from(LARGE);
 }
 
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

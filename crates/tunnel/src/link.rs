@@ -19,6 +19,9 @@ use crate::{
 /// The longest inner packet that is handled, reassembled ones included.
 pub(crate) const LONGEST: usize = 65_535;
 
+/// The type of the message that carries a cookie.
+const COOKIE: u8 = 3;
+
 /// Where flows put their packets for a peer.
 pub(crate) trait Emit {
     /// Has `write` fill a packet of `len` bytes, and sends it.
@@ -163,7 +166,10 @@ impl Link {
             Output::Datagram(reply) => (reply.len(), None),
             Output::Nothing => (0, None),
         };
-        member.endpoint = Some(from);
+        // A cookie is not proof enough: the initiation that it answers may have been seen by others.
+        if datagram.first() != Some(&COOKIE) {
+            member.endpoint = Some(from);
+        }
         let asleep = member.next_tick.is_none();
         self.awoken.extend(asleep.then_some(peer));
         let Some(source) = source else {

@@ -18,8 +18,11 @@ mod packet;
 #[path = "../../../../fuzz/src/wg_conf.rs"]
 mod wg_conf;
 
+/// Reads untrusted bytes.
+type Look = fn(&[u8]);
+
 /// What reads untrusted bytes, and the folder of inputs for it.
-const LOOKS: [(&str, fn(&[u8])); 4] =
+const LOOKS: [(&str, Look); 4] =
     [("packet", packet::look), ("fragments", fragments::look), ("dns", dns::look), ("wg_conf", wg_conf::look)];
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
@@ -55,7 +58,7 @@ fn a_bit_turned_anywhere_does_no_harm() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn pieces_of_two_inputs_do_no_harm(

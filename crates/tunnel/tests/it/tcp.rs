@@ -31,7 +31,7 @@ fn serve<T: Send + 'static>(with: impl FnOnce(TcpStream) -> T + Send + 'static) 
 }
 
 fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at * 31 >> 3) as u8).collect()
+    (0..length).map(|at| ((at * 31) >> 3) as u8).collect()
 }
 
 /// Whether any packet that came is an ICMP error of this type and code.
