@@ -55,9 +55,10 @@ impl Stage {
                 client.preshared_key
             ),
         );
-        // The cable's own address of IPv6 is looked for twice on the cable before it counts.
-        until(LONG, "no address is tentative", || {
-            client.namespace.run("ip", &["-6", "addr", "show", "tentative"]).unwrap().is_empty()
+        // The cable's own address of IPv6 is asked for on the cable before it counts.
+        until(LONG, "the cable has its address", || {
+            let local = client.namespace.run("ip", &["-6", "route", "show", "table", "local"]).unwrap();
+            local.contains("local fe80::")
         });
         Self { world, rig, _server: server }
     }

@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     sync::Mutex,
     time::Duration,
 };
@@ -84,8 +84,8 @@ impl Carrier {
     }
 
     /// What must not go through the link.
-    pub(super) fn outside(&self) -> IpAddr {
-        self.proxy.ip()
+    pub(super) fn outside(&self) -> SocketAddr {
+        self.proxy
     }
 
     /// Carries until dropped.

@@ -1,6 +1,6 @@
 //! Which routes and rules lead into the link: data in, data out.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bowline_tunnel::Prefix;
 
@@ -25,7 +25,9 @@ pub enum Routing {
 pub(super) struct Link {
     pub(super) interface: String,
     /// What must not go through the link, or it would go round in circles: the server, or the proxy before it.
-    pub(super) outside: IpAddr,
+    pub(super) outside: SocketAddr,
+    /// `udp` or `tcp`.
+    pub(super) protocol: &'static str,
     /// Resolvers inside.
     pub(super) dns: Vec<IpAddr>,
     /// Families that the link carries.
@@ -83,8 +85,11 @@ pub(super) fn commands(link: &Link, routing: &Routing) -> Vec<Vec<String>> {
 fn rules(link: &Link, routing: &Routing, family: Family) -> Vec<String> {
     let (first, table) = (FIRST_RULE, link.table);
     let mut rules = Vec::new();
-    if Family::of(link.outside) == family {
-        rules.push(format!("to {} lookup main pref {first}", link.outside));
+    let outside = Some(link.outside.ip()).filter(|address| Family::of(*address) == family);
+    if let Some(address) = outside {
+        // Before DNS: a server may well listen on port 53.
+        let (protocol, port) = (link.protocol, link.outside.port());
+        rules.push(format!("to {address} ipproto {protocol} dport {port} lookup main pref {first}"));
     }
     match routing {
         Routing::Full => {
@@ -97,13 +102,15 @@ fn rules(link: &Link, routing: &Routing, family: Family) -> Vec<String> {
             rules.extend(inside.map(|address| format!("to {address} lookup {table} pref {}", first + 1)));
         }
     }
+    // What else the server's machine offers: its API, and answers to what went out by the first rule.
+    rules.extend(outside.map(|address| format!("to {address} lookup main pref {}", first + 2)));
     // What the main table knows better than by its default: networks that this machine is part of.
-    rules.push(format!("lookup main suppress_prefixlength 0 pref {}", first + 2));
+    rules.push(format!("lookup main suppress_prefixlength 0 pref {}", first + 3));
     match routing {
-        Routing::Full => rules.push(format!("lookup {table} pref {}", first + 3)),
+        Routing::Full => rules.push(format!("lookup {table} pref {}", first + 4)),
         Routing::Split(ranges) => {
             let ours = ranges.iter().filter(|range| Family::of(range.address()) == family);
-            rules.extend(ours.map(|range| format!("to {range} lookup {table} pref {}", first + 3)));
+            rules.extend(ours.map(|range| format!("to {range} lookup {table} pref {}", first + 4)));
         }
     }
     rules
@@ -120,7 +127,8 @@ mod tests {
     fn link() -> Link {
         Link {
             interface: "bowline0".to_owned(),
-            outside: [192, 0, 2, 1].into(),
+            outside: "192.0.2.1:51820".parse().unwrap(),
+            protocol: "udp",
             dns: vec![[10, 77, 0, 1].into()],
             carries_v6: true,
             speaks_v6: true,
@@ -138,16 +146,17 @@ mod tests {
             lines(&link(), &Routing::Full),
             [
                 "-4 route add default dev bowline0 table 51820",
-                "-4 rule add to 192.0.2.1 lookup main pref 5180",
+                "-4 rule add to 192.0.2.1 ipproto udp dport 51820 lookup main pref 5180",
                 "-4 rule add ipproto udp dport 53 lookup 51820 pref 5181",
                 "-4 rule add ipproto tcp dport 53 lookup 51820 pref 5181",
-                "-4 rule add lookup main suppress_prefixlength 0 pref 5182",
-                "-4 rule add lookup 51820 pref 5183",
+                "-4 rule add to 192.0.2.1 lookup main pref 5182",
+                "-4 rule add lookup main suppress_prefixlength 0 pref 5183",
+                "-4 rule add lookup 51820 pref 5184",
                 "-6 route add default dev bowline0 table 51820",
                 "-6 rule add ipproto udp dport 53 lookup 51820 pref 5181",
                 "-6 rule add ipproto tcp dport 53 lookup 51820 pref 5181",
-                "-6 rule add lookup main suppress_prefixlength 0 pref 5182",
-                "-6 rule add lookup 51820 pref 5183",
+                "-6 rule add lookup main suppress_prefixlength 0 pref 5183",
+                "-6 rule add lookup 51820 pref 5184",
             ]
         );
     }
@@ -166,12 +175,12 @@ mod tests {
         let lines = lines(&link(), &Routing::Split(ranges));
         for line in [
             "-4 rule add to 10.77.0.1 lookup 51820 pref 5181",
-            "-4 rule add to 10.0.0.0/8 lookup 51820 pref 5183",
-            "-6 rule add to fd00::/8 lookup 51820 pref 5183",
+            "-4 rule add to 10.0.0.0/8 lookup 51820 pref 5184",
+            "-6 rule add to fd00::/8 lookup 51820 pref 5184",
         ] {
             assert!(lines.contains(&line.to_owned()), "{lines:#?}");
         }
-        assert!(!lines.iter().any(|line| line.contains("dport") || line.contains("add lookup 51820")), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("dport 53") || line.contains("add lookup 51820")), "{lines:#?}");
     }
 
     #[test]

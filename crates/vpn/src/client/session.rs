@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Write as _},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -147,7 +147,11 @@ impl Client {
     }
 
     /// Where the link's datagrams go, and what must stay outside for it.
-    async fn way(&self, wanted: &Wanted, settings: &Settings) -> Result<(Option<Carrier>, SocketAddr, IpAddr), Fault> {
+    async fn way(
+        &self,
+        wanted: &Wanted,
+        settings: &Settings,
+    ) -> Result<(Option<Carrier>, SocketAddr, SocketAddr), Fault> {
         if let Some(via) = &wanted.via {
             let carrier = Carrier::open(via.clone()).await?;
             let (endpoint, outside) = (carrier.endpoint()?, carrier.outside());
@@ -156,7 +160,7 @@ impl Client {
         let name = settings.endpoint();
         let away = || Fault::new(Kind::Unreachable, "vpn", format!("cannot find the server `{name}`"));
         let found = lookup_host(name).await.map_err(|cause| away().cause(cause))?.next().ok_or_else(away)?;
-        Ok((None, found, found.ip()))
+        Ok((None, found, found))
     }
 
     async fn make(
@@ -164,7 +168,7 @@ impl Client {
         wanted: &Wanted,
         settings: &Settings,
         endpoint: SocketAddr,
-        outside: IpAddr,
+        outside: SocketAddr,
         now: Timestamp,
     ) -> Result<Record, Fault> {
         let before = self.around.ip_answers(&restore::questions()).await;
@@ -191,6 +195,7 @@ impl Client {
         let link = Link {
             interface: record.interface.clone(),
             outside,
+            protocol: if wanted.via.is_some() { "tcp" } else { "udp" },
             dns: interface.dns.clone(),
             carries_v6: settings.carries_v6(),
             speaks_v6: record.before.contains_key("-6 rule show"),
