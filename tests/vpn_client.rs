@@ -2,7 +2,6 @@
 //! put back byte by byte, also after kill -9. What leaves outside of the link is counted on the cable.
 
 use std::{
-    fs,
     net::{SocketAddr, UdpSocket},
     process::Command,
     sync::{
@@ -124,13 +123,12 @@ impl Stage {
 }
 
 #[test]
-fn what_was_there_is_back_after_every_kind_of_end() {
+fn a_link_carries_everything_and_what_was_there_is_back_afterwards() {
     if let Some(why) = missing() {
         skip!("the VPN's client: {why}");
     }
     let stage = Stage::new("vpn-client");
     let (before, conf) = (stage.everything(), stage.conf());
-
     stage.run_well(&["connect", "--conf", &conf]);
     stage.client().run("ping", &["-c", "1", "-W", "5", &Rig::TARGET.to_string()]).unwrap();
     let handshakes = stage.rig.server.run("wg", &["show", "wg0", "latest-handshakes"]).unwrap();
@@ -142,14 +140,32 @@ fn what_was_there_is_back_after_every_kind_of_end() {
     assert!(shown.contains("\"state\": \"connected\"") && !shown.contains("\"last_handshake\": null"), "{shown}");
     stage.run_well(&["disconnect"]);
     stage.assert_unchanged(&before);
+    let none = stage.run(&["disconnect"]);
+    assert!(none.code == Some(1) && none.stderr.contains("nothing is connected"), "{}", none.stderr);
+}
 
+#[test]
+fn ctrl_c_and_sigterm_put_everything_back() {
+    if let Some(why) = missing() {
+        skip!("the VPN's client: {why}");
+    }
+    let stage = Stage::new("vpn-client-signals");
+    let before = stage.everything();
     for signal in [Signal::INT, Signal::TERM] {
         let held = stage.held(&[]);
         held.signal(signal);
         assert_eq!(held.finish(LONG).code, Some(0));
         stage.assert_unchanged(&before);
     }
+}
 
+#[test]
+fn restore_puts_everything_back_after_kill_9() {
+    if let Some(why) = missing() {
+        skip!("the VPN's client: {why}");
+    }
+    let stage = Stage::new("vpn-client-killed");
+    let before = stage.everything();
     let held = stage.held(&[]);
     held.signal(Signal::KILL);
     held.finish(LONG);
@@ -157,8 +173,6 @@ fn what_was_there_is_back_after_every_kind_of_end() {
     stage.run_well(&["restore"]);
     stage.assert_unchanged(&before);
     assert!(stage.run_well(&["restore"]).stderr.contains("nothing was left"));
-    let none = stage.run(&["disconnect"]);
-    assert!(none.code == Some(1) && none.stderr.contains("nothing is connected"), "{}", none.stderr);
 }
 
 #[test]
