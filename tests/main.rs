@@ -44,4 +44,5 @@ mod tunnel;
 mod upstream;
 mod users;
 mod vault;
+mod vpn;
 mod week;
