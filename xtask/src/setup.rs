@@ -41,8 +41,16 @@ const DEBIAN: [(&str, &str); 18] = [
     ("/usr/bin/curl", "curl"),
 ];
 
-/// What only the slow parts use: 150 MB, with a compiler and a JDK behind it.
-const DEBIAN_FULL: [(&str, &str); 1] = [("/usr/bin/bazel", "bazel-bootstrap")];
+/// What only the slow parts use.
+const DEBIAN_FULL: [(&str, &str); 5] = [
+    // 150 MB, with a compiler and a JDK behind it.
+    ("/usr/bin/bazel", "bazel-bootstrap"),
+    // A VPN device, with IPsec in user space.
+    ("/usr/sbin/charon-systemd", "charon-systemd"),
+    ("/usr/sbin/swanctl", "strongswan-swanctl"),
+    ("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "libcharon-extra-plugins"),
+    ("/usr/lib/ipsec/plugins/libstrongswan-openssl.so", "libstrongswan-standard-plugins"),
+];
 
 /// Work that goes on beside the compiler.
 pub(crate) struct Setup {

@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 9] = [
+pub(crate) const SLOW: [Slow; 10] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -34,6 +34,10 @@ pub(crate) const SLOW: [Slow; 9] = [
     Slow {
         test: "bazel::bazel_fetches_on_when_s3_breaks_off_in_the_middle",
         shows: "what the proxy resumes, Bazel does not notice",
+    },
+    Slow {
+        test: "gateway::strongswan::strongswan_comes_up_with_what_is_rendered_and_again_after_a_change_of_address",
+        shows: "Debian's strongSwan at both ends of the VPN, before and after a change of address",
     },
     Slow {
         test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
