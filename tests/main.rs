@@ -40,6 +40,7 @@ mod signing_helper;
 mod sources;
 mod surroundings;
 mod terraform;
+mod tunnel;
 mod upstream;
 mod users;
 mod vault;
