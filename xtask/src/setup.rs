@@ -42,8 +42,18 @@ const DEBIAN: [(&str, &str); 19] = [
     ("/usr/bin/zbarimg", "zbar-tools"),
 ];
 
-/// What only the slow parts use: 150 MB each, Bazel with a compiler and a JDK behind it.
-const DEBIAN_FULL: [(&str, &str); 2] = [("/usr/bin/bazel", "bazel-bootstrap"), ("/usr/bin/chromium", "chromium")];
+/// What only the slow parts use.
+const DEBIAN_FULL: [(&str, &str); 6] = [
+    // 150 MB, with a compiler and a JDK behind it.
+    ("/usr/bin/bazel", "bazel-bootstrap"),
+    // 150 MB: for the VPN's page.
+    ("/usr/bin/chromium", "chromium"),
+    // A VPN device, with IPsec in user space.
+    ("/usr/sbin/charon-systemd", "charon-systemd"),
+    ("/usr/sbin/swanctl", "strongswan-swanctl"),
+    ("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "libcharon-extra-plugins"),
+    ("/usr/lib/ipsec/plugins/libstrongswan-openssl.so", "libstrongswan-standard-plugins"),
+];
 
 /// Work that goes on beside the compiler.
 pub(crate) struct Setup {

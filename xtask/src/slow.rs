@@ -36,6 +36,10 @@ pub(crate) const SLOW: [Slow; 12] = [
         shows: "what the proxy resumes, Bazel does not notice",
     },
     Slow {
+        test: "gateway::strongswan::strongswan_comes_up_with_what_is_rendered_and_again_after_a_change_of_address",
+        shows: "Debian's strongSwan at both ends of the VPN, before and after a change of address",
+    },
+    Slow {
         test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
     },

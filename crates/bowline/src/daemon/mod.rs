@@ -415,6 +415,9 @@ impl Daemon {
     async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {
         let tasks = Tasks::new();
         let job = Arc::new(gateway::job(&self.world, &self.broker, section, &tasks, &self.changed)?);
+        if let Err(error) = bowline_host::interfaces::watch(&tasks, Arc::clone(&self.changed)) {
+            info!(%error, "no address events on this machine; the address is looked at from time to time");
+        }
         // Not two at a time: what the old one has begun is seen by the new one, a little later.
         let old = self.gateway.replace(tasks.clone());
         self.hand_over(old);
