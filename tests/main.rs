@@ -45,5 +45,6 @@ mod tunnel;
 mod upstream;
 mod users;
 mod vault;
+mod vpn;
 mod vpn_client;
 mod week;

@@ -32,11 +32,13 @@ pub enum Event {
     Gap,
     /// The configuration of the log was replaced.
     Reloaded,
+    /// A user of the VPN was made, changed, invited or removed.
+    VpnChanged,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
@@ -49,6 +51,7 @@ impl Event {
         Self::TornTail,
         Self::Gap,
         Self::Reloaded,
+        Self::VpnChanged,
     ];
 
     /// As it stands in a line: `refresh-failed`.
@@ -67,6 +70,7 @@ impl Event {
             Self::TornTail => "torn-tail",
             Self::Gap => "gap",
             Self::Reloaded => "reloaded",
+            Self::VpnChanged => "vpn-changed",
         }
     }
 

@@ -196,7 +196,10 @@ async fn talk<H, F, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    // Who sends nothing at all costs a place for as long as a head may take.
+    let Some(connection) = connection.settled(limits.head).await else { return };
     match connection {
+        Connection::Either(..) => debug!("a connection that is not settled"),
         Connection::Tcp(stream, peer) => {
             let (maps, hands_over) = match kind {
                 Kind::Answers(maps) => (maps, false),

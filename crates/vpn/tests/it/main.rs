@@ -1,6 +1,10 @@
-//! The proxy and the client over real sockets.
+//! The server against real stores, a fake AWS and real HTTP (the tunnel is one that only remembers); the CONNECT proxy over
+//! real sockets.
 
-#![allow(clippy::unwrap_used, reason = "in a test a panic with its place is the best message")]
+#![allow(clippy::unwrap_used, reason = "a test binary: a failure here is the test's")]
 
+mod api;
 mod connect;
+mod stores;
 mod users;
+mod world;

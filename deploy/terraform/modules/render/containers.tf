@@ -55,7 +55,7 @@ locals {
 
   keygen = merge(local.common, {
     name    = "keygen"
-    command = ["vpn", "keygen", "--config", "env:KEYGEN_CONFIG"]
+    command = ["vpn", "keygen", "--store", "ssm:${local.paths.prefix}"]
     environment = [
       { name = "AWS_REGION", value = var.region },
       { name = "KEYGEN_CONFIG", value = jsonencode(var.key_config) },
