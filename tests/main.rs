@@ -21,6 +21,7 @@ mod exposure;
 mod grants;
 mod harness;
 mod iam_sorry;
+mod idle;
 mod javascript;
 mod key_rotation;
 mod load;

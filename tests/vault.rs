@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Daemon, Python, World, free_address, is_private, pause, python, skip, until};
+use crate::harness::{Client, Daemon, Python, World, free_address, is_private, pause, python, skip, until};
 
 const PASSPHRASE: &str = "correct horse";
 const VAULT: &str = ".local/share/bowline/vault";
@@ -214,6 +214,7 @@ fn a_locked_daemon_has_no_key_in_its_memory() {
         );
         return;
     }
+    assert!(said(&mut world.bowline(&["creds", "hidden"])).stdout.contains(&needle), "the daemon hands it out");
     assert!(count(pid, needle.as_bytes()) > 0, "the search finds nothing even when it is there");
     assert_eq!(vault(&world, &["lock"]).code, Some(0));
     assert_eq!(count(pid, needle.as_bytes()), 0);
@@ -364,6 +365,66 @@ fn a_passphrase_is_let_in_later_and_keys_that_wait_are_thrown_away() {
     let nothing = discard();
     assert!(nothing.code == Some(2) && nothing.stderr.contains("no keys wait"), "{}", nothing.stderr);
     assert!(said(&mut headless(&world, &["creds", "manager"])).stdout.contains(&secret), "the first keys stay");
+    let left_out = said(&mut headless(&world, &["vault", "recipients", "rm", "passphrase"]));
+    assert_eq!(left_out.code, Some(0), "{}", left_out.stderr);
+    assert!(!world.path(&format!("{VAULT}/passphrase.age")).exists());
+    assert_eq!(let_in().code, Some(0), "another one may come");
+}
+
+#[test]
+fn each_reveal_is_in_the_audit_log() {
+    let (world, secret) = world("vault-reveal");
+    add(&world, "manager");
+    for _ in 0..2 {
+        let shown = said(&mut headless(&world, &["vault", "show", "manager", "--reveal"]));
+        assert!(shown.stdout.contains(&secret), "{}", shown.stderr);
+    }
+    assert_eq!(said(&mut headless(&world, &["vault", "show", "manager"])).code, Some(0), "sealed: nothing to tell");
+    let told = world.run(&["audit", "query", "--event", "revealed", "--output", "json"]);
+    let records: Vec<Value> = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2, "{}", told.stdout);
+    let right = |one: &Value| one["profile"] == "manager" && one["key_id"].as_str().unwrap().starts_with("AKIA");
+    assert!(records.iter().all(right) && !told.stdout.contains(&secret), "{}", told.stdout);
+    assert_eq!(world.run(&["audit", "verify"]).code, Some(0));
+}
+
+#[test]
+fn a_token_in_the_vault_opens_the_repository() {
+    const TOKEN: &str = "a-token-that-no-file-holds";
+    let (world, _) = world("vault-text");
+    let (recovery, place) = (world.path("recovery.txt"), free_address());
+    world.write("token", &format!("{TOKEN}\n"));
+    world.write("files/x.txt", "hello");
+    let keep = |more: &[&str]| {
+        let mut command = headless(&world, &["vault", "add", "farm", "--text", "--file"]);
+        said(command.arg(world.path("token")).args(more))
+    };
+    let kept = keep(&["--recovery-file", recovery.to_str().unwrap()]);
+    assert!(kept.code == Some(0) && kept.stderr.contains("{ vault = \"farm\" }"), "{}", kept.stderr);
+    fs::remove_file(world.path("token")).unwrap();
+    let config = format!(
+        "[artifacts]\nlisten = \"{place}\"\ncache = {{ path = \"{}\" }}\n\
+         access = {{ tokens = [{{ name = \"farm\", vault = \"farm\" }}] }}\n\
+         [[artifacts.repository]]\nfrom = \"{}\"\n",
+        world.path("cache").display(),
+        world.path("files").display()
+    );
+    world.write("bowline.toml", &config);
+    let config = world.path("bowline.toml").display().to_string();
+    let locked = said(&mut world.bowline(&["artifacts", "serve", "--config", &config]));
+    assert_eq!(locked.code, Some(5), "nothing opens the vault, and nobody can be asked: {}", locked.stderr);
+    let _serving = world.start("serve", &mut headless(&world, &["artifacts", "serve", "--config", &config]));
+    until(Duration::from_secs(10), "it listens", || Client::connect(place).is_ok());
+    let with = |token: &str| {
+        let header = format!("authorization: Bearer {token}\r\n");
+        Client::connect(place).unwrap().ask_as(&header, "GET", "/x.txt").unwrap().status
+    };
+    assert_eq!((with(TOKEN), with("another")), (200, 401));
+    world.write("token", "two\nlines");
+    let refused = keep(&["--replace"]);
+    assert!(refused.code == Some(2) && refused.stderr.contains("not one line"), "{}", refused.stderr);
+    world.write("token", "another");
+    assert_eq!(keep(&["--replace"]).code, Some(0));
 }
 
 #[test]

@@ -262,7 +262,7 @@ fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>, guard: &Arc<Gua
         &ctx.tasks,
         "artifacts",
         listener,
-        entrance::LIMITS,
+        entrance::limits(),
         proxy.store.maps(),
         move |peer, request: http::Request<Incoming>| {
             let (proxy, guard) = (Arc::clone(&proxy), Arc::clone(&guard));

@@ -13,10 +13,7 @@ use bowline_base::Secret;
 use bowline_host::{Tasks, watch};
 use tracing::{info, warn};
 
-use crate::{
-    access::{Guard, Key},
-    body::off_thread,
-};
+use crate::{access::Guard, body::off_thread};
 
 /// Reads the files again until shutdown, whenever something changes beside them.
 pub(crate) fn watch(tasks: &Tasks, guard: &Arc<Guard>) {
@@ -69,13 +66,14 @@ mod tests {
     use bowline_base::atomic;
 
     use super::*;
-    use crate::access::{Access, Scheme, Welcome};
+    use crate::access::{Access, Key, Scheme, Welcome};
 
     #[test]
     fn a_key_is_replaced_when_a_new_one_is_there_and_not_before() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("token");
-        let key = |name: &str, file| Key { name: name.to_owned(), scheme: Scheme::Token, secret: Secret::new(name), file };
+        let key =
+            |name: &str, file| Key { name: name.to_owned(), scheme: Scheme::Token, secret: Secret::new(name), file };
         let guard = Guard::new(Access::Keys(vec![key("old", Some(file.clone())), key("other", None)]));
         let opens = |token: &str| {
             let header = format!("Bearer {token}");

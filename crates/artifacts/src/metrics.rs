@@ -34,7 +34,11 @@ impl Counts {
         metrics.register("artifact_requests", "Requests by repository and outcome", self.requests.clone());
         metrics.register("artifact_sent_bytes", "Bytes of bodies sent, by repository", self.sent.clone());
         metrics.register("artifact_fills", "Fills of the cache by repository and outcome", self.fills.clone());
-        metrics.register("artifact_upstream_calls", "Questions to upstreams by repository and outcome", self.calls.clone());
+        metrics.register(
+            "artifact_upstream_calls",
+            "Questions to upstreams by repository and outcome",
+            self.calls.clone(),
+        );
         let help = "Seconds to the head of an upstream's answer, by repository and outcome";
         metrics.register("artifact_upstream_seconds", help, self.latency.0.clone());
         metrics.register("artifact_joins", "Requests that joined a fill under way, by repository", self.joins.clone());

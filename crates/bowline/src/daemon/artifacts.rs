@@ -66,7 +66,7 @@ fn repositories(world: &World, section: &ArtifactsSection) -> Result<Vec<Reposit
 
 fn access(world: &World, section: &AccessSection) -> Result<Access, Fault> {
     let key = |key: &KeySection| {
-        let secret = secrets::read(&world.environment, &key.secret)?;
+        let secret = secrets::read(world, &key.secret)?;
         let file = if let SecretPlace::File(path) = &key.secret { Some(path.clone()) } else { None };
         Ok(Key { name: key.name.clone(), scheme: key.scheme, secret, file })
     };

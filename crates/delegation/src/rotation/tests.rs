@@ -44,7 +44,15 @@ impl World {
         let now = Now { boot: Duration::from_secs(1000), wall: Timestamp::from_second(1_000_000).unwrap() };
         let first = Key { active: true, made: Now { boot: Duration::ZERO, ..now }, gone: None };
         let stored = KeyId::new("AKIA0");
-        Self { now, delay, keys: [(stored.clone(), first)].into(), stored, journal: None, made: 0, grace: Some(Duration::from_secs(5)) }
+        Self {
+            now,
+            delay,
+            keys: [(stored.clone(), first)].into(),
+            stored,
+            journal: None,
+            made: 0,
+            grace: Some(Duration::from_secs(5)),
+        }
     }
 
     fn is_seen(&self, key: &Key) -> bool {
@@ -242,8 +250,12 @@ fn a_foreign_key_or_a_full_user_stops_it_before_anything_is_made() {
     world.keys.insert(other.clone(), Key { active: true, made, gone: None });
     assert_eq!(world.process(&mut std::iter::empty()), Some(End::Stopped(Stop::NoRoom(other))));
     assert!(world.journal.is_none() && world.made == 0);
-    let strange =
-        Record { old: KeyId::new("AKIAX"), at: made.wall, grace: None, step: Step::Stored { new: KeyId::new("AKIAY") } };
+    let strange = Record {
+        old: KeyId::new("AKIAX"),
+        at: made.wall,
+        grace: None,
+        step: Step::Stored { new: KeyId::new("AKIAY") },
+    };
     world.journal = Some(strange);
     assert_eq!(world.process(&mut std::iter::empty()), Some(End::Stopped(Stop::Foreign(KeyId::new("AKIA0")))));
     assert_eq!(world.live().len(), 2);
