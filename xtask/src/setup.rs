@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 12] = [
+const DEBIAN: [(&str, &str); 18] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -32,6 +32,13 @@ const DEBIAN: [(&str, &str); 12] = [
     ("/usr/bin/ssh-keygen", "openssh-client"),
     // Version 2, beside version 1 of the Python packages.
     ("/usr/bin/aws", "awscli"),
+    // Clients of the tunnel, and what they try.
+    ("/usr/bin/wireguard-go", "wireguard-go"),
+    ("/usr/bin/wg", "wireguard-tools"),
+    ("/usr/sbin/ip", "iproute2"),
+    ("/usr/bin/dig", "bind9-dnsutils"),
+    ("/usr/bin/ping", "iputils-ping"),
+    ("/usr/bin/curl", "curl"),
 ];
 
 /// What only the slow parts use: 150 MB, with a compiler and a JDK behind it.

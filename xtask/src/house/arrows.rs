@@ -10,7 +10,7 @@ use crate::process::{capture, cargo};
 
 /// What each crate may depend on. `bowline` wires everything; crates that are not built yet are listed all the same,
 /// so that the day they come they come inside the rules.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("base", &[]),
     ("aws", &["base"]),
     ("awsfiles", &["base"]),
@@ -25,7 +25,8 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("artifacts", &["aws", "host", "base"]),
     ("gateway", &["aws", "host", "base"]),
     ("vpn", &["aws", "tunnel", "host", "base"]),
-    ("benches", &["fakeaws", "base"]),
+    ("benches", &["fakeaws", "rig", "base"]),
+    ("rig", &[]),
     ("xtask", &[]),
 ];
 

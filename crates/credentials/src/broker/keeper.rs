@@ -8,8 +8,8 @@ use std::{
 };
 
 use bowline_audit::{Event, Record};
-use bowline_awsfiles::{Config, SsoLogin};
-use bowline_base::{Credentials, Fault, KeyId, Kind, Now, Retry};
+use bowline_awsfiles::Config;
+use bowline_base::{Fault, KeyId, Kind, Now, Retry};
 use bowline_host::{
     Ctx, Tasks, clock,
     metrics::{Counter, Family, Gauge},
@@ -21,16 +21,14 @@ use tracing::{debug, info, warn};
 
 use super::{
     alarm::Alarm,
+    bring::Brought,
     machine::{Health, Input, Machine, Name, Output},
     slot::{Slot, Snapshot},
     status::{self, Standing, Status},
 };
 use crate::{
     lease_file::kind_name,
-    lease_store::LeaseId,
-    renewal::Lease,
-    source::{Resolved, Sources, ended_on_arrival},
-    sso_token::{lease_of, session_name},
+    source::{Sources, ended_on_arrival},
     stamps::Stamps,
     witness::Witness,
 };
@@ -54,15 +52,6 @@ impl std::fmt::Debug for Keeper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Keeper").field("machine", &self.machine).finish_non_exhaustive()
     }
-}
-
-/// What a fetch brought.
-struct Brought {
-    credentials: Option<Arc<Credentials>>,
-    lease: Lease,
-    id: Option<LeaseId>,
-    source: String,
-    sealed: bool,
 }
 
 impl Keeper {
@@ -203,60 +192,10 @@ impl Keeper {
     fn fetch(self: &Arc<Self>, name: Name, not: Option<KeyId>) {
         let mut pending = Pending { keeper: Arc::clone(self), name: Some(name.clone()) };
         self.tasks.spawn("fetch", async move {
-            let brought = pending.keeper.bring(&name, not.as_ref()).await;
+            let brought = pending.keeper.bring_alive(&name, not.as_ref()).await;
             pending.name = None;
             pending.keeper.settle(&name, brought);
         });
-    }
-
-    async fn bring(&self, name: &Name, not: Option<&KeyId>) -> Result<Brought, (Fault, Option<String>)> {
-        match name {
-            Name::Profile(profile) => {
-                let resolved = self.sources.resolve(profile).map_err(|fault| (fault, None))?;
-                let session = resolved.login().map(|login| session_name(login).to_owned());
-                if let Some(kept) = self.kept(&resolved).filter(|_| not.is_none()) {
-                    return Ok(self.brought(&resolved, kept, None));
-                }
-                let credentials =
-                    self.sources.credentials(&resolved, not).await.map_err(|fault| (fault, session.clone()))?;
-                Ok(self.brought(&resolved, credentials, session))
-            }
-            Name::Session(session) => {
-                let failed = |fault| (fault, Some(session.clone()));
-                let (login, resolved) = self.session(session).map_err(failed)?;
-                let aws = self.sources.aws(&resolved);
-                let token = self.sources.tokens().renewed(&aws, &login).await.map_err(failed)?;
-                self.announce_good(name, session);
-                let source = format!("sso session at {}", login.start_url);
-                Ok(Brought { credentials: None, lease: lease_of(&login, &token), id: None, source, sealed: false })
-            }
-        }
-    }
-
-    /// What a former process left, due or not: a daemon that is restarted in an outage loses nothing.
-    fn kept(&self, resolved: &Resolved) -> Option<Credentials> {
-        let entry = self.sources.store().read(&self.sources.lease_id(resolved));
-        entry.usable(self.now()).cloned()
-    }
-
-    fn brought(&self, resolved: &Resolved, credentials: Credentials, session: Option<String>) -> Brought {
-        if let Some(session) = session {
-            self.announce_good(&Name::Profile(resolved.profile.clone()), &session);
-        }
-        let lease = Lease::of(&credentials);
-        let id = Some(self.sources.lease_id(resolved));
-        let (source, sealed) = (resolved.describe(), resolved.is_sealed());
-        Brought { credentials: Some(Arc::new(credentials)), lease, id, source, sealed }
-    }
-
-    /// The login of an sso-session, and the endpoints that the first profile of it uses.
-    fn session(&self, name: &str) -> Result<(SsoLogin, bowline_aws::Endpoints), Fault> {
-        let config = self.sources.setup().config()?;
-        let session = config.sso_sessions().find(|session| session.name() == name).ok_or_else(|| {
-            Fault::new(Kind::Config, "config", format!("there is no `[sso-session {name}]` any more"))
-        })?;
-        let login = session.login()?;
-        Ok((login.clone(), self.sources.endpoints_for(&config, &login)))
     }
 
     fn settle(self: &Arc<Self>, name: &Name, brought: Result<Brought, (Fault, Option<String>)>) {
@@ -320,7 +259,7 @@ impl Keeper {
     }
 
     /// A profile that still gets credentials does not mean that its session can be renewed.
-    fn announce_good(&self, name: &Name, session: &str) {
+    pub(super) fn announce_good(&self, name: &Name, session: &str) {
         let own = Name::Session(session.to_owned());
         let ending = *name != own && self.machine().health(&own) == Health::Failing(Kind::LoginRequired);
         if !ending {

@@ -3,6 +3,7 @@
 //! What to do when is decided by the pure [`machine`]; this module and `keeper` only act for it.
 
 pub mod alarm;
+mod bring;
 mod keeper;
 pub mod machine;
 mod slot;

@@ -361,7 +361,7 @@ impl Sources {
         if let Some(fault) = entry.remembered(now) {
             return Err(fault);
         }
-        let answer = self.call(resolved, source).await.and_then(|credentials| self.alive(credentials, source));
+        let answer = self.call_alive(resolved, source).await;
         match &answer {
             Ok(credentials) => {
                 entry.credentials = Some(credentials.clone());
@@ -375,6 +375,20 @@ impl Sources {
             debug!(reason = %fault.chain(), "the lease stays in memory");
         }
         answer
+    }
+
+    /// A set that had ended when it came says that the clocks disagree, unless this machine slept while it was on its
+    /// way: then another is called for, once.
+    async fn call_alive(&self, resolved: &Resolved, source: &Source) -> Result<Credentials, Fault> {
+        let began = self.0.wire.now().wall;
+        let mut credentials = self.call(resolved, source).await?;
+        if credentials.usable_at(began) && !credentials.usable_at(self.0.wire.now().wall) {
+            credentials = self.call(resolved, source).await?;
+        }
+        if credentials.usable_at(self.0.wire.now().wall) {
+            return Ok(credentials);
+        }
+        Err(ended_on_arrival(&format!("credentials from {}", describe(source))))
     }
 
     async fn call(&self, resolved: &Resolved, source: &Source) -> Result<Credentials, Fault> {
@@ -401,14 +415,6 @@ impl Sources {
             CredentialSource::EcsContainer => container::credentials(environment, &self.0.own, wire).await,
             CredentialSource::Ec2InstanceMetadata => instance::credentials(environment, &self.0.own, wire).await,
         }
-    }
-
-    /// A set that had ended when it came says that the clocks disagree.
-    fn alive(&self, credentials: Credentials, source: &Source) -> Result<Credentials, Fault> {
-        if credentials.usable_at(self.0.wire.now().wall) {
-            return Ok(credentials);
-        }
-        Err(ended_on_arrival(&format!("credentials from {}", describe(source))))
     }
 
     fn lease_id_of(&self, resolved: &Resolved, source: &Source) -> LeaseId {

@@ -126,6 +126,16 @@ async fn a_clock_further_off_than_the_session_is_long_is_named_as_the_reason() {
 }
 
 #[tokio::test]
+async fn a_session_that_ends_while_the_machine_sleeps_on_its_way_is_fetched_once_more() {
+    let role_lifetime = std::time::Duration::from_secs(10);
+    let world = World::new(Settings { role_lifetime, ..Settings::default() });
+    world.sign_in();
+    world.sleep_over_the_next_answer(role_lifetime + role_lifetime / 2);
+    world.creds("build").await.unwrap_or_else(|fault| panic!("{}", fault.chain()));
+    assert_eq!(world.calls("sso.GetRoleCredentials"), 2);
+}
+
+#[tokio::test]
 async fn a_refused_role_is_told_with_what_to_look_at_and_not_hammered() {
     let world = World::new(Settings { denied_roles: vec!["deploy".to_owned()], ..Settings::default() });
     world.sign_in();

@@ -52,6 +52,7 @@ pub(crate) struct CloudWire {
     cloud: Arc<Cloud>,
     ahead: AtomicU64,
     away: AtomicBool,
+    nap: AtomicU64,
     before: Mutex<Option<Hook>>,
 }
 
@@ -69,6 +70,7 @@ impl CloudWire {
         }
         tokio::task::yield_now().await;
         let reply = self.cloud.handle(self.now(), request);
+        self.ahead.fetch_add(self.nap.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         // Long enough that calls which could meet do meet.
         tokio::time::sleep(Duration::from_millis(5)).await;
         self.cloud.finished(&reply.pass);
@@ -124,6 +126,7 @@ impl World {
             cloud: Arc::clone(&cloud),
             ahead: AtomicU64::new(0),
             away: AtomicBool::new(false),
+            nap: AtomicU64::new(0),
             before: Mutex::default(),
         });
         let world = Self { home, cloud, wire, tasks: Tasks::new() };
@@ -202,6 +205,11 @@ impl World {
 
     pub(crate) fn advance(&self, time: Duration) {
         self.wire.ahead.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// The machine sleeps for `time` while the next answer is on its way.
+    pub(crate) fn sleep_over_the_next_answer(&self, time: Duration) {
+        self.wire.nap.store(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
     pub(crate) fn away(&self, away: bool) {

@@ -1,0 +1,64 @@
+//! What the tunnel tells of itself: a snapshot, taken by the packet path when it is asked.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use bowline_base::Timestamp;
+
+use crate::PublicKey;
+
+/// Everything at one moment. Counters count from the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Where it listens, with the ports that were given out for 0.
+    pub listening: Vec<SocketAddr>,
+    /// The size of the sockets' receive buffers that the system granted, in bytes.
+    pub receive_buffer: usize,
+    /// Every peer, in the order of its key.
+    pub peers: BTreeMap<PublicKey, PeerStats>,
+    /// Handshakes completed.
+    pub handshakes: u64,
+    /// Cookies sent because too many handshakes came at once.
+    pub cookies: u64,
+    /// What was dropped, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Connections that the egress policy refused, by reason.
+    pub denied: BTreeMap<&'static str, u64>,
+    /// Flows of all peers.
+    pub flows: Flows,
+    /// TCP segments sent again.
+    pub retransmits: u64,
+    /// Whether the system lets us ask for echoes; if not, why.
+    pub ping: Option<String>,
+}
+
+/// One peer at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeerStats {
+    /// Where it sends from, as of its last authenticated packet.
+    pub endpoint: Option<SocketAddr>,
+    /// When its keys were last agreed on.
+    pub last_handshake: Option<Timestamp>,
+    /// Bytes of inner packets that came from it.
+    pub received: u64,
+    /// Bytes of inner packets that went to it.
+    pub sent: u64,
+    /// Bytes that count against its quota, those from before this start included.
+    pub used: u64,
+    /// Its flows now.
+    pub flows: Flows,
+    /// Packets of its that were dropped, for whatever reason.
+    pub dropped: u64,
+}
+
+/// How many of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flows {
+    /// TCP connections, those that are being dialled included.
+    pub tcp: usize,
+    /// Of them: being dialled.
+    pub dialling: usize,
+    /// UDP mappings.
+    pub udp: usize,
+    /// Echo mappings.
+    pub echo: usize,
+}
