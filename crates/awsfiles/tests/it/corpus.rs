@@ -13,7 +13,7 @@ fn every_input_that_was_ever_kept_comes_back_and_is_edited_without_loss() {
     paths.sort();
     assert!(paths.len() > 2, "the corpus is empty");
     for path in paths {
-        let bytes = fs::read(path).unwrap();
+        let bytes = fs::read(&path).unwrap();
         aws_file::look(&bytes);
         // The fuzzer has cut its own finds already.
         if path.to_string_lossy().contains("/found-") {
