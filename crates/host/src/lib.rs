@@ -7,6 +7,8 @@ pub mod authority;
 pub mod client;
 pub mod clock;
 mod cut;
+pub mod datagram;
+pub mod interfaces;
 pub mod job;
 pub mod listen;
 pub mod mapped;
@@ -19,8 +21,11 @@ pub mod peers;
 pub mod ports;
 pub mod process;
 pub mod program;
+#[cfg(target_os = "linux")]
+mod rtnetlink;
 mod sending;
 pub mod server;
+pub mod small_file;
 #[cfg(target_os = "linux")]
 mod sock_diag;
 mod sys;

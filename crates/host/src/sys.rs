@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::{io::FdFlags, time::ClockId};
+use tokio::io::unix::AsyncFd;
 
 /// The first descriptor that a supervisor hands over (`sd_listen_fds(3)`).
 pub(crate) const FIRST_INHERITED: RawFd = 3;
@@ -113,3 +114,58 @@ pub(crate) fn is_resident(file: &File, offset: u64) -> bool {
 pub(crate) fn is_resident(_: &File, _: u64) -> bool {
     false
 }
+
+/// Lets a task wait until there is something to read.
+pub(crate) fn when_readable(events: AddressEvents) -> io::Result<AsyncFd<AddressEvents>> {
+    // SAFETY: `AddressEvents` owns its descriptor from `listen` to its end, always names the same one, and the descriptor
+    // is closed when it is dropped, which the `AsyncFd` that owns it then does after it has let go of it.
+    #[expect(unsafe_code, reason = "the reactor has to be told a number")]
+    let registered = unsafe { AsyncFd::register(events) };
+    registered.map_err(io::Error::from)
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use crate::rtnetlink::{
+    Events as AddressEvents, addresses as interface_addresses, index as interface_index,
+};
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+mod no_rtnetlink {
+    use std::{
+        io,
+        os::fd::{AsRawFd, RawFd},
+    };
+
+    use crate::interfaces::{At, News};
+
+    pub(crate) fn interface_addresses() -> io::Result<Vec<At>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn interface_index(_: &str) -> io::Result<u32> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// There is none of these.
+    #[derive(Debug)]
+    pub(crate) enum AddressEvents {}
+
+    impl AddressEvents {
+        pub(crate) fn listen() -> io::Result<Self> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn read(&self) -> io::Result<Vec<News>> {
+            match *self {}
+        }
+    }
+
+    impl AsRawFd for AddressEvents {
+        fn as_raw_fd(&self) -> RawFd {
+            match *self {}
+        }
+    }
+}
+#[cfg(not(target_os = "linux"))]
+pub(crate) use no_rtnetlink::{AddressEvents, interface_addresses, interface_index};

@@ -1,32 +1,32 @@
 //! Asks all providers at once and reads what they say. Each has a few seconds; none can hold the others up.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::poll_fn,
+    io,
     net::{IpAddr, Ipv4Addr},
+    path::Path,
     pin::pin,
     task::Poll,
     time::Duration,
 };
 
 use bowline_base::{
-    BoxFuture, Fault, Kind,
+    BoxFuture, Fault,
     wire::{Body, Limits, Wire, WireError},
 };
+use bowline_host::{datagram, interfaces, process, small_file};
 use bytes::{Bytes, BytesMut};
 use http::{Request, StatusCode, Uri};
 use http_body_util::BodyExt as _;
 
-use super::{Unreadable, Unusable, parse, usable};
-
-/// Somebody who tells whoever asks where they come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provider(Uri);
+use super::{NoAddress, Provider, Unreadable, Unusable, Whoami, parse, usable};
 
 /// What one provider said.
 #[derive(Debug)]
 pub struct Reading {
-    /// Its host.
+    /// Its name, as [`Provider::name`] says it.
     pub provider: String,
     /// The address, or why there is none.
     pub answer: Result<Ipv4Addr, Unanswered>,
@@ -47,6 +47,24 @@ pub enum Unanswered {
     /// More than an address.
     #[error("the answer is longer than {LONGEST_BODY} bytes")]
     TooLong,
+    /// A resolver answered with something else.
+    #[error("{0}")]
+    NoAddress(#[from] NoAddress),
+    /// A resolver, an interface or a file that could not be asked.
+    #[error("{0}")]
+    Unread(#[from] io::Error),
+    /// A command that did not run, or took too long, or said too much.
+    #[error("{}", .0.chain())]
+    Command(#[from] Fault),
+    /// A command that did not end well.
+    #[error("the command failed: {0}")]
+    Failed(String),
+    /// More than one that a site can have.
+    #[error("the interface has several public addresses: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Several(Vec<Ipv4Addr>),
+    /// An interface without any of IPv4.
+    #[error("the interface has no IPv4 address")]
+    NoneThere,
     /// Not an address.
     #[error("{0}")]
     Unreadable(#[from] Unreadable),
@@ -55,46 +73,11 @@ pub enum Unanswered {
     Unusable(#[from] Unusable),
 }
 
-/// Three hosts of three operators that are reached over IPv4 only. The first is AWS itself.
-const USUAL: [&str; 3] = ["https://checkip.amazonaws.com/", "https://api.ipify.org/", "https://ipv4.icanhazip.com/"];
 const LIMITS: Limits = Limits { head: Duration::from_secs(4), idle: Duration::from_secs(2) };
 const LONGEST: Duration = Duration::from_secs(5);
 const LONGEST_BODY: usize = 1024;
-
-impl Provider {
-    /// A provider at this URL.
-    ///
-    /// # Errors
-    /// A `Config` fault: no absolute URL, or plain http to another machine, where anybody on the way could answer.
-    pub fn parse(text: &str) -> Result<Self, Fault> {
-        let wrong = |why: &str| {
-            Fault::new(Kind::Config, "ip-provider", format!("the address provider `{text}` {why}"))
-                .hint("give a URL like `https://checkip.amazonaws.com`")
-        };
-        let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
-        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(wrong("is not an absolute URL"));
-        };
-        match scheme {
-            "https" => Ok(Self(uri)),
-            "http" if is_loopback(authority.host()) => Ok(Self(uri)),
-            "http" => Err(wrong("is plain http to another machine")),
-            _ => Err(wrong("is neither http nor https")),
-        }
-    }
-
-    /// The ones that are asked when none are given.
-    #[must_use]
-    pub fn usual() -> Vec<Self> {
-        USUAL.iter().map(|url| Self(Uri::from_static(url))).collect()
-    }
-
-    /// As messages name it.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        self.0.authority().map_or("", http::uri::Authority::as_str)
-    }
-}
+/// A command finds programs, and nothing else of whoever started us.
+const PATH: (&str, &str) = ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,26 +94,74 @@ pub async fn ask(wire: &dyn Wire, providers: &[Provider], documentation: bool) -
     let asked = providers.iter().map(|provider| -> BoxFuture<'_, Reading> {
         Box::pin(async move {
             let answer = in_time(wire, ask_one(wire, provider, documentation)).await;
-            Reading { provider: provider.host().to_owned(), answer }
+            Reading { provider: provider.name(), answer }
         })
     });
     all(asked.collect()).await
 }
 
 async fn ask_one(wire: &dyn Wire, provider: &Provider, documentation: bool) -> Result<Ipv4Addr, Unanswered> {
-    let broken = |cause: http::Error| WireError::Broken { host: provider.host().to_owned(), cause: cause.into() };
+    let address = match provider {
+        Provider::Web(uri) => parse(&page(wire, uri).await?)?,
+        Provider::Dns(whoami) => ask_resolver(wire, whoami).await?,
+        Provider::Interface(name) => return only(interfaces::addresses(name)?, documentation),
+        Provider::Command(argv) => parse(&printed(argv).await?)?,
+        Provider::File(path) => parse(&content(path).await?)?,
+    };
+    Ok(usable(address, documentation)?)
+}
+
+async fn page(wire: &dyn Wire, uri: &Uri) -> Result<Bytes, Unanswered> {
+    let host = || uri.authority().map_or("", http::uri::Authority::as_str).to_owned();
     // A connection that is kept alive can survive the change of address that it is to find.
-    let request = Request::get(provider.0.clone())
+    let request = Request::get(uri.clone())
         .header("user-agent", concat!("bowline/", env!("CARGO_PKG_VERSION")))
         .header("connection", "close")
         .body(Bytes::new())
-        .map_err(broken)?;
+        .map_err(|cause| WireError::Broken { host: host(), cause: cause.into() })?;
     let (head, body) = wire.send(request, LIMITS).await?.into_parts();
     if head.status != StatusCode::OK {
         return Err(Unanswered::Status(head.status.as_u16()));
     }
-    let body = collect(body).await?;
-    Ok(usable(parse(&body)?, documentation)?)
+    collect(body).await
+}
+
+async fn ask_resolver(wire: &dyn Wire, whoami: &Whoami) -> Result<IpAddr, Unanswered> {
+    // The upper bits: all of them are equally random.
+    let id = (wire.entropy() >> 48) as u16;
+    Ok(datagram::ask(whoami.resolver, &whoami.question(id), |message| whoami.answer(id, message)).await??)
+}
+
+/// The only public address of an interface; where there is none, why not.
+fn only(addresses: Vec<IpAddr>, documentation: bool) -> Result<Ipv4Addr, Unanswered> {
+    let mut public = Vec::new();
+    let mut refused = None;
+    for address in addresses.into_iter().filter(IpAddr::is_ipv4) {
+        match usable(address, documentation) {
+            Ok(address) => public.push(address),
+            Err(unusable) => refused = refused.or(Some(unusable)),
+        }
+    }
+    match (public[..].first(), refused) {
+        (Some(address), _) if public.len() == 1 => Ok(*address),
+        (Some(_), _) => Err(Unanswered::Several(public)),
+        (None, Some(unusable)) => Err(unusable.into()),
+        (None, None) => Err(Unanswered::NoneThere),
+    }
+}
+
+async fn printed(argv: &[String]) -> Result<Vec<u8>, Unanswered> {
+    let environment = BTreeMap::from([(PATH.0.to_owned(), PATH.1.to_owned())]);
+    let finished = process::run(argv, &environment, LONGEST, LONGEST_BODY as u64).await?;
+    if finished.success {
+        return Ok(finished.stdout.to_vec());
+    }
+    let said: String = finished.stderr.lines().next().unwrap_or("it says nothing").chars().take(120).collect();
+    Err(Unanswered::Failed(said))
+}
+
+async fn content(path: &Path) -> Result<Vec<u8>, Unanswered> {
+    Ok(small_file::read(path, LONGEST_BODY as u64).await?)
 }
 
 async fn collect(mut body: Body) -> Result<Bytes, Unanswered> {
@@ -171,11 +202,6 @@ async fn all<T>(mut running: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     })
     .await;
     brought.into_iter().flatten().collect()
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]

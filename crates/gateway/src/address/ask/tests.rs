@@ -3,6 +3,7 @@
 use bowline_base::Now;
 use http::Response;
 use http_body_util::Full;
+use tokio::net::UdpSocket;
 
 use super::*;
 use crate::address::agree;
@@ -46,6 +47,27 @@ impl Wire for Internet {
     }
 }
 
+/// The machine that the test runs on: nothing is on the web, and five seconds last five seconds.
+struct Here;
+
+impl Wire for Here {
+    fn now(&self) -> Now {
+        bowline_host::clock::now()
+    }
+
+    fn entropy(&self) -> u64 {
+        bowline_host::client::random_u64()
+    }
+
+    fn send(&self, _: Request<Bytes>, limits: Limits) -> BoxFuture<'_, Result<Response<Body>, WireError>> {
+        Box::pin(async move { Err(WireError::TimedOut { host: String::new(), limit: limits.head }) })
+    }
+
+    fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(time))
+    }
+}
+
 async fn asked(hosts: &[&str]) -> Vec<Reading> {
     let parse = |host: &&str| Provider::parse(&format!("https://{host}/")).unwrap();
     ask(&Internet, &hosts.iter().map(parse).collect::<Vec<_>>(), false).await
@@ -79,13 +101,110 @@ async fn whatever_is_no_address_is_said_to_be_none() {
     }
 }
 
-#[test]
-fn providers_are_asked_over_tls_or_on_this_machine() {
-    assert_eq!(Provider::usual().len(), 3);
-    for good in ["https://ip.example", "http://127.0.0.1:8080/ip", "http://[::1]:1", "http://localhost:1"] {
-        assert!(Provider::parse(good).is_ok(), "{good}");
+/// One answer of a resolver on loopback, to whatever `question` asks; a forged one with another id comes before it.
+async fn resolver(question: &str, record: &[u8]) -> (Provider, impl Future<Output = ()>) {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let provider = Provider::parse(&format!("dns://{}/{question}", socket.local_addr().unwrap())).unwrap();
+    let record = record.to_vec();
+    let serve = async move {
+        let mut bytes = [0; 512];
+        let (length, from) = socket.recv_from(&mut bytes).await.unwrap();
+        let mut answer = bytes[..length].to_vec();
+        answer[2] |= 0x80;
+        answer[7] = 1;
+        let mut forged = answer.clone();
+        forged[0] ^= 1;
+        forged.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 6, 6, 6, 6]);
+        answer.extend(&record);
+        for message in [forged, answer] {
+            socket.send_to(&message, from).await.unwrap();
+        }
+    };
+    (provider, serve)
+}
+
+/// The system's clock and no page.
+async fn asked_here(provider: Provider) -> Reading {
+    let mut readings = ask(&Here, &[provider], false).await;
+    readings.remove(0)
+}
+
+#[tokio::test]
+async fn a_resolver_answers_and_what_others_send_is_passed_over() {
+    let a = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 9, 9, 9, 9];
+    let txt = b"\xc0\x0c\0\x10\0\x03\0\0\0\0\0\x08\x079.9.9.9";
+    let private = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 10, 9, 9, 9];
+    for (question, record, expected) in [
+        ("me.example", &a[..], "says 9.9.9.9"),
+        ("me.example?type=TXT;class=CH", txt, "says 9.9.9.9"),
+        ("me.example", &private, "private"),
+    ] {
+        let (provider, serve) = resolver(question, record).await;
+        let (reading, ()) = tokio::join!(asked_here(provider), serve);
+        assert!(reading.to_string().contains(expected), "{reading}");
     }
-    for bad in ["http://ip.example", "ip.example", "/ip", "ftp://ip.example", "http://127.0.0.1.example", ""] {
-        assert_eq!(Provider::parse(bad).unwrap_err().kind, Kind::Config, "{bad}");
+}
+
+#[tokio::test]
+async fn a_resolver_that_is_silent_or_not_there_is_no_answer() {
+    let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let silent = Provider::parse(&format!("dns://{}/me", silent.local_addr().unwrap())).unwrap();
+    let readings = ask(&Internet, &[silent], false).await;
+    assert!(readings[0].to_string().contains("no answer within 5s"), "{}", readings[0]);
+    let gone = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let reading = asked_here(Provider::parse(&format!("dns://{gone}/me")).unwrap()).await;
+    assert!(reading.to_string().contains("refused"), "{reading}");
+}
+
+#[tokio::test]
+async fn files_and_commands_are_read_as_strictly_as_pages() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, mode| {
+        let path = home.path().join(name);
+        bowline_base::atomic::write(&path, text.as_bytes(), mode).unwrap();
+        path.display().to_string()
+    };
+    let script = |name, text: &str| write(name, &format!("#!/bin/sh\n{text}\n"), 0o755);
+    let cases = [
+        (format!("file:{}", write("good", "9.9.9.9\n", 0o644)), "says 9.9.9.9"),
+        (format!("file:{}", write("json", r#"{"ip":"9.9.9.9"}"#, 0o644)), "says 9.9.9.9"),
+        (format!("file:{}", write("cgnat", "100.64.0.1", 0o644)), "CGNAT"),
+        (format!("file:{}", write("page", "<html>", 0o644)), "is no address"),
+        (format!("file:{}", write("long", &"1".repeat(2000), 0o644)), "longer than 1024"),
+        (format!("file:{}/gone", home.path().display()), "No such file"),
+        (format!("file:{}", home.path().display()), "no regular file"),
+        (format!("command:{} 9.9.9.9", script("echo", "echo $1")), "says 9.9.9.9"),
+        (format!("command:{}", script("bare", "test -z \"$HOME\" && echo 9.9.9.9")), "says 9.9.9.9"),
+        (format!("command:{}", script("fails", "echo no modem >&2; echo 9.9.9.9; exit 3")), "failed: no modem"),
+        (format!("command:{}", script("talks", "yes")), "more than 1024 bytes"),
+        (format!("command:{}/gone", home.path().display()), "cannot run"),
+        ("interface:lo".to_owned(), "loopback"),
+        ("interface:no-such".to_owned(), "No such device"),
+    ];
+    for (text, expected) in cases {
+        let reading = asked_here(Provider::parse(&text).unwrap()).await;
+        assert!(reading.to_string().contains(expected), "{reading}");
+    }
+    let hanging = Provider::parse(&format!("command:{}", script("hangs", "exec sleep 600"))).unwrap();
+    let readings = ask(&Internet, &[hanging], false).await;
+    assert!(readings[0].to_string().contains("no answer within 5s"), "{}", readings[0]);
+}
+
+#[test]
+fn of_an_interface_the_only_public_address_counts() {
+    let answer = |text: &str| {
+        let addresses = text.split_whitespace().map(|address| address.parse().unwrap()).collect();
+        only(addresses, false).map_err(|why| why.to_string())
+    };
+    assert_eq!(answer("192.168.0.1 fe80::1 9.9.9.9 2a00::1"), Ok(Ipv4Addr::new(9, 9, 9, 9)));
+    for (text, expected) in [
+        ("10.0.0.1 100.64.0.1", "private"),
+        ("100.64.0.1", "CGNAT"),
+        ("fe80::1", "no IPv4 address"),
+        ("", "no IPv4 address"),
+        ("9.9.9.9 8.8.8.8", "several public addresses: 9.9.9.9, 8.8.8.8"),
+    ] {
+        let why = answer(text).unwrap_err();
+        assert!(why.contains(expected), "{text}: {why}");
     }
 }
