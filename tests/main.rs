@@ -17,6 +17,7 @@ mod demo;
 mod doctor;
 mod doctor_certificates;
 mod endpoint;
+mod env_file;
 mod exposure;
 mod grants;
 mod harness;

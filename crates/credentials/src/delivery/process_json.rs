@@ -19,7 +19,7 @@ pub fn process_json(credentials: &Credentials, now: Timestamp) -> Result<Secret,
         secret_access_key: credentials.secret_key.expose(),
         session_token: credentials.session_token.as_ref().map(Secret::expose),
         expiration: credentials.expires_at.map(utc),
-        account_id: credentials.account_id.as_ref().map(|account| account.as_str()),
+        account_id: credentials.account_id.as_deref(),
     };
     // It never moves while it is written, and so leaves no copy of a key behind.
     let mut text = Zeroizing::new(Vec::with_capacity(document.room()));
