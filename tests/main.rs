@@ -28,6 +28,7 @@ mod key_rotation;
 mod load;
 mod maven;
 mod notify;
+mod operations;
 mod oracle;
 mod parallel;
 mod peers;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
 
 use bowline_base::{Fault, Kind};
 use bowline_credentials::renewal::TOKEN_WINDOW;
-use bowline_host::client::Outside;
+use bowline_host::{client::Outside, supervisor::Supervisor};
 
 /// What the process was started with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +13,10 @@ pub(crate) struct Environment {
     /// What is no UTF-8: of no meaning to us, and handed on to child processes.
     foreign: Vec<(OsString, OsString)>,
 }
+
+/// What a supervisor says to the process that it started.
+const OURS_ALONE: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
 impl Environment {
     /// The environment of this process.
@@ -46,9 +50,10 @@ impl Environment {
         &self.variables
     }
 
-    /// Every variable, for child processes.
+    /// Every variable, for child processes, but what a supervisor said to this one alone.
     pub(crate) fn for_child(&self) -> impl Iterator<Item = (OsString, OsString)> {
-        let text = self.variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let theirs = self.variables.iter().filter(|(name, _)| !OURS_ALONE.contains(&name.as_str()));
+        let text = theirs.map(|(name, value)| (OsString::from(name), OsString::from(value)));
         text.chain(self.foreign.iter().cloned())
     }
 
@@ -153,6 +158,12 @@ impl Environment {
         self.var("LISTEN_FDS").filter(|_| ours).and_then(|count| count.parse().ok()).unwrap_or(0)
     }
 
+    /// Who started this process and waits to hear from it.
+    #[must_use]
+    pub(crate) fn supervisor(&self) -> Supervisor {
+        Supervisor::from_lookup(|name| self.var(name).map(ToOwned::to_owned), std::process::id())
+    }
+
     /// Proxy and CA settings.
     #[must_use]
     pub(crate) fn outside(&self) -> Outside {
@@ -163,6 +174,11 @@ impl Environment {
             ca_bundle: self.var("AWS_CA_BUNDLE").or_else(|| self.var("SSL_CERT_FILE")).map(PathBuf::from),
             unverified: false,
         }
+    }
+
+    /// Where this program lies.
+    pub(crate) fn program_file(&self) -> PathBuf {
+        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("bowline"))
     }
 
     /// This program as a config file names it: `bowline` where the path leads to it, else by its place.

@@ -11,6 +11,7 @@ mod dropin;
 mod environment;
 mod keyring;
 mod logging;
+mod loopback;
 mod output;
 mod report;
 mod secrets;
@@ -24,7 +25,7 @@ use bowline_base::Fault;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Artifacts, ArtifactsTls, Cli, Command, Profiles},
+    cli::{Artifacts, ArtifactsTls, Cli, Command, Profiles, Service},
     dropin::DropIn,
     environment::Environment,
     world::World,
@@ -88,6 +89,9 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),
         Command::Notify(command) => return commands::notify::run(&World::new(environment)?, file, &command),
+        Command::Explain(arguments) => commands::explain_key::run(&arguments)?,
+        Command::Healthcheck(arguments) => commands::healthcheck::run(&environment, file, &arguments)?,
+        Command::Service(Service::Install(arguments)) => commands::service::install(&environment, file, &arguments)?,
         Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
         Command::Doctor(arguments) => return commands::doctor::run(environment, file, &arguments),

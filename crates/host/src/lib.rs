@@ -28,6 +28,7 @@ pub mod server;
 pub mod small_file;
 #[cfg(target_os = "linux")]
 mod sock_diag;
+pub mod supervisor;
 mod sys;
 pub mod tasks;
 pub mod tls;

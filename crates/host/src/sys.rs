@@ -42,6 +42,20 @@ pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(descriptor)
 }
 
+/// Connects to a socket whose name is in no directory; only Linux has them.
+pub(crate) fn connect_abstract(socket: &std::os::unix::net::UnixDatagram, name: &str) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr as UnixAddress};
+        socket.connect_addr(&UnixAddress::from_abstract_name(name)?)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = (socket, name);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
 /// Who holds the socket at `from` that is connected to `to`: `Some(None)` when no process does, `None` when this system
 /// does not say.
 pub(crate) fn socket_holder(from: SocketAddr, to: SocketAddr) -> Option<Option<u32>> {

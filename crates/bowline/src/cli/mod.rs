@@ -5,6 +5,7 @@ mod audit;
 mod delivery;
 mod man;
 mod notify;
+mod operations;
 mod policy;
 mod policy_managers;
 mod sign_in;
@@ -17,8 +18,8 @@ use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
-    artifacts::*, audit::*, delivery::*, man::*, notify::*, policy::*, policy_managers::*, sign_in::*, users::*,
-    vault::*,
+    artifacts::*, audit::*, delivery::*, man::*, notify::*, operations::*, policy::*, policy_managers::*, sign_in::*,
+    users::*, vault::*,
 };
 
 /// Ties machines outside AWS to AWS with nothing permanent
@@ -49,6 +50,19 @@ pub(crate) enum Command {
     /// Say everything that is wrong with the configuration, and bind nothing
     #[command(after_help = "Example:\n  bowline check --config ./bowline.toml")]
     Check(Output),
+    /// Say what a key of bowline.toml is for, how it is written and what holds without it
+    #[command(
+        after_help = "KEY is a key, a section, or nothing for all of them.\n\nExamples:\n  bowline explain artifacts.cache.max-size\n  bowline explain artifacts\n  bowline explain --output json"
+    )]
+    Explain(Explain),
+    /// Exit 0 when the Bowline of this machine answers, 1 when not: for containers
+    #[command(
+        after_help = "Without --url: the daemon's /livez; where no daemon listens, the /healthz of `artifacts serve`.\n\nExamples:\n  bowline healthcheck\n  bowline healthcheck --url http://127.0.0.1:9000/healthz"
+    )]
+    Healthcheck(Healthcheck),
+    /// Start the daemon with the machine or with the session
+    #[command(subcommand)]
+    Service(Service),
     /// Show sessions, credentials and jobs, and the command to type where one is needed
     #[command(
         after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"

@@ -7,6 +7,7 @@ mod access;
 mod delegation;
 mod endpoint;
 mod identities;
+pub(crate) mod keys;
 mod mistakes;
 mod notify;
 mod secret;

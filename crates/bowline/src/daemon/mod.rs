@@ -16,7 +16,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use bowline_audit::{AuditLog, Event, Record};
 use bowline_base::{Fault, Kind};
 use bowline_credentials::{Broker, Settings, Witness, grant::Grants};
-use bowline_host::{Address, Ctx, Job as _, Listeners, Notifier, Tasks, metrics::Metrics, notice::LoginNotice};
+use bowline_host::{
+    Address, Ctx, Job as _, Listeners, Notifier, Tasks, clock, metrics::Metrics, notice::LoginNotice,
+    supervisor::Supervisor,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -48,8 +51,11 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
     let outcome = runtime.block_on(async {
         // Before anything is started: a SIGTERM that comes early ends it in the same orderly way.
         let mut signals = Signals::listen()?;
+        let supervisor = world.environment.supervisor();
         let mut daemon = Daemon::start(world, config, start).await?;
-        daemon.attend(&mut signals).await;
+        supervisor.ready();
+        daemon.attend(&mut signals, &supervisor).await;
+        supervisor.stopping();
         daemon.stop().await;
         Ok(())
     });
@@ -158,10 +164,19 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Waits for signals and acts on them; returns when it is time to end.
-    async fn attend(&mut self, signals: &mut Signals) {
-        while signals.next().await == Signalled::Reload {
-            self.reload().await;
+    /// Waits for signals and acts on them; returns when it is time to end. Meanwhile the supervisor hears that we live.
+    async fn attend(&mut self, signals: &mut Signals, supervisor: &Supervisor) {
+        let heartbeat = supervisor.heartbeat().unwrap_or(clock::LONGEST_SLEEP);
+        loop {
+            match tokio::time::timeout(heartbeat, signals.next()).await {
+                Err(_) => supervisor.alive(),
+                Ok(Signalled::End) => return,
+                Ok(Signalled::Reload) => {
+                    supervisor.reloading();
+                    self.reload().await;
+                    supervisor.ready();
+                }
+            }
         }
     }
 

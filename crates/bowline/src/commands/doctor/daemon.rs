@@ -11,11 +11,11 @@ use bowline_host::{Check, obstacle::Obstacle};
 use serde_json::Value;
 
 use super::{
-    Patient, ids, network, ports, proxy,
+    Patient, ids, network, proxy,
     remedy::{Remedy, quoted},
     verdict::*,
 };
-use crate::world::small_runtime;
+use crate::{loopback, world::small_runtime};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const CONTAINER: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -33,7 +33,7 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     if let Ok(status) = &status {
         checks.push(version(status));
         let page = patient.settings().daemon.listen;
-        checks.push(ready(&page.to_string(), ports::get(page, "/readyz").ok().as_deref()));
+        checks.push(ready(&page.to_string(), loopback::get(page, "/readyz").ok().as_deref()));
     }
     checks.extend(container(patient));
     checks

@@ -1,9 +1,8 @@
 //! Addresses that the configuration wants: free, held by our own daemon, or by somebody else, who is named.
 
 use std::{
-    io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    time::Duration,
+    io,
+    net::{SocketAddr, TcpListener},
 };
 
 use bowline_host::{Check, ports};
@@ -14,6 +13,7 @@ use super::{
     ids::{self, Id},
     verdict::*,
 };
+use crate::loopback::get;
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     let settings = patient.settings();
@@ -47,20 +47,6 @@ pub(super) fn our_jobs(page: SocketAddr) -> Option<Value> {
     let answer = get(page, "/status.json").ok()?;
     let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
     status["version"].is_string().then(|| status["jobs"].clone())
-}
-
-/// One small question to this machine; the whole answer, head and body.
-pub(super) fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    let limit = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
-    // In one piece: who answers the first piece and closes would reset what comes after it.
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(1024 * 1024).read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// What is found at an address.

@@ -1,0 +1,114 @@
+//! `explain`, `healthcheck` and `service install`, as a person and a container use them.
+
+use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command, time::Duration};
+
+use rustix::process::Signal;
+
+use crate::harness::{World, fetch, free_address, skip, until};
+
+#[test]
+fn a_key_is_explained_and_a_mistyped_one_is_led_on() {
+    let world = World::new("explain", |_| {});
+    let said = world.run(&["explain", "artifacts.cache.max-size"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(
+        said.stdout.contains("max-size = \"20 GiB\"") && said.stdout.contains("default: \"20 GiB\""),
+        "{}",
+        said.stdout
+    );
+    let wrong = world.run(&["explain", "artifacts.cache.maxsize"]);
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.stderr.contains("bowline explain artifacts.cache.max-size"), "{}", wrong.stderr);
+    let all = world.run(&["explain", "--output", "json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&all.stdout).unwrap();
+    assert!(rows.iter().any(|row| row["key"] == "daemon.listen" && row["default"] == "\"127.0.0.1:9910\""));
+}
+
+#[test]
+fn a_container_is_healthy_while_something_of_ours_answers() {
+    let world = World::new("healthcheck", |_| {});
+    world.sign_in();
+    let daemon = world.daemon("[[artifacts.repository]]\nfrom = \"s3://maven\"\n");
+    let config = daemon.config.clone();
+    let check = |arguments: &[&str]| {
+        let config = config.to_str().unwrap();
+        world.run(&[&["healthcheck", "--config", config], arguments].concat())
+    };
+    let well = check(&[]);
+    assert_eq!(well.code, Some(0), "{}", well.stderr);
+    let url = format!("http://{}/healthz", daemon.artifacts);
+    assert_eq!(check(&["--url", &url]).code, Some(0));
+    let gone = format!("http://{}/no/such/file.jar", daemon.artifacts);
+    assert_eq!(check(&["--url", &gone]).code, Some(1));
+    daemon.stop();
+    let dead = check(&["--url", &url]);
+    assert_eq!(dead.code, Some(1));
+    assert!(dead.stderr.contains("nothing answers"), "{}", dead.stderr);
+}
+
+#[test]
+fn the_unit_for_the_machine_is_accepted_by_systemd_and_hardened() {
+    if !Path::new("/usr/bin/systemd-analyze").exists() {
+        skip!("systemd is not installed");
+    }
+    let world = World::new("service", |_| {});
+    let printed = world.run(&["service", "install", "--system", "--kind", "systemd", "--print"]);
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    world.write("bowline.service", &printed.stdout);
+    let unit = world.path("bowline.service");
+    let judged = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&unit).output();
+    let judged = String::from_utf8(judged.unwrap().stdout).unwrap();
+    let level =
+        judged.lines().find_map(|line| line.split_once("bowline.service: ")).unwrap_or_else(|| panic!("{judged}"));
+    let level: f64 = level.1.split(' ').next().unwrap().parse().unwrap();
+    assert!(level <= 2.0, "exposure {level}");
+    // The manual is not installed here; everything else must be known to systemd.
+    let verified = Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&unit).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&verified.stderr).trim(), "");
+}
+
+#[test]
+fn the_unit_for_a_user_is_written_once_and_not_over_another() {
+    let world = World::new("service-user", |_| {});
+    let install = ["service", "install", "--user", "--kind", "systemd"];
+    let first = world.run(&install);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    assert!(first.stderr.contains("systemctl --user enable --now bowline"), "{}", first.stderr);
+    let unit = world.path(".config/systemd/user/bowline.service");
+    let text = fs::read_to_string(&unit).unwrap();
+    assert!(text.contains("/bowline run\n"), "{text}");
+    assert_eq!(world.run(&install).code, Some(0));
+    world.write(".config/systemd/user/bowline.service", "mine\n");
+    assert_eq!(world.run(&install).code, Some(1));
+    assert_eq!(fs::read_to_string(&unit).unwrap(), "mine\n");
+    assert_eq!(world.run(&[&install[..], &["--force"]].concat()).code, Some(0));
+    assert_eq!(fs::read_to_string(unit.with_extension("service.bak")).unwrap(), "mine\n");
+}
+
+#[test]
+fn a_supervisor_hears_of_the_start_of_a_reload_of_life_and_of_the_end() {
+    let world = World::new("supervisor", |_| {});
+    world.sign_in();
+    let place = world.path("notify");
+    let listener = UnixDatagram::bind(&place).unwrap();
+    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let heard = || {
+        let mut message = [0; 200];
+        let length = listener.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let status = free_address();
+    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{status}\"\n"));
+    let config = world.path("bowline.toml");
+    let mut command = world.bowline(&["run", "--config", config.to_str().unwrap()]);
+    let daemon = world.start("run", command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "200000"));
+    assert_eq!(heard(), "READY=1");
+    assert!(fetch(status, "/livez").is_ok_and(|answer| answer.status == 200), "it is up when it says so");
+    assert_eq!(heard(), "WATCHDOG=1");
+    daemon.signal(Signal::HUP);
+    until(Duration::from_secs(10), "the reload is told", || heard().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    until(Duration::from_secs(10), "the end of the reload is told", || heard() == "READY=1");
+    daemon.signal(Signal::TERM);
+    until(Duration::from_secs(10), "the end is told", || heard() == "STOPPING=1");
+    assert_eq!(daemon.finish(Duration::from_secs(10)).code, Some(0));
+}
