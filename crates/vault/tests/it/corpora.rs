@@ -89,7 +89,8 @@ fn harmed_inside(file: &[u8], harms: &[Harm]) -> Vec<u8> {
 
 #[test]
 fn every_input_that_was_ever_kept_has_an_answer_wherever_it_is_cut() {
-    let looks: [(&str, fn(&[u8])); 3] =
+    type Look = fn(&[u8]);
+    let looks: [(&str, Look); 3] =
         [("key_file", key_file::look), ("envelope", envelope::look), ("age_file", age_file::look)];
     for (name, look) in looks {
         for (path, bytes) in files(name) {
