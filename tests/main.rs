@@ -44,4 +44,5 @@ mod terraform;
 mod upstream;
 mod users;
 mod vault;
+mod vault_text;
 mod week;

@@ -10,27 +10,27 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Daemon, Python, World, free_address, is_private, pause, python, skip, until};
+use crate::harness::{Daemon, Python, World, free_address, is_private, pause, python, skip, until};
 
 const PASSPHRASE: &str = "correct horse";
 const VAULT: &str = ".local/share/bowline/vault";
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// What a command printed, without a file that would hold it.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn said(command: &mut Command) -> Said {
+pub(crate) fn said(command: &mut Command) -> Said {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 /// A world with an SSH key that has a passphrase, and a user with a long-lived key in `keys`.
-fn world(name: &str) -> (World, String) {
+pub(crate) fn world(name: &str) -> (World, String) {
     let world = World::new(name, |_| {});
     fs::create_dir(world.path(".ssh")).unwrap();
     let key = world.path(".ssh/id_ed25519");
@@ -55,7 +55,7 @@ fn vault(world: &World, arguments: &[&str]) -> Said {
 }
 
 /// The same with the recovery key at hand.
-fn headless(world: &World, arguments: &[&str]) -> Command {
+pub(crate) fn headless(world: &World, arguments: &[&str]) -> Command {
     let mut command = world.bowline(arguments);
     command.env("BOWLINE_VAULT_RECOVERY_KEY_FILE", world.path("recovery.txt"));
     command
@@ -386,45 +386,6 @@ fn each_reveal_is_in_the_audit_log() {
     let right = |one: &Value| one["profile"] == "manager" && one["key_id"].as_str().unwrap().starts_with("AKIA");
     assert!(records.iter().all(right) && !told.stdout.contains(&secret), "{}", told.stdout);
     assert_eq!(world.run(&["audit", "verify"]).code, Some(0));
-}
-
-#[test]
-fn a_token_in_the_vault_opens_the_repository() {
-    const TOKEN: &str = "a-token-that-no-file-holds";
-    let (world, _) = world("vault-text");
-    let (recovery, place) = (world.path("recovery.txt"), free_address());
-    world.write("token", &format!("{TOKEN}\n"));
-    world.write("files/x.txt", "hello");
-    let keep = |more: &[&str]| {
-        let mut command = headless(&world, &["vault", "add", "farm", "--text", "--file"]);
-        said(command.arg(world.path("token")).args(more))
-    };
-    let kept = keep(&["--recovery-file", recovery.to_str().unwrap()]);
-    assert!(kept.code == Some(0) && kept.stderr.contains("{ vault = \"farm\" }"), "{}", kept.stderr);
-    fs::remove_file(world.path("token")).unwrap();
-    let config = format!(
-        "[artifacts]\nlisten = \"{place}\"\ncache = {{ path = \"{}\" }}\n\
-         access = {{ tokens = [{{ name = \"farm\", vault = \"farm\" }}] }}\n\
-         [[artifacts.repository]]\nfrom = \"{}\"\n",
-        world.path("cache").display(),
-        world.path("files").display()
-    );
-    world.write("bowline.toml", &config);
-    let config = world.path("bowline.toml").display().to_string();
-    let locked = said(&mut world.bowline(&["artifacts", "serve", "--config", &config]));
-    assert_eq!(locked.code, Some(5), "nothing opens the vault, and nobody can be asked: {}", locked.stderr);
-    let _serving = world.start("serve", &mut headless(&world, &["artifacts", "serve", "--config", &config]));
-    until(Duration::from_secs(10), "it listens", || Client::connect(place).is_ok());
-    let with = |token: &str| {
-        let header = format!("authorization: Bearer {token}\r\n");
-        Client::connect(place).unwrap().ask_as(&header, "GET", "/x.txt").unwrap().status
-    };
-    assert_eq!((with(TOKEN), with("another")), (200, 401));
-    world.write("token", "two\nlines");
-    let refused = keep(&["--replace"]);
-    assert!(refused.code == Some(2) && refused.stderr.contains("not one line"), "{}", refused.stderr);
-    world.write("token", "another");
-    assert_eq!(keep(&["--replace"]).code, Some(0));
 }
 
 #[test]
