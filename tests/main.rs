@@ -19,6 +19,7 @@ mod doctor_certificates;
 mod endpoint;
 mod env_file;
 mod exposure;
+mod gateway;
 mod grants;
 mod harness;
 mod iam_sorry;

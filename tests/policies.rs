@@ -11,7 +11,7 @@ const ANCHOR: &str =
     "arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/0a1b2c3d-0000-4000-8000-000000000000";
 
 /// Each shipped file and what to type for it; deploy/iam/README.md says the same.
-const SHIPPED: [(&str, &[&str]); 8] = [
+const SHIPPED: [(&str, &[&str]); 10] = [
     ("artifacts.json", &["artifacts", "--from", "s3://corp-maven/releases"]),
     ("bedrock.json", &["bedrock", "--model", "anthropic.claude-3-haiku-20240307-v1:0", "--region", "eu-central-1"]),
     (
@@ -22,6 +22,8 @@ const SHIPPED: [(&str, &[&str]); 8] = [
         "trust-roles-anywhere.json",
         &["trust", "roles-anywhere", "--trust-anchor", ANCHOR, "--subject-cn", "site-1", "--issuer-cn", "Corp CA"],
     ),
+    ("gateway.json", &["gateway", "--owner", "site-1", "--region", "eu-central-1", "--account", ACCOUNT]),
+    ("gateway-trust.json", &["trust", "roles-anywhere", "--trust-anchor", ANCHOR, "--subject-cn", "site-1"]),
     ("trust-ec2.json", &["trust", "ec2", "--account", ACCOUNT]),
     ("trust-ecs.json", &["trust", "ecs", "--account", ACCOUNT, "--region", "eu-central-1"]),
     (

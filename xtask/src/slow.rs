@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 8] = [
+pub(crate) const SLOW: [Slow; 9] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -38,6 +38,10 @@ pub(crate) const SLOW: [Slow; 8] = [
     Slow {
         test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
+    },
+    Slow {
+        test: "gateway::schedules::a_larger_sample_with_lost_answers_converges",
+        shows: "a dozen random schedules through the real gateway, with answers that are lost and waited for",
     },
 ];
 

@@ -204,7 +204,9 @@ impl Error {
         if let Problem::Said { said, .. } = &self.0.problem { Some(said) } else { None }
     }
 
-    fn hint(&self) -> Option<String> {
+    /// The next command, where one is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
         match &self.0.problem {
             Problem::Said { said, .. } if said.region.is_some() => {
                 said.region.as_ref().map(|region| format!("set the region to `{region}`"))

@@ -85,6 +85,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Artifacts(Artifacts::Setup(arguments)) => {
             commands::artifacts_setup::print(&environment, file, &arguments)?;
         }
+        Command::Gateway(command) => return commands::gateway::run(environment, file, &command),
         Command::BazelCredentialHelper(_) => commands::bazel_credential_helper::run(&environment, file)?,
         Command::Demo(arguments) => return demo::run(&environment, &arguments),
         Command::Audit(command) => return commands::audit::run(&World::new(environment)?, file, &command),

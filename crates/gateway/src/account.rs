@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use bowline_aws::{
     Aws, Error, Region,
-    ec2::{self, CreateCustomerGateway, VpnConnection, Why, tag},
+    ec2::{self, CreateCustomerGateway, Why},
 };
 use bowline_base::Identity;
 
@@ -12,23 +12,8 @@ use crate::{
     memory::{Memory, Outcome},
     observed::{Connection, Gateway, OWNER_TAG, Observed},
     plan::{Action, Site, plan},
+    selection::{Managed, Selection},
 };
-
-/// Which connections are ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Managed {
-    /// These.
-    Ids(Vec<String>),
-    /// The ones with this tag.
-    Tag {
-        /// The tag's key.
-        key: String,
-        /// The tag's value.
-        value: String,
-    },
-    /// The only one of the region; none where there are more.
-    TheOnlyOne,
-}
 
 /// Where to look and act, and as whom.
 #[derive(Clone, Copy)]
@@ -50,29 +35,22 @@ pub struct Did {
     pub answer: Result<(), Error>,
 }
 
+/// What was seen of a region.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// All that is there.
+    pub observed: Observed,
+    /// What of it is ours.
+    pub selection: Selection,
+}
+
 /// One look and what followed.
 #[derive(Debug)]
 pub struct Pass {
     /// What was seen before anything was done.
-    pub observed: Observed,
+    pub look: Look,
     /// In order; empty when there was nothing to do.
     pub done: Vec<Did>,
-}
-
-impl Managed {
-    /// The connections of this site: those that its administrator tagged with its owner.
-    #[must_use]
-    pub fn of_site(site: &Site) -> Self {
-        Self::Tag { key: OWNER_TAG.to_owned(), value: site.owner.clone() }
-    }
-
-    fn covers(&self, connection: &VpnConnection, all: &[VpnConnection]) -> bool {
-        match self {
-            Self::Ids(ids) => ids.contains(&connection.id),
-            Self::Tag { key, value } => tag(&connection.tags, key) == Some(value),
-            Self::TheOnlyOne => all.iter().all(|other| other.id == connection.id || other.state == "deleted"),
-        }
-    }
 }
 
 impl Account<'_> {
@@ -80,11 +58,13 @@ impl Account<'_> {
     ///
     /// # Errors
     /// [`Error`]: then nothing is known, and nothing may be done.
-    pub async fn look(&self, managed: &Managed) -> Result<Observed, Error> {
+    pub async fn look(&self, managed: &Managed, owner: Option<&str>) -> Result<Look, Error> {
         let gateways = ec2::customer_gateways(self.aws, self.region, self.identity).await?;
         let connections = ec2::vpn_connections(self.aws, self.region, self.identity, &[]).await?;
-        let ours = connections.iter().map(|one| Connection::of(one, managed.covers(one, &connections)));
-        Ok(Observed { connections: ours.collect(), gateways: gateways.iter().map(Gateway::of).collect() })
+        let selection = managed.select(owner, &connections);
+        let ours = connections.iter().map(|one| Connection::of(one, selection.ids.contains(&one.id)));
+        let observed = Observed { connections: ours.collect(), gateways: gateways.iter().map(Gateway::of).collect() };
+        Ok(Look { observed, selection })
     }
 
     /// Does it. A gateway that is gone already is deleted.
@@ -119,17 +99,24 @@ impl Account<'_> {
         address: Option<Ipv4Addr>,
         memory: &mut Memory,
     ) -> Result<Pass, Error> {
-        let observed = self.look(managed).await?;
+        let look = self.look(managed, Some(&site.owner)).await?;
         let now = self.aws.now().boot;
-        memory.looked(&observed, site, now);
+        memory.looked(&look.observed, site, now);
+        let actions = plan(&look.observed, address, memory, site, now);
+        let done = self.act_all(actions, site, memory).await;
+        Ok(Pass { look, done })
+    }
+
+    /// Does them one after the other; each may fail on its own. What came of it is remembered.
+    pub async fn act_all(&self, actions: Vec<Action>, site: &Site, memory: &mut Memory) -> Vec<Did> {
         let mut done = Vec::new();
-        for action in plan(&observed, address, memory, site, now) {
+        for action in actions {
             let sent = self.aws.now().boot;
             let answer = self.act(&action, site).await;
             memory.acted(&action, Outcome::of(&answer), sent);
             done.push(Did { action, answer });
         }
-        Ok(Pass { observed, done })
+        done
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use bowline_aws::ec2::{self, Asn, tag};
+use bowline_base::Timestamp;
 
 /// Whose a gateway or a connection is: the key of the tag.
 pub const OWNER_TAG: &str = "bowline:owner";
@@ -20,6 +21,25 @@ pub struct Connection {
     pub managed: bool,
     /// It runs over the public internet, with IPv4.
     pub is_public: bool,
+    /// Whose it is: the value of [`OWNER_TAG`].
+    pub owner: Option<String>,
+    /// Both, where AWS has looked at them.
+    pub tunnels: Vec<Tunnel>,
+}
+
+/// One of a connection's two tunnels, as AWS sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// AWS's end.
+    pub outside: Option<IpAddr>,
+    /// Whether traffic can pass.
+    pub up: bool,
+    /// Since when it is so.
+    pub since: Option<Timestamp>,
+    /// `IPSEC IS DOWN`; empty when there is nothing to say.
+    pub message: String,
+    /// Routes that BGP brought.
+    pub routes: u32,
 }
 
 /// A customer gateway.
@@ -63,7 +83,15 @@ impl Connection {
             gateway: connection.customer_gateway.clone(),
             managed,
             is_public: matches!(kind, None | Some("PublicIpv4")),
+            owner: tag(&connection.tags, OWNER_TAG).map(str::to_owned),
+            tunnels: connection.telemetry.iter().map(Tunnel::of).collect(),
         }
+    }
+
+    /// How many tunnels are up.
+    #[must_use]
+    pub fn tunnels_up(&self) -> usize {
+        self.tunnels.iter().filter(|tunnel| tunnel.up).count()
     }
 
     /// It is gone, or goes: nobody's business any more.
@@ -73,6 +101,18 @@ impl Connection {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.state == "available"
+    }
+}
+
+impl Tunnel {
+    fn of(telemetry: &ec2::Telemetry) -> Self {
+        Self {
+            outside: telemetry.outside_address,
+            up: telemetry.is_up(),
+            since: telemetry.changed_at,
+            message: telemetry.message.clone(),
+            routes: telemetry.accepted_routes,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::Ipv4Addr,
     time::Duration,
 };
@@ -51,6 +52,23 @@ pub enum Action {
     },
 }
 
+/// The words of the plan, the log and the status page.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { key, .. } => write!(f, "create a customer gateway for {key}"),
+            Self::Modify { connection, gateway } => write!(f, "point {connection} at {gateway}"),
+            Self::Delete { gateway } => write!(f, "delete {gateway}"),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (ASN {})", self.address, self.asn)
+    }
+}
+
 /// How a connection stands, and what is to be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -76,6 +94,31 @@ pub enum Verdict {
     Movable(String),
 }
 
+impl Verdict {
+    /// Nothing is to be done about it, now or soon.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Good | Self::Certificate | Self::OtherNetwork)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Good => f.write_str("points at the site's address"),
+            Self::Busy(state) => write!(f, "is `{state}`: waiting"),
+            Self::Certificate => f.write_str("has a gateway with a certificate, which needs no address: left alone"),
+            Self::OtherNetwork => f.write_str("does not run over public IPv4: left alone"),
+            Self::UnknownGateway => f.write_str("points at a gateway that EC2 does not list"),
+            Self::Lag => f.write_str("was pointed elsewhere a moment ago: waiting for EC2 to show it"),
+            Self::NotBefore(_) => f.write_str("was changed not long ago: waiting before the next change"),
+            Self::Coming(key) => write!(f, "waits for its new gateway for {key}"),
+            Self::Lacks(key) => write!(f, "needs a gateway for {key}"),
+            Self::Movable(gateway) => write!(f, "is to be pointed at {gateway}"),
+        }
+    }
+}
+
 /// Times that the rules need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -83,6 +126,8 @@ pub struct Pace {
     pub lag: Duration,
     /// A gateway that is not seen yet is believed in for so long.
     pub create_grace: Duration,
+    /// Before a change that EC2 ended where it began is asked for again, for the first time; then longer and longer.
+    pub rollback: Duration,
     /// Between two changes of one connection to different gateways: each costs minutes of outage.
     pub between_changes: Duration,
 }
@@ -92,6 +137,7 @@ impl Default for Pace {
         Self {
             lag: Duration::from_secs(60),
             create_grace: Duration::from_secs(120),
+            rollback: Duration::from_secs(60),
             between_changes: Duration::from_secs(600),
         }
     }
@@ -124,9 +170,8 @@ impl Site {
 
 /// In so many looks in a row nothing may hang on a gateway before it is deleted.
 const LOOKS_UNUSED: u32 = 2;
-/// Before the same change is asked for again, after EC2 rolled it back.
-const AFTER_ROLLBACK: [Duration; 4] =
-    [Duration::from_secs(60), Duration::from_secs(120), Duration::from_secs(300), Duration::from_secs(900)];
+/// The pauses after a rollback, as multiples of the first.
+const AFTER_ROLLBACK: [u32; 4] = [1, 2, 5, 15];
 
 /// What to do now, in this order. Deletions come first: there may be no room for a new gateway. An action that is refused
 /// does not stop the others.
@@ -226,7 +271,7 @@ fn timely(change: Option<&Change>, gateway: &str, pace: Pace, now: Duration) -> 
     }
     let pause = if change.target == gateway {
         let tries = change.tries.saturating_sub(1).min(AFTER_ROLLBACK.len() - 1);
-        AFTER_ROLLBACK.get(tries).copied().unwrap_or_default()
+        pace.rollback.saturating_mul(AFTER_ROLLBACK.get(tries).copied().unwrap_or(1))
     } else {
         pace.between_changes
     };

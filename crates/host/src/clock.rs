@@ -28,6 +28,13 @@ pub async fn sleep_until(deadline: Duration) {
     }
 }
 
+/// The minute of the day, 0 to 1439, that this machine's local time has at `moment`: by `TZ`, else `/etc/localtime`, else UTC.
+#[must_use]
+pub fn minute_of_day(moment: jiff::Timestamp) -> u16 {
+    let local = moment.to_zoned(jiff::tz::TimeZone::system());
+    u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
+}
+
 fn boot_time() -> Duration {
     let time = clock_gettime(BOOT_CLOCK);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

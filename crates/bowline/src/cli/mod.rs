@@ -3,6 +3,7 @@
 mod artifacts;
 mod audit;
 mod delivery;
+mod gateway;
 mod man;
 mod notify;
 mod operations;
@@ -18,8 +19,8 @@ use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
-    artifacts::*, audit::*, delivery::*, man::*, notify::*, operations::*, policy::*, policy_managers::*, sign_in::*,
-    users::*, vault::*,
+    artifacts::*, audit::*, delivery::*, gateway::*, man::*, notify::*, operations::*, policy::*, policy_managers::*,
+    sign_in::*, users::*, vault::*,
 };
 
 /// Ties machines outside AWS to AWS with nothing permanent
@@ -129,6 +130,9 @@ pub(crate) enum Command {
     /// Serve S3-hosted Maven repositories through a local cache
     #[command(subcommand)]
     Artifacts(Artifacts),
+    /// Have Site-to-Site VPN connections follow the site's public address
+    #[command(subcommand)]
+    Gateway(Gateway),
     /// Keep long-lived keys sealed, in a store that any `age` program opens
     #[command(
         subcommand,
@@ -223,11 +227,13 @@ pub(crate) enum Part {
     Sso,
     /// The repository: its port and its buckets
     Artifacts,
+    /// The VPN that follows the address: rights, providers, tunnels
+    Gateway,
 }
 
 impl Part {
     /// In the order in which they are shown.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Files,
         Self::Keys,
         Self::Certificates,
@@ -238,6 +244,7 @@ impl Part {
         Self::Ports,
         Self::Sso,
         Self::Artifacts,
+        Self::Gateway,
     ];
 }
 

@@ -17,6 +17,11 @@ pub(crate) enum Policy {
     /// What the proxy needs to read its repositories
     #[command(after_help = "Example:\n  bowline policy artifacts --from s3://corp-maven/releases")]
     Artifacts(PolicyArtifacts),
+    /// What a site needs of EC2 to have its VPN follow its address
+    #[command(
+        after_help = "One role for many sites: --owner '${aws:PrincipalTag/x509Subject/CN}', each site the name in its certificate.\nWho may become the role: bowline policy trust roles-anywhere.\n\nExample:\n  bowline policy gateway --owner site-1 --region eu-central-1 --account 111122223333"
+    )]
+    Gateway(PolicyGateway),
     /// What a manager needs to make users in its namespace and to hand out their credentials
     #[command(
         after_help = "Examples:\n  bowline policy admin dirk --account 111122223333 > policy.json\n  bowline policy admin dirk --style iam-sorry"
@@ -59,6 +64,20 @@ pub(crate) struct PolicyArtifacts {
     /// Which AWS
     #[arg(long, value_enum, default_value = "aws")]
     pub(crate) partition: PartitionName,
+}
+
+/// `policy gateway`
+#[derive(Debug, Args)]
+pub(crate) struct PolicyGateway {
+    /// Whose the gateways are: the value of the tag `bowline:owner`
+    #[arg(long, value_name = "ID")]
+    pub(crate) owner: String,
+    /// Region of the VPN connections
+    #[arg(long, value_name = "REGION", value_parser = Region::parse)]
+    pub(crate) region: Region,
+    /// Account of the VPN connections
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    pub(crate) account: String,
 }
 
 /// `policy trust …`

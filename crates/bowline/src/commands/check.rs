@@ -62,12 +62,14 @@ pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<()
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let of_artifacts = config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref());
     let of_audit = config.audit.cloudwatch.as_ref().and_then(|cloudwatch| cloudwatch.identity.as_ref());
+    let of_gateway = config.gateway.as_ref().and_then(|gateway| gateway.identity.as_ref());
     let mut wrong: Vec<String> = config
         .daemon
         .keep_fresh
         .iter()
         .chain(of_artifacts)
         .chain(of_audit)
+        .chain(of_gateway)
         .chain(config.endpoint.iter().flat_map(|endpoint| &endpoint.serve))
         .chain(config.grants.iter().flat_map(|grant| &grant.profiles))
         .filter(|profile| !is_chain(profile) || files.profile(profile).is_ok() || files.identity(profile).is_some())

@@ -19,6 +19,7 @@ use crate::{
 };
 
 const PERMISSIONS: &str = "note: as an administrator, with the document in policy.json:\n  aws iam put-role-policy --role-name ROLE --policy-name bowline --policy-document file://policy.json";
+const GATEWAY: &str = "note: as an administrator, with the document in policy.json:\n  aws iam put-role-policy --role-name ROLE --policy-name bowline --policy-document file://policy.json\n  the VPN connection has to be tagged once: bowline gateway adopt --owner ID --run\n  who may become the role: bowline policy trust roles-anywhere --trust-anchor ARN --subject-cn NAME";
 const TRUST: &str = "note: as an administrator, with the document in trust.json:\n  aws iam create-role --role-name ROLE --assume-role-policy-document file://trust.json\n  or, for a role that exists: aws iam update-assume-role-policy --role-name ROLE --policy-document file://trust.json";
 
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, part: &Policy) -> Result<(), Fault> {
@@ -28,6 +29,9 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, part: &Policy
         Policy::Lambda(arguments) => return policy_managers::lambda(environment, file, arguments),
         Policy::Bedrock(arguments) => (of_bedrock(arguments), PERMISSIONS),
         Policy::Artifacts(arguments) => (of_artifacts(&environment, file, arguments)?, PERMISSIONS),
+        Policy::Gateway(wanted) => {
+            (bowline_gateway::policy::document(&wanted.owner, &wanted.region, &wanted.account), GATEWAY)
+        }
         Policy::Trust(kind) => (of_trust(kind), TRUST),
     };
     output::data(&format!("{document}\n"))?;

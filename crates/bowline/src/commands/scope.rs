@@ -1,14 +1,13 @@
 //! An endpoint for one child: a port and a token of its own, gone when the child is.
 
 use std::{
-    collections::BTreeMap, ffi::OsString, io::IsTerminal as _, path::PathBuf, process::ExitCode, sync::Arc,
-    time::Duration,
+    collections::BTreeMap, ffi::OsString, io::IsTerminal as _, path::PathBuf, process::ExitCode, time::Duration,
 };
 
 use bowline_audit::AuditJob;
 use bowline_base::{Fault, Kind, atomic};
-use bowline_credentials::{Broker, Settings, grant::Grants};
-use bowline_host::{Ctx, Job as _, Listeners, Notifier, Tasks, metrics::Metrics};
+use bowline_credentials::{Broker, grant::Grants};
+use bowline_host::{Job as _, Tasks};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},
@@ -16,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{exec::cannot_run, obtain::codes, recording};
+use super::{exec::cannot_run, own_broker, recording};
 use crate::{
     cli::MfaCode,
     config::EndpointSection,
@@ -56,27 +55,11 @@ impl Scope {
             Fault::new(Kind::Config, "exec", format!("cannot make `{}`", path.display())).cause(cause)
         })?;
         let directory = Directory(path);
-        let ctx = Ctx {
-            wire: Arc::clone(&world.wire),
-            tasks: tasks.clone(),
-            listeners: Listeners::default(),
-            metrics: Metrics::default(),
-            notifier: Notifier::default(),
-        };
+        let ctx = own_broker::ctx(world, &tasks);
         let endpoint = runtime.block_on(async {
             let witness = recording::witness(world);
             AuditJob::new(witness.log(), None).start(&ctx).await?;
-            let settings = Settings {
-                setup: world.setup.clone(),
-                profiles: vec![profile.to_owned()],
-                notice: None,
-                socket: None,
-                grants: Grants::default(),
-                witness: Some(witness),
-            };
-            let broker = Broker::start(&ctx, settings).await?;
-            // Every clone of the broker's sources shares them.
-            drop(broker.sources().clone().with_codes(codes(mfa)));
+            let broker = own_broker::with_witness(world, &tasks, profile, mfa, Some(witness)).await?;
             first(world, &broker, profile).await?;
             let section = EndpointSection {
                 listen: vec![([127, 0, 0, 1], 0).into()],

@@ -6,6 +6,7 @@
 mod access;
 mod delegation;
 mod endpoint;
+pub(crate) mod gateway;
 mod identities;
 pub(crate) mod keys;
 mod mistakes;
@@ -29,6 +30,7 @@ use bowline_credentials::grant::AuditDuty;
 pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
+pub(crate) use gateway::{FollowerSection, GatewaySection};
 pub(crate) use mistakes::Mistake;
 pub(crate) use notify::{NotifySection, WebhookSection};
 pub(crate) use secret::SecretPlace;
@@ -43,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) artifacts_client: Option<ClientSection>,
     pub(crate) audit: AuditSection,
     pub(crate) endpoint: Option<EndpointSection>,
+    pub(crate) gateway: Option<GatewaySection>,
     pub(crate) grants: Vec<GrantSection>,
     pub(crate) notify: NotifySection,
     pub(crate) delegation: DelegationSection,

@@ -4,6 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use bowline_base::Secret;
 use bowline_credentials::broker::alarm::{CERTIFICATE, LOGIN, REFRESH};
+use bowline_gateway::KIND as GATEWAY;
 use bowline_host::notify::{self as host, Webhook};
 
 use super::{
@@ -35,7 +36,7 @@ pub(crate) struct WebhookSection {
 }
 
 /// Everything that anybody raises.
-const KINDS: [&str; 3] = [LOGIN, CERTIFICATE, REFRESH];
+const KINDS: [&str; 4] = [LOGIN, CERTIFICATE, REFRESH, GATEWAY];
 
 pub(super) fn section(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> NotifySection {
     let notify = NotifySection {
@@ -68,7 +69,7 @@ fn webhook(
 }
 
 /// Looked at by who will use it; the secret does not matter for that.
-fn url(text: &str) -> Result<String, String> {
+pub(super) fn url(text: &str) -> Result<String, String> {
     Webhook::new(text, host::SecretPlace::Given(Secret::new("")), Webhook::PATIENCE).map(|_| text.to_owned())
 }
 
@@ -109,7 +110,7 @@ mod tests {
             "2: `notify.desktop` must be true or false, not string",
             "3: unknown key `notify.comand`; did you mean `command`?",
             "4: nothing is called `logins`; did you mean `login`?",
-            "4: nothing is called `weather`; known are login, certificate, refresh",
+            "4: nothing is called `weather`; known are login, certificate, refresh, gateway",
             "5: `x` is not an absolute path",
             "7: the webhook's `url` must be https://",
             "8: a secret is read from one place",

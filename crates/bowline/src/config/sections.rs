@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, VaultSection, access, delegation, endpoint, identities, notify,
+    RepositorySection, VaultSection, access, delegation, endpoint, gateway, identities, notify,
     table::{Table, address, some_time},
 };
 
@@ -36,6 +36,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     }
     if let Some((section, span)) = file.table("endpoint", mistakes) {
         config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
+    }
+    if let Some((section, span)) = file.table("gateway", mistakes) {
+        config.gateway = Some(gateway::section(text, section, &span, mistakes));
     }
     if let Some((section, _)) = file.table("notify", mistakes) {
         config.notify = notify::section(text, section, mistakes);
@@ -186,7 +189,7 @@ fn repository(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &
     RepositorySection { path, from: from.unwrap_or_default() }
 }
 
-fn region(text: &str) -> Result<String, String> {
+pub(super) fn region(text: &str) -> Result<String, String> {
     bowline_aws::Region::parse(text).map(|region| region.as_str().to_owned()).map_err(|fault| fault.message)
 }
 

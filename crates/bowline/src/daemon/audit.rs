@@ -24,9 +24,9 @@ pub(super) fn log(world: &World, section: &AuditSection, start: &Start) -> Audit
     AuditLog::new(places(&world.environment, section), sinks)
 }
 
-/// Who writes down what leaves; nothing leaves the repository.
+/// Who writes down what leaves; nothing leaves the repository and the gateway.
 pub(super) fn witness(world: &World, section: &AuditSection, start: &Start) -> Option<Witness> {
-    let hands_out = !matches!(start, Start::ArtifactsAlone);
+    let hands_out = !matches!(start, Start::ArtifactsAlone | Start::GatewayAlone);
     hands_out.then(|| Witness::new(log(world, section, start), section.duty()))
 }
 

@@ -7,11 +7,12 @@ mod artifacts;
 mod audit;
 mod board;
 pub(crate) mod endpoint;
+pub(crate) mod gateway;
 pub(crate) mod notify;
 mod reload;
 mod status_page;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bowline_audit::{AuditLog, Event, Record};
 use bowline_base::{Fault, Kind};
@@ -20,12 +21,15 @@ use bowline_host::{
     Address, Ctx, Job as _, Listeners, Notifier, Tasks, clock, metrics::Metrics, notice::LoginNotice,
     supervisor::Supervisor,
 };
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 use tracing::{error, info, warn};
 
 use self::{board::Board, reload::Step};
 use crate::{
-    config::{self, ArtifactsSection, AuditSection, Config, EndpointSection},
+    config::{self, ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection},
     world::{World, daemon_runtime},
 };
 
@@ -40,6 +44,8 @@ pub(crate) enum Start {
     },
     /// The repository in the foreground: no socket, no status page.
     ArtifactsAlone,
+    /// The gateway in the foreground: no socket, no status page.
+    GatewayAlone,
     /// The endpoint in the foreground, which prints on stdout what its clients set.
     EndpointAlone,
 }
@@ -67,6 +73,8 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signalled {
     Reload,
+    /// The address may have changed.
+    LookAgain,
     End,
 }
 
@@ -75,6 +83,7 @@ struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -86,6 +95,7 @@ impl Signals {
             hangup: listen(SignalKind::hangup())?,
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            user: listen(SignalKind::user_defined1())?,
         })
     }
 
@@ -94,6 +104,7 @@ impl Signals {
             _ = self.terminate.recv() => Signalled::End,
             _ = self.interrupt.recv() => Signalled::End,
             _ = self.hangup.recv() => Signalled::Reload,
+            _ = self.user.recv() => Signalled::LookAgain,
         }
     }
 }
@@ -110,6 +121,9 @@ pub(crate) struct Daemon {
     audit: Option<Tasks>,
     artifacts: Option<Tasks>,
     endpoint: Option<Tasks>,
+    gateway: Option<Tasks>,
+    /// Notified when the site's address may have changed.
+    changed: Arc<Notify>,
     grants: Grants,
     notifier: Notifier,
     status_page: Option<Tasks>,
@@ -139,6 +153,8 @@ impl Daemon {
             audit: None,
             artifacts: None,
             endpoint: None,
+            gateway: None,
+            changed: Arc::default(),
             grants,
             notifier,
             status_page: None,
@@ -154,6 +170,9 @@ impl Daemon {
         }
         if let Some(section) = daemon.config.endpoint.clone() {
             daemon.start_endpoint(&section).await?;
+        }
+        if let Some(section) = daemon.config.gateway.clone() {
+            daemon.start_gateway(&section).await?;
         }
         // Last: whoever asks it whether we are ready finds everything listening.
         if matches!(daemon.start, Start::Daemon { .. }) {
@@ -171,6 +190,7 @@ impl Daemon {
             match tokio::time::timeout(heartbeat, signals.next()).await {
                 Err(_) => supervisor.alive(),
                 Ok(Signalled::End) => return,
+                Ok(Signalled::LookAgain) => self.changed.notify_one(),
                 Ok(Signalled::Reload) => {
                     supervisor.reloading();
                     self.reload().await;
@@ -184,7 +204,7 @@ impl Daemon {
     pub(crate) async fn stop(self) {
         info!("ending");
         self.note(Event::DaemonStopped);
-        let parts = [self.status_page, self.artifacts, self.endpoint, self.audit, Some(self.tasks)];
+        let parts = [self.status_page, self.artifacts, self.endpoint, self.gateway, self.audit, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().chain(self.leaving).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
@@ -228,14 +248,7 @@ impl Daemon {
 
     async fn take(&mut self, step: &Step, new: &Config) -> Result<(), Fault> {
         match step {
-            Step::MoveStatusPage => {
-                let old = std::mem::replace(&mut self.config.daemon.listen, new.daemon.listen);
-                let moved = self.serve_status_page().await;
-                if moved.is_err() {
-                    self.config.daemon.listen = old;
-                }
-                moved
-            }
+            Step::MoveStatusPage => self.move_status_page(new.daemon.listen).await,
             Step::KeepFresh => {
                 self.config.daemon.keep_fresh.clone_from(&new.daemon.keep_fresh);
                 for profile in &self.config.daemon.keep_fresh {
@@ -250,9 +263,8 @@ impl Daemon {
             Step::Audit => self.replace_audit(&new.audit).await,
             Step::StopArtifacts => {
                 let old = self.artifacts.take();
-                self.hand_over(old);
-                self.board.remove("artifacts");
                 self.config.artifacts = None;
+                self.retire("artifacts", old);
                 Ok(())
             }
             Step::StartArtifacts => match &new.artifacts {
@@ -269,11 +281,20 @@ impl Daemon {
                 self.config.grants.clone_from(&new.grants);
                 self.broker.open_socket()
             }
+            Step::StopGateway => {
+                let old = self.gateway.take();
+                self.config.gateway = None;
+                self.retire("gateway", old);
+                Ok(())
+            }
+            Step::StartGateway => match &new.gateway {
+                Some(section) => self.start_gateway(section).await,
+                None => Ok(()),
+            },
             Step::StopEndpoint => {
                 let old = self.endpoint.take();
-                self.hand_over(old);
-                self.board.remove("endpoint");
                 self.config.endpoint = None;
+                self.retire("endpoint", old);
                 Ok(())
             }
             Step::StartEndpoint => match &new.endpoint {
@@ -281,6 +302,15 @@ impl Daemon {
                 None => Ok(()),
             },
         }
+    }
+
+    async fn move_status_page(&mut self, to: SocketAddr) -> Result<(), Fault> {
+        let old = std::mem::replace(&mut self.config.daemon.listen, to);
+        let moved = self.serve_status_page().await;
+        if moved.is_err() {
+            self.config.daemon.listen = old;
+        }
+        moved
     }
 
     async fn serve_status_page(&mut self) -> Result<(), Fault> {
@@ -343,6 +373,25 @@ impl Daemon {
         Ok(())
     }
 
+    async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {
+        let tasks = Tasks::new();
+        let job = Arc::new(gateway::job(&self.world, &self.broker, section, &tasks, &self.changed)?);
+        // Not two at a time: what the old one has begun is seen by the new one, a little later.
+        let old = self.gateway.replace(tasks.clone());
+        self.hand_over(old);
+        let ctx = ctx(&self.world, &tasks, &self.listeners, &self.notifier);
+        job.start(&ctx).await?;
+        self.board.add(job, ctx.metrics);
+        self.config.gateway = Some(section.clone());
+        Ok(())
+    }
+
+    /// Ends the part called `name`, which has no successor.
+    fn retire(&mut self, name: &str, old: Option<Tasks>) {
+        self.hand_over(old);
+        self.board.remove(name);
+    }
+
     /// What `old` was is served by its successor, if any; it finishes its answers in the background.
     fn hand_over(&mut self, old: Option<Tasks>) {
         if let Some(old) = old {
@@ -392,7 +441,7 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners, notifier: &Notifier)
 fn settings(world: &World, config: &Config, start: &Start, grants: &Grants, witness: Option<Witness>) -> Settings {
     let socket = match start {
         Start::Daemon { .. } => Some(world.environment.socket()),
-        Start::ArtifactsAlone | Start::EndpointAlone => None,
+        Start::ArtifactsAlone | Start::EndpointAlone | Start::GatewayAlone => None,
     };
     let notice = LoginNotice::new(world.environment.login_notice());
     let notice = if socket.is_some() { notice.afresh() } else { notice };

@@ -25,7 +25,7 @@ pub(crate) fn channels(world: &World, section: &NotifySection) -> Result<Channel
     Ok(Channels {
         file: section.file.clone(),
         desktop: desktop(section, &visible)?,
-        webhook: section.webhook.as_ref().map(|webhook| signed(world, webhook)).transpose()?,
+        webhook: section.webhook.as_ref().map(|one| webhook(world, &one.url, Some(&one.secret))).transpose()?,
         command,
         only: section.on.clone(),
     })
@@ -57,11 +57,13 @@ fn desktop(section: &NotifySection, visible: &Variables) -> Result<Option<Deskto
     }
 }
 
-fn signed(world: &World, section: &WebhookSection) -> Result<Webhook, Fault> {
-    let secret = match &section.secret {
-        SecretPlace::File(path) => host::SecretPlace::File(path.clone()),
-        place @ SecretPlace::Vault(_) => host::SecretPlace::Given(secrets::read(world, place)?),
-        SecretPlace::Env(name) => match world.environment.var(name) {
+/// A webhook at `url`; signed where there is a secret.
+pub(super) fn webhook(world: &World, url: &str, secret: Option<&SecretPlace>) -> Result<Webhook, Fault> {
+    let secret = match secret {
+        None => host::SecretPlace::None,
+        Some(SecretPlace::File(path)) => host::SecretPlace::File(path.clone()),
+        Some(place @ SecretPlace::Vault(_)) => host::SecretPlace::Given(secrets::read(world, place)?),
+        Some(SecretPlace::Env(name)) => match world.environment.var(name) {
             Some(text) => host::SecretPlace::Given(Secret::new(text)),
             None => {
                 let message = format!("the variable `{name}` with the webhook's secret is not set");
@@ -71,7 +73,7 @@ fn signed(world: &World, section: &WebhookSection) -> Result<Webhook, Fault> {
             }
         },
     };
-    Webhook::new(&section.url, secret, Webhook::PATIENCE).map_err(|why| Fault::new(Kind::Config, "notify", why))
+    Webhook::new(url, secret, Webhook::PATIENCE).map_err(|why| Fault::new(Kind::Config, "notify", why))
 }
 
 #[cfg(test)]

@@ -21,6 +21,10 @@ pub(crate) enum Step {
     Notify,
     /// Give other users what the new grants say.
     Grants,
+    /// End `gateway`.
+    StopGateway,
+    /// Start `gateway` with the new section, in place of the old one.
+    StartGateway,
     /// End `endpoint`.
     StopEndpoint,
     /// Start `endpoint` with the new section; stops the old one once the new sockets are bound.
@@ -47,6 +51,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
+    }
+    if old.gateway != new.gateway {
+        steps.push(if new.gateway.is_some() { Step::StartGateway } else { Step::StopGateway });
     }
     if old.notify != new.notify {
         steps.push(Step::Notify);
@@ -88,6 +95,9 @@ mod tests {
         let endpoint = parse("[endpoint]\nserve = \"a\"\n[[grant]]\nuid = 7\nprofiles = \"a\"\n").unwrap();
         assert_eq!(steps(&nothing, &endpoint), [Step::Grants, Step::StartEndpoint]);
         assert_eq!(steps(&endpoint, &nothing), [Step::Grants, Step::StopEndpoint]);
+        let gateway = parse("[gateway]\ninterval = \"1m\"\n").unwrap();
+        assert_eq!(steps(&nothing, &gateway), [Step::StartGateway]);
+        assert_eq!(steps(&gateway, &nothing), [Step::StopGateway]);
         let notify = parse("[notify]\ncommand = \"page\"\n").unwrap();
         assert_eq!(steps(&nothing, &notify), [Step::Notify]);
     }

@@ -3,7 +3,7 @@
 //! When something is worth telling is decided here; how often it is said, and where, is the notifier's business.
 //! A text stays the same while the matter does, and never holds a fault's cause, which may quote what a program printed.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bowline_base::{Fault, Kind, Now, Retry, utc};
 use bowline_host::{
@@ -56,6 +56,7 @@ impl Alarm {
             severity: Severity::Critical,
             fix: fault.hint.clone(),
             pace: Pace::BackOff,
+            details: BTreeMap::new(),
         });
     }
 
@@ -144,6 +145,7 @@ fn failing(name: &Name, held: &Snapshot, fault: &Fault, since: Now, now: Now) ->
         text: format!("{name} cannot be renewed since {}: {why}; {rest}", utc(since.wall)),
         fix: fault.hint.clone().or_else(|| Some("look at `bowline status`".to_owned())),
         pace: Pace::BackOff,
+        details: BTreeMap::new(),
     }
 }
 
@@ -156,6 +158,7 @@ fn ending(certificate: &HeldCertificate) -> Notification {
         text: format!("the certificate of `{identity}` in `{file}` ends at {}", utc(certificate.ends)),
         fix: Some(format!("renew it, and put the new one into `{file}` with its key; nothing has to be restarted")),
         pace: Pace::Daily,
+        details: BTreeMap::new(),
     }
 }
 

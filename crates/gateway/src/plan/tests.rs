@@ -30,8 +30,8 @@ fn gateway(id: &str, address: Ipv4Addr, owner: Option<&str>) -> Gateway {
 }
 
 fn connection(id: &str, gateway: &str) -> Connection {
-    let (id, gateway) = (id.to_owned(), gateway.to_owned());
-    Connection { id, state: "available".to_owned(), gateway, managed: true, is_public: true }
+    let (id, gateway, state) = (id.to_owned(), gateway.to_owned(), "available".to_owned());
+    Connection { id, state, gateway, managed: true, is_public: true, owner: None, tunnels: Vec::new() }
 }
 
 /// One connection at a gateway of ours at A.

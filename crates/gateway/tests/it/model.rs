@@ -102,7 +102,8 @@ impl Ec2 {
         let connections = self.connections.iter().map(|one| {
             let (state, gateway) = one.at(at);
             let (id, managed) = (one.id.clone(), one.managed);
-            Connection { id, state: state.to_owned(), gateway: gateway.to_owned(), managed, is_public: true }
+            let (state, gateway) = (state.to_owned(), gateway.to_owned());
+            Connection { id, state, gateway, managed, is_public: true, owner: None, tunnels: Vec::new() }
         });
         Observed { connections: connections.collect(), gateways: shown.collect() }
     }

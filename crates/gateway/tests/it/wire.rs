@@ -46,7 +46,12 @@ impl World {
         let aws = aws.patience(Patience { limits: short, total: Duration::from_secs(4) });
         let me = FixedIdentity::new(cloud.add_user("site-1"));
         let second = Duration::from_millis;
-        let pace = Pace { lag: second(600), create_grace: second(900), between_changes: second(600) };
+        let pace = Pace {
+            lag: second(600),
+            create_grace: second(900),
+            rollback: Duration::from_secs(60),
+            between_changes: second(600),
+        };
         let site = Site { owner: "site-1".to_owned(), name: None, pace };
         Self { aws, region: Region::parse("us-east-1").unwrap(), me, site, foreign, fake }
     }
@@ -179,9 +184,9 @@ async fn a_full_region_keeps_its_vpn_until_there_is_room() {
 async fn the_only_connection_needs_no_name_and_one_of_many_is_not_guessed() {
     let world = World::new(quick(Flip::Early)).await;
     let account = Account { aws: &world.aws, region: &world.region, identity: &world.me };
-    let managed = |observed: bowline_gateway::Observed| observed.connections.iter().filter(|one| one.managed).count();
-    assert_eq!(managed(account.look(&Managed::TheOnlyOne).await.unwrap()), 0);
+    let managed = |look: bowline_gateway::Look| look.observed.connections.iter().filter(|one| one.managed).count();
+    assert_eq!(managed(account.look(&Managed::Unsaid, None).await.unwrap()), 0);
     let first = world.fake.cloud().vpn_connections(world.aws.now()).remove(0).id;
-    assert_eq!(managed(account.look(&Managed::Ids(vec![first])).await.unwrap()), 1);
-    assert_eq!(managed(account.look(&Managed::of_site(&world.site)).await.unwrap()), 2);
+    assert_eq!(managed(account.look(&Managed::Ids(vec![first]), None).await.unwrap()), 1);
+    assert_eq!(managed(account.look(&Managed::of_site(&world.site), None).await.unwrap()), 2);
 }

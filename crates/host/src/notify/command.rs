@@ -22,7 +22,7 @@ impl Hook {
 
     pub(super) async fn run(&self, message: &Message, machine: &str) -> Outcome {
         let mut environment = self.environment.clone();
-        environment.extend(message.variables(machine).map(|(name, value)| (name.to_owned(), value)));
+        environment.extend(message.variables(machine));
         let input = format!("{}\n", message.document(machine));
         match process::feed(&self.argv, &environment, input.as_bytes(), self.limit).await {
             Ok(finished) if finished.success => Outcome::Delivered,

@@ -2,7 +2,7 @@
 //! and further apart. It keeps no clock and calls nobody; its whole state is written to disk, so that a daemon which is
 //! restarted over and over says nothing twice.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,8 @@ struct Matter {
     severity: Severity,
     text: String,
     fix: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    details: BTreeMap<String, String>,
     pace: Pace,
     /// When it began, or came again.
     since: i64,
@@ -86,8 +88,10 @@ impl Ledger {
     pub fn tell(&mut self, now: i64, notification: &Notification) -> bool {
         self.told.retain(|told| told.at > now - TOLD_FOR && told.at <= now);
         let matter = Matter::new(now, notification);
-        let same =
-            |told: &Message| (&told.kind, &told.subject, &told.text) == (&matter.kind, &matter.subject, &matter.text);
+        let same = |told: &Message| {
+            let (kind, subject) = (&matter.kind, &matter.subject);
+            (&told.kind, &told.subject, &told.text, &told.details) == (kind, subject, &matter.text, &matter.details)
+        };
         if self.told.iter().any(same) {
             return false;
         }
@@ -117,6 +121,11 @@ impl Ledger {
         self.serial = serial;
         self.matters.retain(|matter| !matter.is_forgotten(now));
         messages
+    }
+
+    /// Whether everything that was told has been taken by [`Ledger::due`].
+    pub(super) fn is_handed_out(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// When [`Ledger::due`] has something to say next, without another event.
@@ -150,6 +159,7 @@ impl Matter {
             severity: notification.severity,
             text: plain(&notification.text),
             fix: notification.fix.as_deref().map(plain),
+            details: notification.details.clone(),
             pace: notification.pace,
             since: now,
             open: true,
@@ -168,6 +178,7 @@ impl Matter {
         let (text, fix) = (plain(&notification.text), notification.fix.as_deref().map(plain));
         let same = (&self.text, &self.fix, self.severity) == (&text, &fix, notification.severity);
         (self.text, self.fix, self.severity, self.pace) = (text, fix, notification.severity, notification.pace);
+        self.details.clone_from(&notification.details);
         self.news |= !same;
         !same
     }
@@ -235,6 +246,7 @@ impl Matter {
             severity: if event == Event::Resolved { Severity::Info } else { self.severity },
             text: self.text.clone(),
             fix: self.fix.clone().filter(|_| event != Event::Resolved),
+            details: self.details.clone(),
             since: self.since,
             at: now,
         }

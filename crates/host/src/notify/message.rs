@@ -1,6 +1,6 @@
 //! What is said: a matter as whoever found it describes it, and a message about it as channels send it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use bowline_base::{Timestamp, utc};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub struct Notification {
     pub fix: Option<String>,
     /// How often a person is reminded.
     pub pace: Pace,
+    /// Its parts by name (lower case, with dashes), for programs; often none.
+    pub details: BTreeMap<String, String>,
 }
 
 /// How bad it is.
@@ -103,6 +105,9 @@ pub struct Message {
     pub text: String,
     /// As in [`Notification`].
     pub fix: Option<String>,
+    /// As in [`Notification`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
     /// Unix time in seconds at which the matter began.
     pub since: i64,
     /// Unix time in seconds of this message.
@@ -113,7 +118,7 @@ impl Message {
     /// The JSON document that channels send; `machine` is where it comes from.
     #[must_use]
     pub fn document(&self, machine: &str) -> Value {
-        json!({
+        let mut document = json!({
             "version": 1,
             "id": self.id,
             "event": self.event.to_string(),
@@ -125,12 +130,16 @@ impl Message {
             "since": time(self.since),
             "at": time(self.at),
             "machine": machine,
-        })
+        });
+        if !self.details.is_empty() {
+            document["details"] = json!(self.details);
+        }
+        document
     }
 
     /// What a command finds in its environment.
-    pub(super) fn variables(&self, machine: &str) -> [(&'static str, String); 7] {
-        [
+    pub(super) fn variables(&self, machine: &str) -> Vec<(String, String)> {
+        let parts = [
             ("BOWLINE_EVENT", self.event.to_string()),
             ("BOWLINE_KIND", self.kind.clone()),
             ("BOWLINE_SUBJECT", self.subject.clone()),
@@ -138,7 +147,12 @@ impl Message {
             ("BOWLINE_TEXT", self.text.clone()),
             ("BOWLINE_FIX", self.fix.clone().unwrap_or_default()),
             ("BOWLINE_MACHINE", machine.to_owned()),
-        ]
+        ];
+        let detail = |(name, value): (&String, &String)| {
+            (format!("BOWLINE_{}", name.to_uppercase().replace('-', "_")), plain(value))
+        };
+        let parts = parts.into_iter().map(|(name, value)| (name.to_owned(), value));
+        parts.chain(self.details.iter().map(detail)).collect()
     }
 }
 
@@ -168,11 +182,15 @@ mod tests {
             severity: Severity::Critical,
             text: plain("a\nb\0"),
             fix: None,
+            details: [("old-address".to_owned(), "192.0.2.1".to_owned())].into(),
             since: 0,
             at: 1_800_000_000,
         };
         let document = message.document("host-1");
         assert_eq!((&document["at"], &document["machine"]), (&json!("2027-01-15T08:00:00Z"), &json!("host-1")));
         assert_eq!((&document["text"], &document["severity"]), (&json!("a b "), &json!("critical")));
+        assert_eq!(document["details"]["old-address"], json!("192.0.2.1"));
+        let variable = ("BOWLINE_OLD_ADDRESS".to_owned(), "192.0.2.1".to_owned());
+        assert!(message.variables("host-1").contains(&variable));
     }
 }

@@ -15,6 +15,7 @@ mod state;
 mod webhook;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -122,6 +123,15 @@ impl Notifier {
         self.change(|ledger, now| ledger.tell(now, notification));
     }
 
+    /// Resolves when everything was handed out and brought, or given up. May take days: set a limit.
+    pub async fn settled(&self) {
+        let Some(office) = &self.0 else { return };
+        let mut bell = office.bell.subscribe();
+        while !office.desk().is_settled(office.now()) {
+            office.wait_until(Some(office.now()), office.now(), &mut bell).await;
+        }
+    }
+
     /// A message to try channels with, of the Unix time `at`.
     #[must_use]
     pub fn trial(at: i64) -> Message {
@@ -133,6 +143,7 @@ impl Notifier {
             severity: Severity::Info,
             text: "this is a test; nothing is wrong".to_owned(),
             fix: None,
+            details: BTreeMap::new(),
             since: at,
             at,
         }
@@ -308,6 +319,14 @@ impl Desk {
             }
         }
         !messages.is_empty()
+    }
+
+    /// Nothing is due, and no channel has anything left to bring.
+    fn is_settled(&self, now: i64) -> bool {
+        let empty = |way: &Way| self.state.outboxes.get(way.name()).is_none_or(|outbox| outbox.next(now) == Next::Idle);
+        self.next_wake().is_none_or(|wake| wake > now)
+            && self.state.ledger.is_handed_out()
+            && self.ways.iter().all(empty)
     }
 
     fn next_wake(&self) -> Option<i64> {

@@ -143,6 +143,7 @@ mod tests {
             severity: Severity::Warning,
             text: "t".to_owned(),
             fix: None,
+            details: std::collections::BTreeMap::new(),
             since: 0,
             at,
         }

@@ -14,6 +14,7 @@ pub(super) fn login(subject: &str) -> Notification {
         severity: Severity::Critical,
         text: format!("`{subject}` needs a login"),
         fix: Some("run it".to_owned()),
+        details: std::collections::BTreeMap::new(),
         pace: Pace::BackOff,
     }
 }

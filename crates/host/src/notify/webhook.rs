@@ -31,6 +31,8 @@ pub enum SecretPlace {
     File(PathBuf),
     /// It was in the environment.
     Given(Secret),
+    /// There is none: messages are not signed.
+    None,
 }
 
 /// An address may hold a token: only its host is shown.
@@ -76,10 +78,12 @@ impl Webhook {
         let request = Request::post(self.url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::USER_AGENT, concat!("bowline/", env!("CARGO_PKG_VERSION")))
-            .header("x-bowline-delivery", &message.id)
-            .header("x-bowline-signature", signature(&secret, &timestamp, &body))
-            .header("x-bowline-timestamp", timestamp)
-            .body(Bytes::from(body));
+            .header("x-bowline-delivery", &message.id);
+        let request = match &secret {
+            Some(secret) => request.header("x-bowline-signature", signature(secret, &timestamp, &body)),
+            None => request,
+        };
+        let request = request.header("x-bowline-timestamp", timestamp).body(Bytes::from(body));
         let Ok(request) = request else { return Outcome::Refused("the message makes no request".to_owned()) };
         match wire.send(request, Limits { head: self.patience, idle: self.patience }).await {
             Ok(answer) => verdict(answer.status(), self.host()),
@@ -89,9 +93,10 @@ impl Webhook {
 }
 
 impl SecretPlace {
-    fn read(&self) -> Result<Secret, Fault> {
+    fn read(&self) -> Result<Option<Secret>, Fault> {
         let path = match self {
-            Self::Given(secret) => return Ok(secret.clone()),
+            Self::None => return Ok(None),
+            Self::Given(secret) => return Ok(Some(secret.clone())),
             Self::File(path) => path,
         };
         let wrong = |why: &str| {
@@ -100,7 +105,7 @@ impl SecretPlace {
         };
         let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| wrong("cannot read").cause(cause))?;
         let secret = Secret::new(text.trim_end_matches(['\r', '\n']));
-        if secret.is_blank() { Err(wrong("there is nothing in place of")) } else { Ok(secret) }
+        if secret.is_blank() { Err(wrong("there is nothing in place of")) } else { Ok(Some(secret)) }
     }
 }
 

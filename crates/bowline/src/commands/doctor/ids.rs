@@ -60,6 +60,11 @@ ids! {
     SSO_TOKEN = "sso.token", "somebody is signed in, and the sign-in renews itself";
     ARTIFACTS_CONFIG = "artifacts.config", "the repository's configuration has no mistake";
     ARTIFACTS_UPSTREAM = "artifacts.upstream", "each bucket can be listed, each directory is there";
+    GATEWAY_CONNECTIONS = "gateway.connections", "the VPN connections that are meant are there";
+    GATEWAY_PERMISSIONS = "gateway.permissions", "EC2 allows every call that a change needs (dry run)";
+    GATEWAY_PROVIDERS = "gateway.providers", "everybody who is asked for the address names the same one";
+    GATEWAY_CGNAT = "gateway.cgnat", "the site's address is public and its own";
+    GATEWAY_STARTUP = "gateway.startup", "the tunnels begin by themselves after a change";
 }
 
 #[cfg(test)]

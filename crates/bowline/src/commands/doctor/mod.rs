@@ -8,6 +8,7 @@ mod certificates;
 mod clock;
 mod daemon;
 mod files;
+mod gateway;
 mod ids;
 mod keys;
 mod modes;
@@ -116,6 +117,7 @@ fn checks(patient: &Patient, part: Part) -> Vec<Check> {
         Part::Ports => ports::checks(patient),
         Part::Sso => sso::checks(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::checks(patient),
+        Part::Gateway => gateway::checks(patient),
     }
 }
 
@@ -124,6 +126,7 @@ fn applies(patient: &Patient, part: Part) -> bool {
         Part::Certificates => !patient.world.setup.identities.is_empty(),
         Part::Sso => sso::applies(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::applies(patient),
+        Part::Gateway => gateway::applies(patient),
         _ => true,
     }
 }

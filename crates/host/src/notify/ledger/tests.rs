@@ -13,6 +13,7 @@ fn login(subject: &str, text: &str) -> Notification {
         severity: Severity::Critical,
         text: text.to_owned(),
         fix: Some("run it".to_owned()),
+        details: std::collections::BTreeMap::new(),
         pace: Pace::BackOff,
     }
 }

@@ -111,5 +111,5 @@ fn a_secret_in_a_file_ends_before_the_line_end() {
     bowline_base::atomic::write_private(&path, b"\n").unwrap();
     assert!(place.read().unwrap_err().message.contains("nothing in place"));
     bowline_base::atomic::write_private(&path, b" s p\r\n").unwrap();
-    assert_eq!(place.read().unwrap().expose(), " s p");
+    assert_eq!(place.read().unwrap().unwrap().expose(), " s p");
 }

@@ -1,0 +1,89 @@
+//! From `[gateway]` to the job: region, identity and the ways out filled in from the world.
+
+use std::sync::Arc;
+
+use bowline_base::{Fault, wire::Wire};
+use bowline_credentials::{Broker, without_secrets};
+use bowline_gateway::{Config, GatewayJob, Post, Surroundings, address::Provider};
+use bowline_host::{
+    HttpWire, Notifier, Tasks,
+    client::Outside,
+    interfaces,
+    notify::{Channels, Hook},
+};
+use tokio::sync::Notify;
+use tracing::info;
+
+use super::notify::webhook;
+use crate::{config::GatewaySection, world::World};
+
+/// The job that `section` asks for, with what it needs in `tasks`. `changed` wakes it when the address may have changed.
+pub(super) fn job(
+    world: &World,
+    broker: &Broker,
+    section: &GatewaySection,
+    tasks: &Tasks,
+    changed: &Arc<Notify>,
+) -> Result<GatewayJob, Fault> {
+    let config = config(world, section)?;
+    if let Err(error) = interfaces::watch(tasks, Arc::clone(changed)) {
+        info!(%error, "address events are not heard here; the address is looked at from time to time");
+    }
+    let surroundings = Surroundings {
+        aws: world.aws.clone(),
+        identity: broker.identity(&profile(world, section)),
+        street: street(world)?,
+        post: Post { house: Notifier::default(), followers: followers(world, section, tasks)? },
+        changed: Arc::clone(changed),
+    };
+    Ok(GatewayJob::new(config, surroundings))
+}
+
+/// What the job is told.
+pub(crate) fn config(world: &World, section: &GatewaySection) -> Result<Config, Fault> {
+    let region = world.region(section.region.as_deref(), &profile(world, section))?;
+    Ok(Config {
+        owner: section.owner.clone(),
+        name: section.name.clone(),
+        managed: section.managed.clone(),
+        providers: if section.providers.is_empty() { Provider::usual() } else { section.providers.clone() },
+        documentation: section.allow_test_addresses,
+        confirm: section.confirm,
+        interval: section.interval,
+        settle_poll: section.settle_poll,
+        min_change_interval: section.min_change_interval,
+        window: section.window,
+        healthcheck: section.healthcheck.clone(),
+        ..Config::new(region)
+    })
+}
+
+/// Whose credentials: as it is said, else a complete set of `ROLESANYWHERE_*`, else what the environment names.
+pub(crate) fn profile(world: &World, section: &GatewaySection) -> String {
+    let by_certificate = world.environment.var("ROLESANYWHERE_ROLE_ARN").map(|_| "default".to_owned());
+    section.identity.clone().or(by_certificate).unwrap_or_else(|| world.unnamed_identity())
+}
+
+/// The way to the providers of the address: never through a proxy, whose address it would be.
+pub(crate) fn street(world: &World) -> Result<Arc<dyn Wire>, Fault> {
+    let outside = Outside { https_proxy: None, no_proxy: None, ..world.environment.outside() };
+    Ok(Arc::new(HttpWire::new(&outside)?))
+}
+
+/// Who is told every step of a change. What could not be brought waits in a file of its own.
+pub(crate) fn followers(world: &World, section: &GatewaySection, tasks: &Tasks) -> Result<Notifier, Fault> {
+    let mut visible = without_secrets(world.environment.all());
+    if let Some(crate::config::SecretPlace::Env(name)) = section.webhook.as_ref().and_then(|one| one.secret.as_ref()) {
+        visible.remove(name);
+    }
+    let argv = section.on_change.clone();
+    let hook = Hook { argv, environment: visible, limit: Hook::LIMIT };
+    let command = Some(hook).filter(|hook| !hook.argv.is_empty());
+    let webhook = section.webhook.as_ref().map(|one| webhook(world, &one.url, one.secret.as_ref())).transpose()?;
+    if command.is_none() && webhook.is_none() {
+        return Ok(Notifier::default());
+    }
+    let channels = Channels { webhook, command, ..Channels::default() };
+    let place = world.environment.state_directory().join("gateway-notify.json");
+    Ok(Notifier::start(Arc::clone(&world.wire), tasks, place, channels))
+}

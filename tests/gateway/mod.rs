@@ -1,0 +1,10 @@
+//! The real program keeps a VPN at the site's address, on a fake EC2 with its manners and providers that may lie.
+
+mod commands;
+mod daemon;
+mod moto;
+mod rights;
+mod running;
+mod schedules;
+mod site;
+mod trouble;
