@@ -42,6 +42,7 @@ mod signing_helper;
 mod sources;
 mod surroundings;
 mod terraform;
+mod tunnel;
 mod upstream;
 mod users;
 mod vault;

@@ -9,9 +9,15 @@ struct Row {
     what: String,
     value: f64,
     unit: &'static str,
-    /// At most this.
-    target: Option<f64>,
+    target: Option<Target>,
     note: String,
+}
+
+/// What a number has to be.
+#[derive(Clone, Copy)]
+enum Target {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Report {
@@ -23,10 +29,12 @@ impl Report {
 
     /// The last number must be at most this.
     pub(crate) fn at_most(&mut self, target: f64) -> &mut Self {
-        if let Some(row) = self.0.last_mut() {
-            row.target = Some(target);
-        }
-        self
+        self.must_be(Target::AtMost(target))
+    }
+
+    /// The last number must be at least this.
+    pub(crate) fn at_least(&mut self, target: f64) -> &mut Self {
+        self.must_be(Target::AtLeast(target))
     }
 
     /// Words beside the last number.
@@ -48,6 +56,13 @@ impl Report {
         });
     }
 
+    fn must_be(&mut self, target: Target) -> &mut Self {
+        if let Some(row) = self.0.last_mut() {
+            row.target = Some(target);
+        }
+        self
+    }
+
     /// Whether no target was missed.
     pub(crate) fn is_met(&self) -> bool {
         self.0.iter().all(Row::is_met)
@@ -56,7 +71,11 @@ impl Report {
 
 impl Row {
     fn is_met(&self) -> bool {
-        self.target.is_none_or(|target| self.value <= target)
+        match self.target {
+            None => true,
+            Some(Target::AtMost(most)) => self.value <= most,
+            Some(Target::AtLeast(least)) => self.value >= least,
+        }
     }
 }
 
@@ -65,7 +84,11 @@ impl fmt::Display for Report {
         writeln!(f, "| what | measured | target | |\n| --- | ---: | ---: | --- |")?;
         for row in &self.0 {
             let value = if row.value.is_nan() { "–".to_owned() } else { format!("{:.2} {}", row.value, row.unit) };
-            let target = row.target.map(|target| format!("<= {target} {}", row.unit)).unwrap_or_default();
+            let target = match row.target {
+                None => String::new(),
+                Some(Target::AtMost(most)) => format!("<= {most} {}", row.unit),
+                Some(Target::AtLeast(least)) => format!(">= {least} {}", row.unit),
+            };
             let verdict = match row.target {
                 Some(_) if row.is_met() => "met ",
                 Some(_) => "**missed** ",
@@ -80,6 +103,15 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_may_be_too_small() {
+        let mut report = Report::default();
+        report.say("a", 1.2, "x").at_least(1.1);
+        assert!(report.is_met());
+        report.say("b", 1.0, "x").at_least(1.1);
+        assert!(!report.is_met() && report.to_string().contains("| b | 1.00 x | >= 1.1 x | **missed**  |"), "{report}");
+    }
 
     #[test]
     fn one_missed_target_is_a_missed_report() {

@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 9] = [
+pub(crate) const SLOW: [Slow; 11] = [
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -38,6 +38,14 @@ pub(crate) const SLOW: [Slow; 9] = [
     Slow {
         test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
+    },
+    Slow {
+        test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",
+        shows: "what 10,000 connections cost that do nothing",
+    },
+    Slow {
+        test: "tunnel::peers::a_server_that_was_killed_and_started_again_has_its_clients_back_without_their_doing",
+        shows: "a client of WireGuard looks again after 15 s of silence",
     },
     Slow {
         test: "gateway::schedules::a_larger_sample_with_lost_answers_converges",

@@ -3,6 +3,7 @@
 //! Feature crates decide; this crate acts for them. It knows no AWS, no TOML and no command line, and it never
 //! decides when to renew, what to delete or what to answer.
 
+pub mod addresses;
 pub mod authority;
 pub mod client;
 pub mod clock;
@@ -12,6 +13,7 @@ pub mod interfaces;
 pub mod job;
 pub mod listen;
 pub mod mapped;
+pub mod memory;
 pub mod metrics;
 pub mod notice;
 pub mod notify;
@@ -33,6 +35,7 @@ mod sys;
 pub mod tasks;
 pub mod tls;
 pub mod tls_server;
+pub mod undelivered;
 pub mod watch;
 
 pub use client::HttpWire;

@@ -3,12 +3,14 @@
 use std::{
     fs::File,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use rustix::{io::FdFlags, time::ClockId};
 use tokio::io::unix::AsyncFd;
+
+use crate::undelivered::Undelivered;
 
 /// The first descriptor that a supervisor hands over (`sd_listen_fds(3)`).
 pub(crate) const FIRST_INHERITED: RawFd = 3;
@@ -24,6 +26,19 @@ pub(crate) const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 pub(crate) fn forbid_dumps() {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+}
+
+/// Has the allocator take every block from `bytes` on from the system and give it back there, whatever came before.
+/// glibc's raises the bound with the first such block that is freed. Other allocators are left as they are.
+pub(crate) fn large_blocks_from(bytes: i32) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: sets one number of the allocator, which takes any value and its own lock.
+        #[expect(unsafe_code, reason = "the allocator has no safe interface for its bounds")]
+        let _ = unsafe { nix::libc::mallopt(nix::libc::M_MMAP_THRESHOLD, bytes) };
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    let _ = bytes;
 }
 
 /// The open descriptor `number`, ours from now on and not our children's.
@@ -70,6 +85,116 @@ pub(crate) fn socket_holder(from: SocketAddr, to: SocketAddr) -> Option<Option<u
         let _ = (from, to);
         None
     }
+}
+
+/// Has the system keep the network's errors about what `socket` sends.
+///
+/// # Errors
+/// The system does not know the option.
+#[cfg(target_os = "linux")]
+pub(crate) fn keep_errors(socket: impl AsFd, to: IpAddr) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt};
+    match to {
+        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
+        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
+    }
+    Ok(())
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn keep_errors(_: impl AsFd, _: IpAddr) -> io::Result<()> {
+    Ok(())
+}
+
+/// Lets the system cut what is longer than the way allows.
+///
+/// # Errors
+/// The system does not know the option.
+#[cfg(target_os = "linux")]
+pub(crate) fn may_be_cut(socket: impl AsFd, to: IpAddr) -> io::Result<()> {
+    use nix::sys::socket::{setsockopt, sockopt::Ipv6DontFrag};
+    use rustix::net::sockopt;
+    match to {
+        IpAddr::V4(_) => sockopt::set_ip_mtu_discover(socket, sockopt::Ipv4PathMtuDiscovery::WANT)?,
+        IpAddr::V6(_) => {
+            setsockopt(&socket, Ipv6DontFrag, &false)?;
+            sockopt::set_ipv6_mtu_discover(socket, sockopt::Ipv6PathMtuDiscovery::WANT)?;
+        }
+    }
+    Ok(())
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn may_be_cut(_: impl AsFd, _: IpAddr) -> io::Result<()> {
+    Ok(())
+}
+
+/// The next of those errors, with up to `longest` bytes of what was sent.
+///
+/// # Errors
+/// Anything but that there is none.
+#[cfg(target_os = "linux")]
+pub(crate) fn next_error(socket: impl AsFd, longest: usize) -> io::Result<Option<Undelivered>> {
+    use nix::{
+        errno::Errno,
+        libc::{sock_extended_err, sockaddr_in6},
+        sys::socket::{MsgFlags, SockaddrStorage, recvmsg},
+    };
+    use std::os::fd::AsRawFd as _;
+    let mut sent = vec![0; longest];
+    // Sockets that ask for more (addresses, times) have that said in front; what does not fit would make all unreadable.
+    let mut control = nix::cmsg_space!(sock_extended_err, sockaddr_in6, [u8; 256]);
+    let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
+    let mut slices = [io::IoSliceMut::new(&mut sent)];
+    let number = socket.as_fd().as_raw_fd();
+    let message = match recvmsg::<SockaddrStorage>(number, &mut slices, Some(&mut control), flags) {
+        Ok(message) => message,
+        Err(Errno::EAGAIN) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let length = message.bytes;
+    let to = message.address.as_ref().and_then(socket_address);
+    let told = message.cmsgs()?.find_map(|part| told(&part));
+    sent.truncate(length);
+    Ok(to.zip(told).map(|(to, told)| Undelivered { to, sent, ..told }))
+}
+
+/// As on Linux, if it could.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn next_error(_: impl AsFd, _: usize) -> io::Result<Option<Undelivered>> {
+    Ok(None)
+}
+
+#[cfg(target_os = "linux")]
+fn socket_address(address: &nix::sys::socket::SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+}
+
+/// What a control message says; where to and what was sent stand beside it.
+#[cfg(target_os = "linux")]
+fn told(part: &nix::sys::socket::ControlMessageOwned) -> Option<Undelivered> {
+    use nix::{
+        libc::{EMSGSIZE, SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6},
+        sys::socket::{ControlMessageOwned, SockaddrIn, SockaddrIn6},
+    };
+    let (error, told_by) = match part {
+        ControlMessageOwned::Ipv4RecvErr(error, by) => (error, by.map(|by| IpAddr::V4(SockaddrIn::from(by).ip()))),
+        ControlMessageOwned::Ipv6RecvErr(error, by) => (error, by.map(|by| IpAddr::V6(SockaddrIn6::from(by).ip()))),
+        _ => return None,
+    };
+    let is_icmp = matches!(error.ee_origin, SO_EE_ORIGIN_ICMP | SO_EE_ORIGIN_ICMP6);
+    let errno = i32::try_from(error.ee_errno).unwrap_or_default();
+    Some(Undelivered {
+        to: SocketAddr::from(([0; 4], 0)),
+        told_by: told_by.filter(|by| is_icmp && !by.is_unspecified()),
+        errno,
+        icmp: is_icmp.then_some((error.ee_type, error.ee_code)),
+        mtu: (errno == EMSGSIZE).then_some(error.ee_info),
+        sent: Vec::new(),
+    })
 }
 
 /// One of these says that there is a desktop to show something on; none where there always is one.

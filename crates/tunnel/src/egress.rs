@@ -158,7 +158,7 @@ impl Policy {
             return Err(Reason::OwnPort);
         }
         let own = self.rules.own_addresses.contains(&ip);
-        if own && !self.rules.allow.iter().any(|net| *net == Prefix::host(ip)) {
+        if own && !self.rules.allow.iter().any(|net| net.contains(ip) && is_meant(*net)) {
             return Err(Reason::OwnAddress);
         }
         range.map_or(Ok(()), |range| self.judge_range(ip, range))
@@ -172,6 +172,12 @@ impl Policy {
         };
         if opened { Ok(()) } else { Err(range.reason) }
     }
+}
+
+/// Whether who allows this range means what is in it. Who writes "everything" means the world, not this machine; who
+/// allows a network means every host in it: what listens on our address there is open to those hosts anyway.
+fn is_meant(net: Prefix) -> bool {
+    net.bits() >= if net.address().is_ipv4() { 8 } else { 16 }
 }
 
 #[cfg(test)]
@@ -293,15 +299,17 @@ mod tests {
 
     #[test]
     fn a_wide_range_opens_neither_this_machine_nor_its_link() {
-        let wide = allowing(&["0.0.0.0/0", "::/0", "10.0.0.0/16"]);
+        let wide = allowing(&["0.0.0.0/0", "::/0", "8.0.0.0/7"]);
         assert_eq!(refused(&wide, "127.0.0.1"), Some(Reason::Loopback));
         assert_eq!(refused(&wide, "::1"), Some(Reason::Loopback));
         assert_eq!(refused(&wide, "169.254.9.9"), Some(Reason::LinkLocal));
         assert_eq!(refused(&wide, "10.0.0.9"), Some(Reason::OwnAddress));
         assert_eq!(refused(&wide, "203.0.113.9"), Some(Reason::OwnAddress));
-        let named = allowing(&["127.0.0.0/8", "10.0.0.9/32", "10.0.0.9/16"]);
-        assert_eq!(refused(&named, "127.0.0.1"), None);
-        assert_eq!(refused(&named, "10.0.0.9"), None);
+        for range in ["10.0.0.9/32", "10.0.0.0/16"] {
+            let named = allowing(&["127.0.0.0/8", range]);
+            assert_eq!(refused(&named, "127.0.0.1"), None);
+            assert_eq!(refused(&named, "10.0.0.9"), None, "{range}");
+        }
     }
 
     #[test]

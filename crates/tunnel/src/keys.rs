@@ -47,6 +47,14 @@ impl SecretKey {
         Self(Zeroizing::new(bytes))
     }
 
+    /// The private key that `wg genkey` would make of 32 random bytes.
+    #[must_use]
+    pub fn generate(mut random: [u8; 32]) -> Self {
+        random[0] &= 248;
+        random[31] = (random[31] & 127) | 64;
+        Self::from_bytes(random)
+    }
+
     /// Reads base64.
     ///
     /// # Errors
@@ -61,9 +69,20 @@ impl SecretKey {
         PublicKey(x25519::PublicKey::from(&self.x25519()).to_bytes())
     }
 
+    /// The key as it stands in a file.
+    #[must_use]
+    pub fn to_base64(&self) -> Secret {
+        Secret::new(BASE64_STANDARD.encode(self.0.as_slice()))
+    }
+
     /// The form that the handshake takes.
     pub(crate) fn x25519(&self) -> x25519::StaticSecret {
         x25519::StaticSecret::from(*self.0)
+    }
+
+    /// The bytes, for a preshared key.
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 
@@ -88,6 +107,16 @@ mod tests {
         let private = SecretKey::parse(&Secret::new("dwdtCnMYpX08FsFyUbJmRd9ML4frwJkqsXf7pR25LCo=")).unwrap();
         assert_eq!(private.public().to_string(), "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=");
         assert_eq!(format!("{private:?}"), "SecretKey(…)");
+    }
+
+    #[test]
+    fn a_made_key_is_clamped_as_wg_does_and_reads_back() {
+        for random in [[0; 32], [255; 32]] {
+            let key = SecretKey::generate(random);
+            let bytes = *key.0;
+            assert_eq!((bytes[0] & 7, bytes[31] & 192), (0, 64));
+            assert_eq!(SecretKey::parse(&key.to_base64()), Ok(key));
+        }
     }
 
     #[test]

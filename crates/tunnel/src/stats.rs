@@ -1,10 +1,10 @@
 //! What the tunnel tells of itself: a snapshot, taken by the packet path when it is asked.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use bowline_base::Timestamp;
 
-use crate::PublicKey;
+use crate::{PublicKey, dns::Counters};
 
 /// Everything at one moment. Counters count from the start.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Stats {
     pub retransmits: u64,
     /// Whether the system lets us ask for echoes; if not, why.
     pub ping: Option<String>,
+    /// What the DNS forwarder has done.
+    pub dns: Counters,
 }
 
 /// One peer at one moment.
@@ -48,6 +50,8 @@ pub struct PeerStats {
     pub flows: Flows,
     /// Packets of its that were dropped, for whatever reason.
     pub dropped: u64,
+    /// The longest that a packet waited because of its limit, since the statistics were last asked for.
+    pub queue_delay: Duration,
 }
 
 /// How many of each kind.
@@ -61,4 +65,17 @@ pub struct Flows {
     pub udp: usize,
     /// Echo mappings.
     pub echo: usize,
+}
+
+impl std::ops::Add for Flows {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            tcp: self.tcp + other.tcp,
+            dialling: self.dialling + other.dialling,
+            udp: self.udp + other.udp,
+            echo: self.echo + other.echo,
+        }
+    }
 }

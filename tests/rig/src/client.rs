@@ -84,8 +84,8 @@ impl Client {
     ///
     /// # Errors
     /// `wireguard-go`, `wg` or `ip` failed.
-    pub fn connect(&mut self, server_key: &str, link: &Link) -> Outcome<()> {
-        self.wireguard = Some(start_wireguard(&self.namespace, DEVICE)?);
+    pub fn connect(&mut self, wireguard_go: &str, server_key: &str, link: &Link) -> Outcome<()> {
+        self.wireguard = Some(start_wireguard(&self.namespace, DEVICE, wireguard_go)?);
         self.configure(server_key, link)?;
         self.namespace.ip(&format!("addr add {}/32 dev {DEVICE}", self.inner()))?;
         self.namespace.ip(&format!("addr add {}/128 dev {DEVICE} nodad", self.inner6()))?;
@@ -140,19 +140,11 @@ impl Client {
     }
 }
 
-/// A `wireguard-go` with an interface in `namespace`, without keys or peers as yet.
+/// The program `wireguard_go` with an interface in `namespace`, without keys or peers as yet.
 ///
 /// # Errors
 /// It does not come up.
-pub fn start_wireguard(namespace: &Namespace, device: &str) -> Outcome<Held> {
-    start_wireguard_of(namespace, device, &program())
-}
-
-/// The same of the program `wireguard_go`.
-///
-/// # Errors
-/// It does not come up.
-pub fn start_wireguard_of(namespace: &Namespace, device: &str, wireguard_go: &str) -> Outcome<Held> {
+pub fn start_wireguard(namespace: &Namespace, device: &str, wireguard_go: &str) -> Outcome<Held> {
     let mut command = namespace.command(wireguard_go);
     command.args(["-f", device]).env("LOG_LEVEL", "error");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

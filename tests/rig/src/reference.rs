@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::{Held, Outcome, Rig, client::start_wireguard_of};
+use crate::{Held, Outcome, Rig, client::start_wireguard};
 
 const DEVICE: &str = "wgs";
 
@@ -12,7 +12,7 @@ impl Rig {
     /// # Errors
     /// It does not come up.
     pub fn serve_by_wireguard_go(&self, wireguard_go: &str) -> Outcome<Held> {
-        let held = start_wireguard_of(&self.server, DEVICE, wireguard_go)?;
+        let held = start_wireguard(&self.server, DEVICE, wireguard_go)?;
         let path = self.path("reference.conf");
         fs::write(&path, self.configuration(|_| true))?;
         self.server.run("wg", &["setconf", DEVICE, &path.to_string_lossy()])?;

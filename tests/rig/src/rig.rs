@@ -32,6 +32,8 @@ pub struct Rig {
     pub keys: Keys,
     /// In order of their numbers.
     pub clients: Vec<Client>,
+    /// What clients run: Debian's `wireguard-go`, or what `BOWLINE_TEST_WIREGUARD_GO` names.
+    pub wireguard_go: String,
     folder: TempDir,
 }
 
@@ -64,7 +66,7 @@ impl Rig {
                 Ok(client)
             })
             .collect::<Outcome<_>>()?;
-        Ok(Self { server, keys: Keys::new()?, clients, folder })
+        Ok(Self { server, keys: Keys::new()?, clients, wireguard_go: client::program(), folder })
     }
 
     /// Gives the server's namespace another target.
@@ -120,7 +122,7 @@ impl Rig {
     /// # Errors
     /// `wireguard-go`, `wg` or `ip` failed.
     pub fn connect_by(&mut self, index: usize, link: &Link) -> Outcome<()> {
-        self.clients[index].connect(&self.keys.public, link)
+        self.clients[index].connect(&self.wireguard_go, &self.keys.public, link)
     }
 
     /// Where the client `index` finds the server.

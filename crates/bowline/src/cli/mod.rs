@@ -12,6 +12,7 @@ mod policy_managers;
 mod sign_in;
 mod users;
 mod vault;
+mod vpn;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -20,7 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
     artifacts::*, audit::*, delivery::*, gateway::*, man::*, notify::*, operations::*, policy::*, policy_managers::*,
-    sign_in::*, users::*, vault::*,
+    sign_in::*, users::*, vault::*, vpn::*,
 };
 
 /// Ties machines outside AWS to AWS with nothing permanent
@@ -139,6 +140,9 @@ pub(crate) enum Command {
         after_help = "What it promises and what not: docs/concepts/vault.md. Step by step: docs/guide/vault.md."
     )]
     Vault(Vault),
+    /// A WireGuard VPN that needs nothing of the machine that it runs on
+    #[command(subcommand, after_help = "Step by step: docs/guide/tunnel.md.")]
+    Vpn(Vpn),
     /// Called by Bazel for the headers of a request (--credential_helper)
     #[command(
         subcommand,

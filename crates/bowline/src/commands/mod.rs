@@ -36,4 +36,5 @@ pub(crate) mod status;
 pub(crate) mod users;
 pub(crate) mod vault;
 pub(crate) mod verify;
+pub(crate) mod vpn;
 pub(crate) mod write;

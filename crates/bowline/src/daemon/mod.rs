@@ -5,12 +5,12 @@
 
 mod artifacts;
 mod audit;
-mod board;
+pub(crate) mod board;
 pub(crate) mod endpoint;
 pub(crate) mod gateway;
 pub(crate) mod notify;
 mod reload;
-mod status_page;
+pub(crate) mod status_page;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -71,7 +71,7 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Signalled {
+pub(crate) enum Signalled {
     Reload,
     /// The address may have changed.
     LookAgain,
@@ -79,7 +79,7 @@ enum Signalled {
 }
 
 /// The signals that the daemon knows; those that came before anybody looked are kept.
-struct Signals {
+pub(crate) struct Signals {
     hangup: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -87,7 +87,7 @@ struct Signals {
 }
 
 impl Signals {
-    fn listen() -> Result<Self, Fault> {
+    pub(crate) fn listen() -> Result<Self, Fault> {
         let listen = |kind| {
             signal(kind).map_err(|cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause))
         };
@@ -99,7 +99,7 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Signalled {
+    pub(crate) async fn next(&mut self) -> Signalled {
         tokio::select! {
             _ = self.terminate.recv() => Signalled::End,
             _ = self.interrupt.recv() => Signalled::End,

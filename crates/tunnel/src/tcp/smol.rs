@@ -1,0 +1,257 @@
+//! The user's side of a connection by `smoltcp`: one interface and one socket per flow.
+//!
+//! `smoltcp` looks through all sockets of a set for every packet, so a set holds one. Buffers are asked of the system
+//! whole and used from their beginning: memory that was never written to costs nothing, so a flow grows into them.
+
+use std::time::Duration;
+
+use smoltcp::{
+    iface::{Config, Interface, SocketHandle, SocketSet},
+    phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken},
+    socket::tcp::{CongestionControl, Socket, SocketBuffer, State},
+    time::Instant,
+    wire::{HardwareAddress, IpAddress, IpCidr},
+};
+
+use super::{Phase, Tcp};
+use crate::link::Emit;
+
+/// A user that does not acknowledge for this long is gone.
+const GONE_AFTER: Duration = Duration::from_secs(120);
+
+/// What one connection is made of.
+pub(super) struct Smol {
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    mtu: usize,
+    /// Ends of what was sent and received, as of the last segment that went out.
+    sent: Ends,
+    /// The number behind the user's FIN.
+    user_end: Option<u32>,
+    aborted: bool,
+    user_finished: bool,
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    sequence: u32,
+    acknowledgement: u32,
+}
+
+impl Smol {
+    /// A connection to `server`, which waits for the user's SYN. `buffer` bytes each way; `seed` makes its numbers.
+    pub(super) fn new(
+        server: std::net::SocketAddr,
+        mtu: usize,
+        buffer: usize,
+        seed: u64,
+        now: Duration,
+    ) -> Option<Self> {
+        let address = IpAddress::from(server.ip());
+        if !address.is_unicast() {
+            return None;
+        }
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut nothing = Nothing;
+        let mut ends = Ends::default();
+        let mut port = Port { incoming: None, out: &mut nothing, mtu, sent: &mut ends };
+        let mut interface = Interface::new(config, &mut port, instant(now));
+        // A range of no bits: the address is ours, and every other one is a neighbour.
+        interface.update_ip_addrs(|addresses| {
+            let _ = addresses.push(IpCidr::new(address, 0));
+        });
+        let mut socket = Socket::new(SocketBuffer::new(vec![0; buffer]), SocketBuffer::new(vec![0; buffer]));
+        socket.set_nagle_enabled(false);
+        // Without one a whole buffer leaves at once, which clients with small receive buffers lose most of.
+        socket.set_congestion_control(CongestionControl::Cubic);
+        socket.set_timeout(Some(smoltcp::time::Duration::from_micros(GONE_AFTER.as_micros() as u64)));
+        socket.listen((address, server.port())).ok()?;
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let handle = sockets.add(socket);
+        let (aborted, user_finished, finished) = (false, false, false);
+        Some(Self { interface, sockets, handle, mtu, sent: ends, user_end: None, aborted, user_finished, finished })
+    }
+
+    fn socket(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+
+    fn ended_well(&self) -> bool {
+        !self.aborted && self.user_finished && self.finished
+    }
+
+    fn peek(&self) -> &Socket<'static> {
+        self.sockets.get(self.handle)
+    }
+}
+
+impl Tcp for Smol {
+    fn receive(&mut self, now: Duration, packet: &[u8], out: &mut dyn Emit) {
+        let mut port = Port { incoming: Some(packet), out, mtu: self.mtu, sent: &mut self.sent };
+        self.interface.poll_ingress_single(instant(now), &mut port, &mut self.sockets);
+        if matches!(self.peek().state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait) {
+            self.user_finished = true;
+            self.user_end = Ends::of(packet).map(|ends| ends.sequence);
+        }
+    }
+
+    fn transmit(&mut self, now: Duration, out: &mut dyn Emit) {
+        let mut port = Port { incoming: None, out, mtu: self.mtu, sent: &mut self.sent };
+        while self.interface.poll_egress(instant(now), &mut port, &mut self.sockets)
+            == smoltcp::iface::PollResult::SocketStateChanged
+        {}
+    }
+
+    fn next_wake(&mut self, now: Duration) -> Option<Duration> {
+        let at = self.interface.poll_at(instant(now), &self.sockets)?;
+        Some(Duration::from_micros(u64::try_from(at.total_micros()).unwrap_or(0)))
+    }
+
+    fn received(&mut self) -> &[u8] {
+        self.socket().peek(usize::MAX).unwrap_or_default()
+    }
+
+    fn consume(&mut self, count: usize) {
+        let _ = self.socket().recv(|bytes| (count.min(bytes.len()), ()));
+    }
+
+    fn room(&self) -> usize {
+        let socket = self.peek();
+        if socket.may_send() { socket.send_capacity() - socket.send_queue() } else { 0 }
+    }
+
+    fn queued(&self) -> usize {
+        self.peek().send_queue()
+    }
+
+    fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) {
+        let _ = self.socket().send(|room| {
+            let count = read(room);
+            (count, ())
+        });
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        self.socket().close();
+    }
+
+    fn abort(&mut self) {
+        self.aborted = true;
+        self.socket().abort();
+    }
+
+    fn phase(&self) -> Phase {
+        let socket = self.peek();
+        match socket.state() {
+            State::Listen | State::SynSent | State::SynReceived => Phase::Opening,
+            State::TimeWait if !socket.can_recv() && self.user_end == Some(self.sent.acknowledgement) => {
+                Phase::TimeWait { sequence: self.sent.sequence, acknowledgement: self.sent.acknowledgement }
+            }
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait if !socket.can_recv() => {
+                Phase::UserFinished
+            }
+            // What the user sent before it closed has still to be taken.
+            State::Closed if self.ended_well() && socket.can_recv() => Phase::Open,
+            State::Closed if self.ended_well() => Phase::Over,
+            State::Closed => Phase::Reset,
+            _ => Phase::Open,
+        }
+    }
+}
+
+/// What `smoltcp` takes for a network device: one packet in at most, and everything out at once.
+struct Port<'a> {
+    incoming: Option<&'a [u8]>,
+    out: &'a mut dyn Emit,
+    mtu: usize,
+    sent: &'a mut Ends,
+}
+
+struct Incoming<'a>(&'a [u8]);
+
+struct Outgoing<'a> {
+    out: &'a mut dyn Emit,
+    sent: &'a mut Ends,
+}
+
+impl Device for Port<'_> {
+    type RxToken<'a>
+        = Incoming<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Outgoing<'a>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Incoming<'_>, Outgoing<'_>)> {
+        let packet = self.incoming.take()?;
+        Some((Incoming(packet), Outgoing { out: self.out, sent: self.sent }))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Outgoing<'_>> {
+        self.out.has_room().then_some(Outgoing { out: self.out, sent: self.sent })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.mtu;
+        // What comes in has been authenticated as a whole: its sums could only have been wrong at the sender's.
+        capabilities.checksum.ipv4 = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities
+    }
+}
+
+impl RxToken for Incoming<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
+        read(self.0)
+    }
+}
+
+impl TxToken for Outgoing<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, write: F) -> R {
+        let (mut write, mut result, mut ends) = (Some(write), None, None);
+        self.out.emit(len, &mut |room| {
+            if let Some(write) = write.take() {
+                result = Some(write(room));
+                ends = Ends::of(room);
+            }
+        });
+        *self.sent = ends.unwrap_or(*self.sent);
+        // An emitter that has no room for the packet drops it, as a network may.
+        match (result, write) {
+            (Some(result), _) => result,
+            (None, Some(write)) => write(&mut vec![0; len]),
+            (None, None) => unreachable!("written once, so there is a result"),
+        }
+    }
+}
+
+impl Ends {
+    /// Read from a packet of ours: no IPv4 options, no IPv6 extensions.
+    fn of(packet: &[u8]) -> Option<Self> {
+        let header = if packet.first()? >> 4 == 4 { 20 } else { 40 };
+        let four = |at: usize| Some(u32::from_be_bytes(packet.get(header + at..header + at + 4)?.try_into().ok()?));
+        let offset = usize::from(packet.get(header + 12)? >> 4) * 4;
+        let marks = (packet.get(header + 13)? & 3).count_ones();
+        let data = u32::try_from(packet.len().saturating_sub(header + offset)).ok()?;
+        Some(Self { sequence: four(4)?.wrapping_add(data).wrapping_add(marks), acknowledgement: four(8)? })
+    }
+}
+
+/// Swallows everything.
+struct Nothing;
+
+impl Emit for Nothing {
+    fn emit(&mut self, _len: usize, _write: &mut dyn FnMut(&mut [u8])) {}
+}
+
+fn instant(at: Duration) -> Instant {
+    Instant::from_micros(i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
+}

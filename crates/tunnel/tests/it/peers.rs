@@ -1,0 +1,151 @@
+//! Peers come, go, move and lie.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    thread,
+};
+
+use bowline_tunnel::{ChangeError, Tunnel, packet::build};
+use smoltcp::socket::tcp::State;
+
+use crate::client::{Client, USER, config, key, open_loopback, peer, tunnel};
+
+/// A server that sends back what it gets.
+fn echo_server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut bytes = [0; 4096];
+                while let Ok(count @ 1..) = stream.read(&mut bytes) {
+                    if stream.write_all(&bytes[..count]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+fn exchange(client: &mut Client, connection: smoltcp::iface::SocketHandle, words: &[u8]) {
+    client.write(connection, words);
+    let mut back = Vec::new();
+    client.until("echo", |client| {
+        let socket = client.tcp(connection);
+        if socket.can_recv() {
+            socket.recv(|bytes| (bytes.len(), back.extend_from_slice(bytes))).unwrap();
+        }
+        back.len() >= words.len()
+    });
+    assert_eq!(back, words);
+}
+
+#[test]
+fn a_user_that_moves_is_followed_and_its_connections_live_on() {
+    let tunnel = tunnel();
+    let mut client = Client::new(tunnel.listening()[0]);
+    let connection = client.connect(echo_server());
+    exchange(&mut client, connection, b"here");
+    client.roam();
+    exchange(&mut client, connection, b"and there");
+    let seen = tunnel.stats().unwrap().peers[&key(2).public()].endpoint.unwrap();
+    assert_eq!(seen, client.wire.local_addr().unwrap());
+}
+
+#[test]
+fn nobody_moves_a_user_with_a_datagram_that_is_not_its_own() {
+    let tunnel = tunnel();
+    let mut client = Client::new(tunnel.listening()[0]);
+    let connection = client.connect(echo_server());
+    exchange(&mut client, connection, b"here");
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut forged = client.sent.last().unwrap().clone();
+    stranger.send_to(&forged, tunnel.listening()[0]).unwrap();
+    forged[8] = forged[8].wrapping_add(9);
+    stranger.send_to(&forged, tunnel.listening()[0]).unwrap();
+    stranger.send_to(b"open, please", tunnel.listening()[0]).unwrap();
+    client.until("counted", |_| tunnel.stats().unwrap().drops.values().sum::<u64>() >= 3);
+    let seen = tunnel.stats().unwrap().peers[&key(2).public()].endpoint.unwrap();
+    assert_eq!(seen, client.wire.local_addr().unwrap());
+    stranger.set_nonblocking(true).unwrap();
+    assert_eq!(stranger.recv(&mut [0; 256]).unwrap_err().kind(), ErrorKind::WouldBlock, "a stranger was answered");
+}
+
+#[test]
+fn a_stolen_inner_address_is_dropped_and_counted() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let tunnel = tunnel();
+    let mut client = Client::new(tunnel.listening()[0]);
+    let thief = SocketAddr::from((Ipv4Addr::new(10, 77, 0, 3), 5000));
+    client.send_packet(&build::udp(thief, server.local_addr().unwrap(), b"mine").unwrap());
+    client.until("counted", |_| tunnel.stats().unwrap().peers[&key(2).public()].dropped == 1);
+    assert_eq!(tunnel.stats().unwrap().drops.get("foreign source"), Some(&1));
+    server.set_nonblocking(true).unwrap();
+    assert!(server.recv(&mut [0; 16]).is_err());
+}
+
+#[test]
+fn a_removed_user_is_cut_off_on_both_sides_and_let_in_again_when_it_is_added() {
+    let address = echo_server();
+    let tunnel = tunnel();
+    let mut client = Client::new(tunnel.listening()[0]);
+    let connection = client.connect(address);
+    exchange(&mut client, connection, b"still here");
+    assert!(tunnel.remove(key(2).public()).unwrap());
+    assert!(!tunnel.remove(key(2).public()).unwrap());
+    client.until("cut", |client| client.tcp(connection).state() == State::Closed);
+    let late = client.dial(address);
+    client.for_a_while();
+    assert_eq!(client.tcp(late).state(), State::SynSent);
+    tunnel.add(peer(2, USER)).unwrap();
+    client.shake_hands_anew();
+    let connection = client.connect(address);
+    exchange(&mut client, connection, b"back again");
+}
+
+#[test]
+fn after_a_restart_the_user_shakes_hands_and_goes_on() {
+    let address = echo_server();
+    let first = tunnel();
+    let listening = first.listening().to_vec();
+    let mut client = Client::new(listening[0]);
+    let old = client.connect(address);
+    first.shutdown();
+    let mut again = config(open_loopback());
+    again.listen = listening;
+    let second = Tunnel::start(again, vec![peer(2, USER)]).unwrap();
+    client.shake_hands_anew();
+    client.until("hands shaken", |_| second.stats().unwrap().handshakes == 1);
+    let connection = client.connect(address);
+    exchange(&mut client, connection, b"hello again");
+    assert_ne!(client.tcp(old).state(), State::Established, "the old connection was not reset at shutdown");
+}
+
+#[test]
+fn peers_are_replaced_as_a_whole_and_an_address_has_one_owner() {
+    let tunnel = tunnel();
+    let other = Ipv4Addr::new(10, 77, 0, 3);
+    assert!(matches!(tunnel.add(peer(3, USER)), Err(ChangeError::Taken(taken)) if taken.owner == key(2).public()));
+    tunnel.replace(vec![peer(2, other), peer(3, USER)]).unwrap();
+    assert_eq!(tunnel.stats().unwrap().peers.len(), 2);
+    assert!(tunnel.replace(vec![peer(4, USER), peer(5, USER)]).is_err());
+    tunnel.replace(Vec::new()).unwrap();
+    assert!(tunnel.stats().unwrap().peers.is_empty());
+}
+
+#[test]
+fn a_thousand_peers_are_added_and_removed_within_a_moment() {
+    let tunnel = tunnel();
+    for number in 0..1000_u32 {
+        let mut new = peer(9, Ipv4Addr::from(0x0a4e_0000 + number));
+        new.public_key = bowline_tunnel::SecretKey::from_bytes([(number % 251) as u8 + 3; 32]).public();
+        new.public_key.0[..4].copy_from_slice(&number.to_be_bytes());
+        tunnel.add(new).unwrap();
+    }
+    assert_eq!(tunnel.stats().unwrap().peers.len(), 1001);
+    tunnel.replace(vec![peer(2, USER)]).unwrap();
+    assert_eq!(tunnel.stats().unwrap().peers.len(), 1);
+}
