@@ -47,4 +47,5 @@ mod upstream;
 mod users;
 mod vault;
 mod vault_text;
+mod vpn;
 mod week;

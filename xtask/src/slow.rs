@@ -44,6 +44,10 @@ pub(crate) const SLOW: [Slow; 12] = [
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
     },
     Slow {
+        test: "vpn::page::an_operator_manages_users_in_chromium",
+        shows: "the VPN's page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
+    },
+    Slow {
         test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",
         shows: "what 10,000 connections cost that do nothing",
     },

@@ -34,6 +34,8 @@ pub enum Event {
     Gap,
     /// The configuration of the log was replaced.
     Reloaded,
+    /// A user of the VPN was made, changed, invited or removed.
+    VpnChanged,
 }
 
 impl Event {
@@ -52,6 +54,7 @@ impl Event {
         Self::TornTail,
         Self::Gap,
         Self::Reloaded,
+        Self::VpnChanged,
     ];
 
     /// As it stands in a line: `refresh-failed`.
@@ -71,6 +74,7 @@ impl Event {
             Self::TornTail => "torn-tail",
             Self::Gap => "gap",
             Self::Reloaded => "reloaded",
+            Self::VpnChanged => "vpn-changed",
         }
     }
 

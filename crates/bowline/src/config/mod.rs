@@ -15,6 +15,7 @@ mod notify;
 mod secret;
 mod sections;
 mod table;
+mod vpn;
 
 use std::{
     fs::File,
@@ -37,6 +38,7 @@ pub(crate) use mistakes::Mistake;
 pub(crate) use notify::{NotifySection, WebhookSection};
 pub(crate) use secret::SecretPlace;
 pub(crate) use table::address;
+pub(crate) use vpn::{EgressSection, StorePlace, VpnSection, endpoint as vpn_endpoint, resolver, subnet};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) notify: NotifySection,
     pub(crate) delegation: DelegationSection,
     pub(crate) vault: VaultSection,
+    pub(crate) vpn: Option<VpnSection>,
     /// `[identity.NAME]`, by name.
     pub(crate) identities: Vec<RolesAnywhere>,
 }
