@@ -40,7 +40,7 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
