@@ -18,6 +18,8 @@ pub enum Event {
     RefreshFailed,
     /// An address that opens the console was given to somebody.
     Console,
+    /// Long-lived keys were printed.
+    Revealed,
     /// Somebody signed in.
     Login,
     /// Somebody signed out.
@@ -38,12 +40,13 @@ pub enum Event {
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
         Self::RefreshFailed,
         Self::Console,
+        Self::Revealed,
         Self::Login,
         Self::Logout,
         Self::DaemonStarted,
@@ -63,6 +66,7 @@ impl Event {
             Self::Refreshed => "refreshed",
             Self::RefreshFailed => "refresh-failed",
             Self::Console => "console",
+            Self::Revealed => "revealed",
             Self::Login => "login",
             Self::Logout => "logout",
             Self::DaemonStarted => "daemon-started",

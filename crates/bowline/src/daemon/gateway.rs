@@ -96,8 +96,7 @@ pub(crate) fn followers(world: &World, section: &GatewaySection, tasks: &Tasks) 
     let argv = section.on_change.clone();
     let hook = Hook { argv, environment: visible, limit: Hook::LIMIT };
     let command = Some(hook).filter(|hook| !hook.argv.is_empty());
-    let webhook =
-        section.webhook.as_ref().map(|one| webhook(&world.environment, &one.url, one.secret.as_ref())).transpose()?;
+    let webhook = section.webhook.as_ref().map(|one| webhook(world, &one.url, one.secret.as_ref())).transpose()?;
     if command.is_none() && webhook.is_none() {
         return Ok(Notifier::default());
     }

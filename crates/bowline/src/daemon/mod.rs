@@ -293,7 +293,7 @@ impl Daemon {
                 None => Ok(()),
             },
             Step::Notify => {
-                self.notifier.replace(notify::channels(&self.world.environment, &new.notify)?);
+                self.notifier.replace(notify::channels(&self.world, &new.notify)?);
                 self.config.notify.clone_from(&new.notify);
                 Ok(())
             }
@@ -467,7 +467,7 @@ fn notifier(world: &World, config: &Config, start: &Start, tasks: &Tasks) -> Res
     if !matches!(start, Start::Daemon { .. }) {
         return Ok(Notifier::default());
     }
-    let channels = notify::channels(&world.environment, &config.notify)?;
+    let channels = notify::channels(world, &config.notify)?;
     if let Some(Err(fault)) = channels.webhook.as_ref().map(bowline_host::notify::Webhook::check) {
         warn!(reason = %fault.chain(), "messages to the webhook wait until there is a secret to sign them with");
     }

@@ -59,7 +59,7 @@ pub(super) fn job(
     let place = store_place(world, section);
     let v6 = V6::default();
     let tunnel = tunnel(section, &machine, v6);
-    let master_key = section.master_key.as_ref().map(|place| secrets::read(&world.environment, place)).transpose()?;
+    let master_key = section.master_key.as_ref().map(|place| secrets::read(world, place)).transpose()?;
     let config = Config {
         api: Address::Tcp(section.api),
         tls: section
