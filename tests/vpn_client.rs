@@ -216,7 +216,7 @@ fn no_dns_query_leaves_outside_of_the_link() {
     }
     until(LONG, "the link carries queries", || inside.seen());
     let counted = stage.rig.server.run("wg", &["show", "wg0", "transfer"]).unwrap();
-    assert!(!outside.from_the_cable(), "a query came by the cable");
+    assert!(!outside.is_seen_on_the_cable(), "a query came by the cable");
     assert!(!counted.trim_end().ends_with("\t0\t0"), "{counted}");
     held.signal(Signal::TERM);
     held.finish(LONG);
@@ -253,7 +253,7 @@ impl Queries {
         self.seen.load(Ordering::Relaxed)
     }
 
-    fn from_the_cable(&self) -> bool {
+    fn is_seen_on_the_cable(&self) -> bool {
         self.cable.load(Ordering::Relaxed)
     }
 
