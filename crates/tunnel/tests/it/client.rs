@@ -106,7 +106,7 @@ impl Client {
         let config = smoltcp::iface::Config::new(HardwareAddress::Ip);
         let start = clock();
         let mut interface = Interface::new(config, &mut queues, smoltcp::time::Instant::ZERO);
-        interface.update_ip_addrs(|all| all.push(IpCidr::new(Ipv4Address::from(address).into(), 0)).unwrap());
+        interface.update_ip_addrs(|all| all.push(IpCidr::new(address.into(), 0)).unwrap());
         let sockets = SocketSet::new(Vec::new());
         Self { wire, tunn, queues, interface, sockets, seen: Vec::new(), sent: Vec::new(), port: 40_000, start }
     }
@@ -191,7 +191,7 @@ impl Client {
         let mut socket = tcp::Socket::new(buffer(), buffer());
         self.port += 1;
         let IpAddr::V4(address) = to.ip() else { panic!("IPv4 only") };
-        let to = (smoltcp::wire::IpAddress::from(Ipv4Address::from(address)), to.port());
+        let to = (smoltcp::wire::IpAddress::from(address), to.port());
         socket.connect(self.interface.context(), to, self.port).unwrap();
         self.sockets.add(socket)
     }
