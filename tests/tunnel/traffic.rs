@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_rig::{Namespace, Rig, Service, UdpEcho, echo, memory_kib, udp};
+use bowline_rig::{Namespace, Rig, Service, UdpEcho, echo, memory_kib, udp, waiting_room};
 use sha2::{Digest as _, Sha256};
 
 use super::stage::{PATIENCE, Stage, target, targets};
@@ -73,15 +73,16 @@ fn ten_thousand_idle_connections_cost_less_than_forty_kib_each() {
     bowline_host::process::raise_file_limit();
     stage.serve();
     stage.rig.connect(0).unwrap();
-    let service = Service::start(&stage.rig.server, target(), |mut stream| drop(stream.read(&mut [0]))).unwrap();
-    drop(stage.connect(0, service.address()));
+    let listener = waiting_room(&stage.rig.server, target(), 10_100).unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(stage.connect(0, address));
     let process = stage.server().id();
     // Its own memory: how much of the program's file is in memory says nothing in a build for tests.
     let memory = || memory_kib(process, "RssAnon").unwrap();
     let before = memory();
     assert!(before < 8 * 1024, "{before} KiB with one client");
-    let streams: Vec<TcpStream> = (0..10_000).map(|_| stage.connect(0, service.address())).collect();
-    until(PATIENCE, "all of them have arrived", || service.accepted() > 10_000);
+    let connect = || (0..10_000).map(|_| TcpStream::connect_timeout(&address, PATIENCE).unwrap()).collect();
+    let streams: Vec<TcpStream> = stage.rig.clients[0].namespace.enter(connect);
     let each = (memory() - before) as f64 / streams.len() as f64;
     eprintln!("{before} KiB idle, {each:.1} KiB a connection");
     assert!(each < 40.0, "{each} KiB");

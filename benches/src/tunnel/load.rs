@@ -2,14 +2,14 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::Stdio,
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use bowline_rig::{Held, Rig, Service};
+use bowline_rig::{Held, Rig, Service, waiting_room};
 
 use crate::{Outcome, credentials::wait_until};
 
@@ -86,15 +86,14 @@ pub(super) fn connections_a_second(rig: &Rig) -> Outcome<f64> {
 /// Connections that were opened and do nothing.
 pub(super) struct IdleFlows {
     _streams: Vec<TcpStream>,
-    _service: Service,
+    _listener: TcpListener,
 }
 
 /// `count` of them, all arrived.
 pub(super) fn idle_flows(rig: &Rig, count: usize) -> Outcome<IdleFlows> {
-    let service = Service::start(&rig.server, (Rig::TARGET, 0).into(), |mut stream| drop(stream.read(&mut [0])))?;
-    let address = service.address();
+    let listener = waiting_room(&rig.server, (Rig::TARGET, 0).into(), i32::try_from(count)? + 16)?;
+    let address = listener.local_addr()?;
     let open = || (0..count).map(|_| TcpStream::connect_timeout(&address, PATIENCE)).collect::<std::io::Result<_>>();
     let streams = rig.clients[0].namespace.enter(open)?;
-    wait_until(PATIENCE, "all of them have arrived", || service.accepted() >= count)?;
-    Ok(IdleFlows { _streams: streams, _service: service })
+    Ok(IdleFlows { _streams: streams, _listener: listener })
 }

@@ -145,7 +145,7 @@ fn long_path(contestant: &Contestant, report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// Both ends of every idle connection are ours.
+/// One end of every idle connection is ours.
 fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -29,7 +29,7 @@ pub use namespace::{NOBODY, Namespace};
 pub use process::{cpu_seconds, memory_kib, open_files};
 pub use relay::{Datagram, Direction, Path, Relay};
 pub use rig::{PORT, Rig, missing};
-pub use servers::{ANY, Seen, Service, UdpEcho, echo, udp};
+pub use servers::{ANY, Seen, Service, UdpEcho, echo, udp, waiting_room};
 
 /// What goes wrong is said and ends the test.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

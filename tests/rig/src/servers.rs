@@ -63,6 +63,18 @@ impl Drop for Service {
     }
 }
 
+/// A listener with room for `count` connections that nobody accepts: they are there, and cost no descriptor on this side.
+///
+/// # Errors
+/// The address cannot be had.
+pub fn waiting_room(namespace: &Namespace, address: SocketAddr, count: i32) -> Outcome<TcpListener> {
+    namespace.run("sysctl", &["-w", &format!("net.core.somaxconn={count}")])?;
+    let listener = namespace.enter(|| TcpListener::bind(address))?;
+    // The second call on a socket changes the length of its queue.
+    rustix::net::listen(&listener, count)?;
+    Ok(listener)
+}
+
 /// Sends everything back, and ends its direction when the other side has ended its own.
 pub fn echo(mut stream: TcpStream) {
     let mut buffer = [0; 16_384];

@@ -19,7 +19,7 @@ use smoltcp::{
     iface::{Interface, SocketHandle, SocketSet},
     phy::{Device, DeviceCapabilities, Medium},
     socket::tcp,
-    wire::{HardwareAddress, IpCidr, Ipv4Address},
+    wire::{HardwareAddress, IpCidr},
 };
 
 /// Everything that a test waits for comes within this time, however busy the machine is.

@@ -18,10 +18,10 @@ mod packet;
 #[path = "../../../../fuzz/src/wg_conf.rs"]
 mod wg_conf;
 
-/// What reads untrusted bytes.
+/// Reads untrusted bytes.
 type Look = fn(&[u8]);
 
-/// With the folder of inputs for it.
+/// What reads untrusted bytes, and the folder of inputs for it.
 const LOOKS: [(&str, Look); 4] =
     [("packet", packet::look), ("fragments", fragments::look), ("dns", dns::look), ("wg_conf", wg_conf::look)];
 

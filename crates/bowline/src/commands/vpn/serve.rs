@@ -59,6 +59,8 @@ impl Serving<'_> {
             tokio::select! {
                 signal = signals.next() => match signal {
                     Signalled::Reload => self.reload(),
+                    // It has no address that changes.
+                    Signalled::LookAgain => {}
                     Signalled::End => break,
                 },
                 () = tokio::time::sleep(ROUND) => {}
