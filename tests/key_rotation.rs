@@ -75,11 +75,15 @@ fn a_key_is_rotated_while_aws_is_slow() {
 }
 
 #[test]
-fn a_long_grace_leaves_the_old_key_asleep_for_the_next_run() {
+fn a_long_grace_leaves_the_old_key_asleep_until_it_is_over_or_somebody_says_another() {
     let (world, old) = plain("rotate-grace", 0);
     let first = run(&mut world.bowline(&["vault", "rotate", "mgr", "--grace", "24h"]), &world.path("r.out"), LIMIT);
     assert!(first.code == Some(0) && first.stderr.contains("is inactive until"), "{}", first.stderr);
-    assert!(world.cloud().keys_of("dirk-mgr").contains(&(old.as_str().to_owned(), false)));
+    let asleep = || world.cloud().keys_of("dirk-mgr").contains(&(old.as_str().to_owned(), false));
+    assert!(asleep());
+    let early = run(&mut world.bowline(&["vault", "rotate", "mgr"]), &world.path("e.out"), LIMIT);
+    assert!(early.code == Some(0) && early.stderr.contains("is inactive until"), "{}", early.stderr);
+    assert!(asleep(), "24 hours are not over");
     let second = rotate(&world);
     assert_eq!(second.code, Some(0), "{}", second.stderr);
     assert_eq!(world.cloud().keys_of("dirk-mgr").len(), 1);

@@ -103,6 +103,16 @@ fn curl_reads_over_tls_with_a_token_resumes_and_is_refused_without() {
     assert_eq!(fs::read(&first).unwrap(), vec![b'j'; 300_000]);
     let basic = farm.plain_curl(&["-u", &format!("any:{TOKEN}"), "-o", "/dev/null", "-w", "%{http_code}"], &path);
     assert_eq!(basic.stdout, "200");
+    // A replaced token is taken without a restart.
+    farm.world.write("token", "the-next-token-of-the-build-farm");
+    let with = |token: &str| {
+        let user = format!("any:{token}");
+        farm.plain_curl(&["-u", &user, "-o", "/dev/null", "-w", "%{http_code}"], &path).stdout == "200"
+    };
+    until(Duration::from_secs(10), "the new token opens", || with("the-next-token-of-the-build-farm"));
+    assert!(!with(TOKEN), "the old one does not");
+    farm.world.write("token", TOKEN);
+    until(Duration::from_secs(10), "it is taken back", || with(TOKEN));
     // A line of the server's certificate that no other has.
     let signature = || {
         let pem = fs::read_to_string(farm.world.path("tls/server.pem")).unwrap();

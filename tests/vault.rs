@@ -17,20 +17,20 @@ const VAULT: &str = ".local/share/bowline/vault";
 const LIMIT: Duration = Duration::from_secs(15);
 
 /// What a command printed, without a file that would hold it.
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
-fn said(command: &mut Command) -> Said {
+pub(crate) fn said(command: &mut Command) -> Said {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
 /// A world with an SSH key that has a passphrase, and a user with a long-lived key in `keys`.
-fn world(name: &str) -> (World, String) {
+pub(crate) fn world(name: &str) -> (World, String) {
     let world = World::new(name, |_| {});
     fs::create_dir(world.path(".ssh")).unwrap();
     let key = world.path(".ssh/id_ed25519");
@@ -55,7 +55,7 @@ fn vault(world: &World, arguments: &[&str]) -> Said {
 }
 
 /// The same with the recovery key at hand.
-fn headless(world: &World, arguments: &[&str]) -> Command {
+pub(crate) fn headless(world: &World, arguments: &[&str]) -> Command {
     let mut command = world.bowline(arguments);
     command.env("BOWLINE_VAULT_RECOVERY_KEY_FILE", world.path("recovery.txt"));
     command
@@ -214,6 +214,7 @@ fn a_locked_daemon_has_no_key_in_its_memory() {
         );
         return;
     }
+    assert!(said(&mut world.bowline(&["creds", "hidden"])).stdout.contains(&needle), "the daemon hands it out");
     assert!(count(pid, needle.as_bytes()) > 0, "the search finds nothing even when it is there");
     assert_eq!(vault(&world, &["lock"]).code, Some(0));
     assert_eq!(count(pid, needle.as_bytes()), 0);
@@ -364,6 +365,27 @@ fn a_passphrase_is_let_in_later_and_keys_that_wait_are_thrown_away() {
     let nothing = discard();
     assert!(nothing.code == Some(2) && nothing.stderr.contains("no keys wait"), "{}", nothing.stderr);
     assert!(said(&mut headless(&world, &["creds", "manager"])).stdout.contains(&secret), "the first keys stay");
+    let left_out = said(&mut headless(&world, &["vault", "recipients", "rm", "passphrase"]));
+    assert_eq!(left_out.code, Some(0), "{}", left_out.stderr);
+    assert!(!world.path(&format!("{VAULT}/passphrase.age")).exists());
+    assert_eq!(let_in().code, Some(0), "another one may come");
+}
+
+#[test]
+fn each_reveal_is_in_the_audit_log() {
+    let (world, secret) = world("vault-reveal");
+    add(&world, "manager");
+    for _ in 0..2 {
+        let shown = said(&mut headless(&world, &["vault", "show", "manager", "--reveal"]));
+        assert!(shown.stdout.contains(&secret), "{}", shown.stderr);
+    }
+    assert_eq!(said(&mut headless(&world, &["vault", "show", "manager"])).code, Some(0), "sealed: nothing to tell");
+    let told = world.run(&["audit", "query", "--event", "revealed", "--output", "json"]);
+    let records: Vec<Value> = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2, "{}", told.stdout);
+    let right = |one: &Value| one["profile"] == "manager" && one["key_id"].as_str().unwrap().starts_with("AKIA");
+    assert!(records.iter().all(right) && !told.stdout.contains(&secret), "{}", told.stdout);
+    assert_eq!(world.run(&["audit", "verify"]).code, Some(0));
 }
 
 #[test]

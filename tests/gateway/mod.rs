@@ -2,9 +2,11 @@
 
 mod commands;
 mod daemon;
+mod device;
 mod moto;
 mod rights;
 mod running;
 mod schedules;
 mod site;
+mod strongswan;
 mod trouble;

@@ -87,14 +87,21 @@ impl Site {
         providers.into_iter().for_each(|provider| answer.clone_into(&mut answers[provider]));
     }
 
-    /// `bowline gateway COMMAND` with three providers and `more`.
+    /// `bowline gateway COMMAND` with credentials and a region.
+    pub(super) fn bare(&self, command: &str) -> Command {
+        let mut line = self.world.bowline(&["gateway", command]);
+        self.sign(&mut line);
+        line
+    }
+
+    /// The same with three providers and `more`.
     pub(super) fn command(&self, command: &str, more: &[&str]) -> Command {
-        let mut line = self.world.bowline(&["gateway", command, "--allow-test-addresses"]);
+        let mut line = self.bare(command);
+        line.arg("--allow-test-addresses");
         for provider in 0..3 {
             line.args(["--ip-provider", &format!("http://{}/{provider}", self.providers)]);
         }
         line.args(more);
-        self.sign(&mut line);
         line
     }
 

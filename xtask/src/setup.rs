@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 18] = [
+const DEBIAN: [(&str, &str); 19] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -39,10 +39,21 @@ const DEBIAN: [(&str, &str); 18] = [
     ("/usr/bin/dig", "bind9-dnsutils"),
     ("/usr/bin/ping", "iputils-ping"),
     ("/usr/bin/curl", "curl"),
+    ("/usr/bin/zbarimg", "zbar-tools"),
 ];
 
-/// What only the slow parts use: 150 MB, with a compiler and a JDK behind it.
-const DEBIAN_FULL: [(&str, &str); 1] = [("/usr/bin/bazel", "bazel-bootstrap")];
+/// What only the slow parts use.
+const DEBIAN_FULL: [(&str, &str); 6] = [
+    // 150 MB, with a compiler and a JDK behind it.
+    ("/usr/bin/bazel", "bazel-bootstrap"),
+    // 150 MB: for the VPN's page.
+    ("/usr/bin/chromium", "chromium"),
+    // A VPN device, with IPsec in user space.
+    ("/usr/sbin/charon-systemd", "charon-systemd"),
+    ("/usr/sbin/swanctl", "strongswan-swanctl"),
+    ("/usr/lib/ipsec/plugins/libstrongswan-kernel-libipsec.so", "libcharon-extra-plugins"),
+    ("/usr/lib/ipsec/plugins/libstrongswan-openssl.so", "libstrongswan-standard-plugins"),
+];
 
 /// Work that goes on beside the compiler.
 pub(crate) struct Setup {

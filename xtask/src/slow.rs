@@ -9,7 +9,7 @@ pub(crate) struct Slow {
 }
 
 /// All of them.
-pub(crate) const SLOW: [Slow; 11] = [
+pub(crate) const SLOW: &[Slow] = &[
     Slow {
         test: "load::no_request_fails_in_a_minute_of_rotations",
         shows: "64 connections for 60 s, one rotation a second",
@@ -36,8 +36,16 @@ pub(crate) const SLOW: [Slow; 11] = [
         shows: "what the proxy resumes, Bazel does not notice",
     },
     Slow {
+        test: "gateway::strongswan::strongswan_comes_up_with_what_is_rendered_and_again_after_a_change_of_address",
+        shows: "Debian's strongSwan at both ends of the VPN, before and after a change of address",
+    },
+    Slow {
         test: "week::a_build_every_hour_of_a_week_and_maven_itself_every_day",
         shows: "168 builds, seven of them by the real `mvn`, S3 away for a day",
+    },
+    Slow {
+        test: "vpn::page::an_operator_manages_users_in_chromium",
+        shows: "the VPN's page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
     },
     Slow {
         test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",

@@ -124,7 +124,7 @@ fn no_secret_leaked() -> Result<bool, String> {
 /// Says what was left out, then the closing line.
 fn close(tally: &Tally, depth: Depth) -> Outcome {
     if depth == Depth::Gate {
-        for slow in &slow::SLOW {
+        for slow in slow::SLOW {
             eprintln!("left to --full: {} ({})", slow.test, slow.shows);
         }
     }

@@ -6,7 +6,8 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Mutex, PoisonError},
+    path::PathBuf,
+    sync::{Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -42,6 +43,8 @@ pub struct Key {
     pub scheme: Scheme,
     /// The token or the password.
     pub secret: Secret,
+    /// The file that it was read from: what is written there later counts from then on.
+    pub file: Option<PathBuf>,
 }
 
 /// How a key is sent.
@@ -66,7 +69,7 @@ pub(crate) enum Welcome {
 
 /// [`Access`] with the memory of wrong keys.
 pub(crate) struct Guard {
-    access: Access,
+    access: RwLock<Access>,
     guesses: Mutex<HashMap<IpAddr, Guesses>>,
 }
 
@@ -78,17 +81,31 @@ struct Guesses {
 
 impl Guard {
     pub(crate) fn new(access: Access) -> Self {
-        Self { access, guesses: Mutex::default() }
+        Self { access: RwLock::new(access), guesses: Mutex::default() }
     }
 
     /// Whether keys are asked for at all.
     pub(crate) fn asks(&self) -> bool {
-        matches!(self.access, Access::Keys(_))
+        matches!(*self.access.read().unwrap_or_else(PoisonError::into_inner), Access::Keys(_))
+    }
+
+    /// The keys that are asked for.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        match &*self.access.read().unwrap_or_else(PoisonError::into_inner) {
+            Access::Keys(keys) => keys.clone(),
+            Access::Local | Access::Open => Vec::new(),
+        }
+    }
+
+    /// Asks for these from now on. Wrong keys that came before still count.
+    pub(crate) fn ask_for(&self, keys: Vec<Key>) {
+        *self.access.write().unwrap_or_else(PoisonError::into_inner) = Access::Keys(keys);
     }
 
     /// `header`: `Authorization`, as it came; `from`: where from; `now`: boot time.
     pub(crate) fn welcome(&self, header: Option<&[u8]>, from: IpAddr, now: Duration) -> Welcome {
-        let Access::Keys(keys) = &self.access else { return Welcome::Come };
+        let access = self.access.read().unwrap_or_else(PoisonError::into_inner);
+        let Access::Keys(keys) = &*access else { return Welcome::Come };
         let from = network(from);
         let mut guesses = self.guesses.lock().unwrap_or_else(PoisonError::into_inner);
         let left = |guesses: &Guesses| (guesses.since + WINDOW).saturating_sub(now);
@@ -163,7 +180,12 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     fn guard() -> Guard {
-        let key = |name: &str, scheme, secret: &str| Key { name: name.to_owned(), scheme, secret: Secret::new(secret) };
+        let key = |name: &str, scheme, secret: &str| Key {
+            name: name.to_owned(),
+            scheme,
+            secret: Secret::new(secret),
+            file: None,
+        };
         Guard::new(Access::Keys(vec![key("ci", Scheme::Token, "token-1"), key("ann", Scheme::Basic, "pass:word")]))
     }
 

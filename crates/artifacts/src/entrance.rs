@@ -3,10 +3,11 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
+    time::Duration,
 };
 
 use bowline_base::{Fault, Kind};
-use bowline_host::{Address, Ctx, Listener, Peer, ServerLimits, tls_server::ServerTls};
+use bowline_host::{Address, Ctx, Listener, Peer, ServerLimits, process, tls_server::ServerTls};
 use http::{
     Request, Response, StatusCode,
     header::{self, HeaderValue},
@@ -22,13 +23,15 @@ use crate::{
     proxy::Proxy,
 };
 
-/// A build farm keeps many connections open; each that is idle costs some KiB.
-pub(crate) const LIMITS: ServerLimits = ServerLimits {
-    head: std::time::Duration::from_secs(10),
-    connections: 4096,
-    head_bytes: 64 * 1024,
-    stall: std::time::Duration::from_secs(60),
-};
+/// Connections at one time. A build farm keeps many open; each that is idle costs about 12 KiB.
+const MOST_CONNECTIONS: usize = 16 * 1024;
+
+/// What clients may cost. A quarter of the files that this process may open is for copies and for the way to upstreams.
+pub(crate) fn limits() -> ServerLimits {
+    let connections = (process::file_limit() / 4 * 3).clamp(64, MOST_CONNECTIONS);
+    let (head, stall) = (Duration::from_secs(10), Duration::from_secs(60));
+    ServerLimits { head, connections, head_bytes: 64 * 1024, stall }
+}
 
 /// Whether `access` says who may come in through `address`.
 pub(crate) fn may_serve(address: &Address, access: &Access) -> Result<(), Fault> {

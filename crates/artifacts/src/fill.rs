@@ -170,7 +170,7 @@ impl Fill {
         let (store, id, now) = (Arc::clone(&self.store), self.id, self.clock.now());
         off_thread(move || store.confirm(id, now.wall)).await.ok();
         self.marks.validate(self.id, now);
-        self.counts.fill("unchanged");
+        self.count("unchanged");
         self.stage.send_replace(Stage::Unchanged);
     }
 
@@ -184,13 +184,13 @@ impl Fill {
     /// To be answered with 404.
     fn absent(&self) {
         self.marks.miss(self.id, self.clock.now(), self.negative_ttl);
-        self.counts.fill("missing");
+        self.count("missing");
         self.stage.send_replace(Stage::Missing);
     }
 
     fn failed(&self, trouble: Trouble) {
         debug!(upstream = self.source.name(), %trouble, "no answer");
-        self.counts.fill("failed");
+        self.count("failed");
         self.stage.send_replace(Stage::Failed(trouble));
     }
 
@@ -200,7 +200,7 @@ impl Fill {
             Ok(draft) => Arc::new(draft),
             Err(error) => {
                 warn!(%error, "the cache takes no file; serving through");
-                self.counts.fill("no-room");
+                self.count("no-room");
                 let growth = Growth { head, file: None, offset: 0, written: 0, end: End::NoRoom };
                 self.stage.send_replace(Stage::Growing(growth));
                 return;
@@ -383,11 +383,11 @@ impl Fill {
         match kept {
             Ok(()) => {
                 self.marks.validate(self.id, now);
-                self.counts.fill("kept");
+                self.count("kept");
             }
             Err(error) => {
                 warn!(%error, "a file could not be kept");
-                self.counts.fill("no-room");
+                self.count("no-room");
             }
         }
     }
@@ -396,8 +396,12 @@ impl Fill {
         if let End::Broken(trouble) = &end {
             warn!(upstream = self.source.name(), %trouble, "a file could not be brought; its readers are cut off");
         }
-        self.counts.fill(if end == End::NoRoom { "no-room" } else { "broken" });
+        self.count(if end == End::NoRoom { "no-room" } else { "broken" });
         self.publish(|growth| growth.end = end);
+    }
+
+    fn count(&self, outcome: &'static str) {
+        self.counts.fill(self.source.repository(), outcome);
     }
 
     fn publish(&self, change: impl FnOnce(&mut Growth)) {

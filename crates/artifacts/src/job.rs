@@ -22,6 +22,7 @@ use crate::{
     door::Door,
     entrance,
     group::Whereabouts,
+    keys,
     metrics::Counts,
     path,
     proxy::{Mount, Proxy, Rules},
@@ -77,6 +78,7 @@ impl Artifacts {
             listeners.push(entrance::behind(ctx.listeners.listen(address).await?, tls.as_ref()));
         }
         let guard = Arc::new(Guard::new(self.config.access.clone()));
+        keys::watch(&ctx.tasks, &guard);
         let proxy = Arc::new(self.proxy(ctx, Arc::clone(&store)));
         let addresses: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr()).collect();
         for listener in listeners {
@@ -110,14 +112,14 @@ impl Artifacts {
     fn proxy(&self, ctx: &Ctx, store: Arc<Store>) -> Proxy {
         let counts = Counts::default();
         counts.register(&ctx.metrics);
-        let source = |upstream: &Arc<dyn Upstream>| {
+        let source = |path: &str, upstream: &Arc<dyn Upstream>| {
             let clock = Arc::clone(&ctx.wire);
             let (upstream, store) = (Arc::clone(upstream), Arc::clone(&store));
-            Arc::new(Source::new(upstream, store, clock, self.config.upstream_timeout, counts.clone()))
+            Arc::new(Source::new(path, upstream, store, clock, self.config.upstream_timeout, counts.clone()))
         };
         let mount = |(path, upstreams): &(String, Vec<Arc<dyn Upstream>>)| Mount {
             label: path.clone(),
-            sources: upstreams.iter().map(source).collect(),
+            sources: upstreams.iter().map(|upstream| source(path, upstream)).collect(),
             counts: counts.mount(path),
         };
         Proxy {
@@ -260,7 +262,7 @@ fn serve(ctx: &Ctx, listener: Arc<Listener>, proxy: &Arc<Proxy>, guard: &Arc<Gua
         &ctx.tasks,
         "artifacts",
         listener,
-        entrance::LIMITS,
+        entrance::limits(),
         proxy.store.maps(),
         move |peer, request: http::Request<Incoming>| {
             let (proxy, guard) = (Arc::clone(&proxy), Arc::clone(&guard));

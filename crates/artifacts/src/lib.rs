@@ -25,6 +25,7 @@ mod health;
 mod integrity;
 mod inventory;
 mod job;
+mod keys;
 mod listing;
 mod marks;
 mod memory;

@@ -352,7 +352,7 @@ impl Proxy {
     ) -> (watch::Receiver<Stage>, Outcome) {
         let (flight, begun) = self.table.join(id, errand);
         let Some((seat, stage)) = begun else {
-            self.counts.join();
+            self.counts.join(source.repository());
             return (flight, Outcome::Joined);
         };
         let fill = Fill {

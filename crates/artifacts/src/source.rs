@@ -21,6 +21,8 @@ use crate::{
 };
 
 pub(crate) struct Source {
+    /// The path of the repository that it is part of: a label.
+    repository: String,
     upstream: Arc<dyn Upstream>,
     store: Arc<Store>,
     clock: Arc<dyn Wire>,
@@ -35,8 +37,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// `store` is looked into for keys that could be read once.
+    /// One of the places of `repository`. `store` is looked into for keys that could be read once.
     pub(crate) fn new(
+        repository: &str,
         upstream: Arc<dyn Upstream>,
         store: Arc<Store>,
         clock: Arc<dyn Wire>,
@@ -44,6 +47,7 @@ impl Source {
         counts: Counts,
     ) -> Self {
         Self {
+            repository: repository.to_owned(),
             upstream,
             store,
             clock,
@@ -58,6 +62,11 @@ impl Source {
 
     pub(crate) fn name(&self) -> &str {
         self.upstream.name()
+    }
+
+    /// The path of its repository.
+    pub(crate) fn repository(&self) -> &str {
+        &self.repository
     }
 
     /// [`Upstream::is_local`]
@@ -114,7 +123,8 @@ impl Source {
     async fn timed<T>(&self, call: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
         let begun = self.clock.now().boot;
         let answer = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(Trouble::TimedOut(self.timeout)));
-        self.counts.upstream(outcome(&answer), self.clock.now().boot.saturating_sub(begun));
+        let time = self.clock.now().boot.saturating_sub(begun);
+        self.counts.upstream(&self.repository, outcome(&answer), time);
         answer
     }
 

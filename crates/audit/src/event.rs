@@ -18,6 +18,8 @@ pub enum Event {
     RefreshFailed,
     /// An address that opens the console was given to somebody.
     Console,
+    /// Long-lived keys were printed.
+    Revealed,
     /// Somebody signed in.
     Login,
     /// Somebody signed out.
@@ -32,16 +34,19 @@ pub enum Event {
     Gap,
     /// The configuration of the log was replaced.
     Reloaded,
+    /// A user of the VPN was made, changed, invited or removed.
+    VpnChanged,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
         Self::RefreshFailed,
         Self::Console,
+        Self::Revealed,
         Self::Login,
         Self::Logout,
         Self::DaemonStarted,
@@ -49,6 +54,7 @@ impl Event {
         Self::TornTail,
         Self::Gap,
         Self::Reloaded,
+        Self::VpnChanged,
     ];
 
     /// As it stands in a line: `refresh-failed`.
@@ -60,6 +66,7 @@ impl Event {
             Self::Refreshed => "refreshed",
             Self::RefreshFailed => "refresh-failed",
             Self::Console => "console",
+            Self::Revealed => "revealed",
             Self::Login => "login",
             Self::Logout => "logout",
             Self::DaemonStarted => "daemon-started",
@@ -67,6 +74,7 @@ impl Event {
             Self::TornTail => "torn-tail",
             Self::Gap => "gap",
             Self::Reloaded => "reloaded",
+            Self::VpnChanged => "vpn-changed",
         }
     }
 

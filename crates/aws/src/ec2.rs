@@ -6,16 +6,18 @@
 
 mod connections;
 mod customer_gateways;
+mod device;
 mod rehearsal;
 mod tags;
 mod why;
 
 use bowline_base::Identity;
 
-pub use connections::{Target, Telemetry, Tunnel, VpnConnection, modify_vpn_connection, vpn_connections};
+pub use connections::{Phase, Target, Telemetry, Tunnel, VpnConnection, modify_vpn_connection, vpn_connections};
 pub use customer_gateways::{
     Asn, CreateCustomerGateway, CustomerGateway, create_customer_gateway, customer_gateways, delete_customer_gateway,
 };
+pub use device::{Device, DeviceTunnel, End, Unreadable};
 pub use rehearsal::{Rehearsal, rehearse};
 pub use tags::create_tags;
 pub use why::Why;

@@ -22,6 +22,8 @@ pub enum Service {
     S3,
     /// Where people sign in to the console.
     Signin,
+    /// Systems Manager, whose Parameter Store is spoken here.
+    Ssm,
     /// IAM Identity Center's portal.
     Sso,
     /// IAM Identity Center's token service.
@@ -32,13 +34,14 @@ pub enum Service {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ec2,
         Self::Iam,
         Self::Logs,
         Self::RolesAnywhere,
         Self::S3,
         Self::Signin,
+        Self::Ssm,
         Self::Sso,
         Self::SsoOidc,
         Self::Sts,
@@ -54,6 +57,7 @@ impl Service {
             Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
             Self::Signin => "signin",
+            Self::Ssm => "ssm",
             Self::Sso => "sso",
             Self::SsoOidc => "sso_oidc",
             Self::Sts => "sts",
@@ -70,6 +74,7 @@ impl Service {
             Self::RolesAnywhere => "AWS_ENDPOINT_URL_ROLESANYWHERE",
             Self::S3 => "AWS_ENDPOINT_URL_S3",
             Self::Signin => "AWS_ENDPOINT_URL_SIGNIN",
+            Self::Ssm => "AWS_ENDPOINT_URL_SSM",
             Self::Sso => "AWS_ENDPOINT_URL_SSO",
             Self::SsoOidc => "AWS_ENDPOINT_URL_SSO_OIDC",
             Self::Sts => "AWS_ENDPOINT_URL_STS",
@@ -86,6 +91,7 @@ impl Service {
             Self::RolesAnywhere => "rolesanywhere",
             Self::S3 => "s3",
             Self::Signin => "signin",
+            Self::Ssm => "ssm",
             Self::Sso => "sso",
             Self::SsoOidc => "sso-oidc",
             Self::Sts => "sts",
@@ -195,6 +201,7 @@ impl Endpoints {
             Service::Ec2 => "ec2",
             Service::Logs => "logs",
             Service::RolesAnywhere => "rolesanywhere",
+            Service::Ssm => "ssm",
             Service::Sso => "portal.sso",
             Service::SsoOidc => "oidc",
             Service::Iam | Service::S3 | Service::Signin | Service::Sts => "sts",

@@ -1,7 +1,7 @@
 //! AWS on the wire: calls as values, signed; one file a service.
 //!
 //! Every call is a typed request and a typed answer in the file of its service ([`sts`], [`iam`], [`ec2`],
-//! [`sso`], [`sso_oidc`], [`s3`], [`logs`], [`rolesanywhere`], [`signin`]). Underneath is one pure machine (`call`) that alone
+//! [`ssm`], [`sso`], [`sso_oidc`], [`s3`], [`logs`], [`rolesanywhere`], [`signin`]). Underneath is one pure machine (`call`) that alone
 //! decides about retries, clock skew and renewal of
 //! refused credentials, and one thin driver over a [`Wire`]. This crate opens no socket, reads no clock, no
 //! environment and no file, and does not know where an [`Identity`](base::Identity) gets its keys.
@@ -23,6 +23,7 @@ pub mod s3;
 mod sign;
 mod sign_x509;
 pub mod signin;
+pub mod ssm;
 pub mod sso;
 pub mod sso_oidc;
 pub mod sts;

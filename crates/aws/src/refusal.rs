@@ -47,7 +47,15 @@ pub(crate) fn is_passing(service: Service, status: u16, said: &Said) -> bool {
 
 /// Turned away at the door, whatever the status: nothing was done. EC2 says so with 503.
 pub(crate) fn is_throttled(code: &str) -> bool {
-    matches!(code, "RequestLimitExceeded" | "EC2ThrottledException" | "Throttling" | "ThrottlingException" | "SlowDown")
+    matches!(
+        code,
+        "RequestLimitExceeded"
+            | "EC2ThrottledException"
+            | "Throttling"
+            | "ThrottlingException"
+            | "SlowDown"
+            | "TooManyUpdates"
+    )
 }
 
 /// Another set of keys may be taken where this one was refused.
@@ -92,7 +100,7 @@ pub(crate) fn is_about_credentials(code: &str) -> bool {
         || matches!(code, "InvalidSecurity" | "MissingAuthenticationToken" | "NotSignedUp" | "UnauthorizedException")
 }
 
-const PASSING: [&str; 17] = [
+const PASSING: [&str; 18] = [
     "BandwidthLimitExceeded",
     "ConcurrentModification",
     "EC2ThrottledException",
@@ -110,6 +118,7 @@ const PASSING: [&str; 17] = [
     "Throttling",
     "ThrottlingException",
     "TooManyRequestsException",
+    "TooManyUpdates",
 ];
 const REQUEST_IDS: &[&str] = &["x-amzn-requestid", "x-amz-request-id", "x-amzn-request-id"];
 const LONGEST_MESSAGE: usize = 400;

@@ -28,6 +28,7 @@ impl Auth {
             Service::RolesAnywhere => "rolesanywhere",
             Service::S3 => "s3",
             Service::Signin => "signin",
+            Service::Ssm => "ssm",
             Service::Sso => "awsssoportal",
             Service::SsoOidc => "sso-oauth",
             Service::Sts => "sts",

@@ -145,6 +145,18 @@ impl<'w> Keyring<'w> {
         Ok(LongLived { key_id: KeyId::new(keys.key_id.expose()), secret: keys.secret_key })
     }
 
+    /// The text that is kept in the store as `name`.
+    ///
+    /// # Errors
+    /// As [`Keyring::load`]; `Config` where `name` is a key of AWS.
+    pub(crate) fn text(&self, name: &str) -> Result<Secret, Fault> {
+        let keys = self.asking(|vault| vault.keys(name, self.world.wire.now()))?;
+        keys.text().cloned().ok_or_else(|| {
+            Fault::new(Kind::Config, "vault", format!("`{name}` of the vault is a key of AWS, and no text"))
+                .hint("keep a text under a name of its own: bowline vault add NAME --text")
+        })
+    }
+
     /// Opens the store, lets `change` change it, and writes it. Waits for other writers for a while.
     ///
     /// # Errors

@@ -113,7 +113,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Policy(part) => commands::policy::run(environment, file, &part)?,
         Command::Users(command) => commands::users::run(environment, file, &command)?,
         Command::Vault(command) => commands::vault::run(environment, file, &command)?,
-        Command::Vpn(command) => commands::vpn::run(&environment, &command)?,
+        Command::Vpn(command) => commands::vpn::run(environment, file, &command)?,
         Command::Completions(arguments) => output::data(completion::script(arguments.shell))?,
         Command::Man(arguments) => commands::man::run(&arguments)?,
     }

@@ -1,11 +1,12 @@
-//! Secrets that `bowline.toml` names instead of holding them: `{ file = … }` and `{ env = … }`.
+//! Secrets that `bowline.toml` names instead of holding them: `{ file = … }`, `{ env = … }` and `{ vault = … }`.
 
 use bowline_base::{Fault, Kind, Secret};
 
-use crate::{config::SecretPlace, environment::Environment};
+use crate::{config::SecretPlace, keyring::Keyring, world::World};
 
-/// The secret at `place`, without blanks around it.
-pub(crate) fn read(environment: &Environment, place: &SecretPlace) -> Result<Secret, Fault> {
+/// The secret at `place`, without blanks around it. The vault is opened for it, with a passphrase if somebody can be
+/// asked.
+pub(crate) fn read(world: &World, place: &SecretPlace) -> Result<Secret, Fault> {
     let wrong = |message: String| Fault::new(Kind::Config, "secret", message);
     let found = match place {
         SecretPlace::File(path) => {
@@ -14,14 +15,15 @@ pub(crate) fn read(environment: &Environment, place: &SecretPlace) -> Result<Sec
             Secret::new(text.trim())
         }
         SecretPlace::Env(name) => {
-            let text = environment.var(name).ok_or_else(|| wrong(format!("the variable `{name}` is not set")))?;
+            let text = world.environment.var(name).ok_or_else(|| wrong(format!("the variable `{name}` is not set")))?;
             Secret::new(text.trim())
         }
+        SecretPlace::Vault(name) => Keyring::open(world).text(name)?,
     };
     if found.is_blank() {
         let place = match place {
             SecretPlace::File(path) => path.display().to_string(),
-            SecretPlace::Env(name) => name.clone(),
+            SecretPlace::Env(name) | SecretPlace::Vault(name) => name.clone(),
         };
         return Err(wrong(format!("`{place}` is blank")).hint("write a long random text into it: openssl rand -hex 32"));
     }

@@ -13,6 +13,7 @@ use std::{
 use bowline_base::{Fault, Secret};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::{lease_file::kind_called, socket::CONTEXT_HEADER, vault::door};
 
@@ -24,6 +25,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// A first fetch may have to wait for AWS: so many silences at the most.
 const MOST_SILENCES: usize = 60;
 const LONGEST_ANSWER: u64 = 1024 * 1024;
+/// No answer with a key in it is longer: its buffer never moves, and so leaves no copy behind.
+const USUAL_ANSWER: usize = 64 * 1024;
 
 /// Why the daemon's answer cannot be used, and the command does the work itself.
 #[derive(Debug, thiserror::Error)]
@@ -154,16 +157,24 @@ fn exchange(
     alive: impl Fn() -> io::Result<()>,
 ) -> io::Result<Secret> {
     send(&mut stream, context, question)?;
-    let mut bytes = Vec::new();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(USUAL_ANSWER));
     for _ in 0..MOST_SILENCES {
         let left = LONGEST_ANSWER - bytes.len() as u64;
         match Read::by_ref(&mut stream).take(left).read_to_end(&mut bytes) {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => alive()?,
             Err(error) => return Err(error),
-            Ok(_) => return String::from_utf8(bytes).map(Secret::new).map_err(io::Error::other),
+            Ok(_) => return text(std::mem::take(&mut *bytes)),
         }
     }
     Err(io::ErrorKind::TimedOut.into())
+}
+
+/// What is no text is wiped too.
+fn text(bytes: Vec<u8>) -> io::Result<Secret> {
+    String::from_utf8(bytes).map(Secret::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        io::Error::other("the answer is no text")
+    })
 }
 
 /// Any answer will do: a daemon of another version is alive too.

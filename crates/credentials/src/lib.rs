@@ -29,6 +29,7 @@ mod sso_reason;
 mod sso_token;
 mod stamps;
 pub mod vault;
+mod wiped;
 mod witness;
 pub mod x509;
 

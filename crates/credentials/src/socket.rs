@@ -19,6 +19,7 @@ use crate::{
     lease_file::kind_name,
     setup::Context,
     vault::door,
+    wiped,
     witness::{Handover, Written, client_of},
 };
 
@@ -152,7 +153,7 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str, duty: Option<AuditDuty
         witness.issued(now, Handover { client, profile: &profile, credentials, source, duty })
     });
     match written.and(document) {
-        Ok(document) => reply(StatusCode::OK, document.expose().to_owned()),
+        Ok(document) => replied(StatusCode::OK, wiped::body(document)),
         Err(fault) => refuse(&fault),
     }
 }
@@ -173,7 +174,11 @@ fn fault_reply(status: StatusCode, fault: &Fault) -> Reply {
 }
 
 pub(crate) fn reply(status: StatusCode, body: String) -> Reply {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    replied(status, Bytes::from(body))
+}
+
+fn replied(status: StatusCode, body: Bytes) -> Reply {
+    let mut response = Response::new(Full::new(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));

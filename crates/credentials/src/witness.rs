@@ -91,6 +91,14 @@ impl Witness {
         self.leaves(now, Event::Console, handover)
     }
 
+    /// Writes down that a person is about to see the long-lived keys of `handover`, each time.
+    ///
+    /// # Errors
+    /// They must not: it could not be written down.
+    pub fn revealed(&self, now: Now, handover: Handover<'_>) -> Result<Written, Fault> {
+        self.leaves(now, Event::Revealed, handover)
+    }
+
     fn leaves(&self, now: Now, event: Event, handover: Handover<'_>) -> Result<Written, Fault> {
         let Handover { client, profile, credentials, source, duty } = handover;
         let record = Record {

@@ -21,7 +21,12 @@ use crate::{
 ///
 /// # Errors
 /// Nothing can be stored; the keys are not a user's long-lived ones; something else is stored already; AWS says no.
-pub async fn bootstrap(place: &Place<'_>, given: &Credentials, grace: Duration, stay: Duration) -> Result<End, Fault> {
+pub async fn bootstrap(
+    place: &Place<'_>,
+    given: &Credentials,
+    grace: Option<Duration>,
+    stay: Duration,
+) -> Result<End, Fault> {
     place.keyring.check()?;
     if given.session_token.is_some() {
         return Err(Fault::new(Kind::Config, "environment", "the keys in the environment are those of a session")

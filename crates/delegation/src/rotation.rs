@@ -115,6 +115,9 @@ pub enum Stop {
     NeverWorked,
 }
 
+/// How long the old key sleeps where nobody says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// The machine.
 #[derive(Debug)]
 pub struct Rotation {
@@ -135,10 +138,13 @@ pub struct Rotation {
 const MOST_STARTS: u32 = 3;
 
 impl Rotation {
-    /// Begins, or goes on from what the journal says. The old key sleeps for `grace` before it is deleted; when more
-    /// than `stay` of that is left, the machine ends and the next one goes on.
+    /// Begins, or goes on from what the journal says. The old key sleeps for `grace` before it is deleted; without one,
+    /// for as long as the rotation was begun with, or 10 s. When more than `stay` of that is left, the machine ends and
+    /// the next one goes on.
     #[must_use]
-    pub fn new(record: Option<Record>, grace: Duration, stay: Duration) -> Self {
+    pub fn new(record: Option<Record>, grace: Option<Duration>, stay: Duration) -> Self {
+        let noted = record.as_ref().and_then(|record| record.grace);
+        let grace = grace.or(noted).unwrap_or(GRACE);
         let out = Some(Output::Do(Ask::Load));
         let (pace, gone) = (Pace::default(), Vec::new());
         let asked = Some(Ask::Load);
@@ -227,12 +233,16 @@ impl Rotation {
     fn loaded(&mut self, now: Now, id: KeyId) {
         self.stored = Some(id.clone());
         let Some(record) = self.record.clone() else { return self.ask(Ask::List) };
-        match (id == record.old, record.step) {
+        match (id == record.old, record.step.clone()) {
             (true, Step::Creating { .. }) => self.ask(Ask::List),
             (true, Step::Created { new } | Step::Stored { new }) => self.ask(Ask::Delete(new)),
             (false, Step::Created { new }) if new == id => {
                 self.failing = None;
                 self.step_on(now);
+            }
+            // Another grace than before holds from now on: noted first, and verified then.
+            (false, Step::Idle { new }) if new == id && record.grace != Some(self.grace) => {
+                self.ask(Ask::Note(Record { grace: Some(self.grace), step: Step::Idle { new }, ..record }));
             }
             (false, Step::Stored { new } | Step::Idle { new }) if new == id => self.ask(Ask::Verify),
             _ => self.end(Stop::Foreign(id)),
@@ -261,7 +271,7 @@ impl Rotation {
             return self.end(Stop::NoRoom(other.id.clone()));
         }
         let known = keys.iter().map(|key| key.id.clone()).chain(self.gone.iter().cloned()).collect();
-        self.ask(Ask::Note(Record { old, at: now.wall, step: Step::Creating { known } }));
+        self.ask(Ask::Note(self.record_of(now, old, Step::Creating { known })));
     }
 
     fn noted(&mut self, record: Record) {
@@ -280,7 +290,7 @@ impl Rotation {
     fn verified(&mut self, now: Now) {
         match self.record.clone() {
             Some(Record { old, step: Step::Stored { .. }, .. }) => self.ask(Ask::Deactivate(old)),
-            Some(Record { old, step: Step::Idle { new }, at }) => self.rest(now, old, new, at + self.grace),
+            Some(Record { old, step: Step::Idle { new }, at, .. }) => self.rest(now, old, new, at + self.grace),
             _ => self.end(Stop::Failed),
         }
     }
@@ -332,7 +342,11 @@ impl Rotation {
 
     fn note(&mut self, now: Now, step: Step) {
         let Some(old) = self.record.as_ref().map(|record| record.old.clone()) else { return self.end(Stop::Failed) };
-        self.ask(Ask::Note(Record { old, at: now.wall, step }));
+        self.ask(Ask::Note(self.record_of(now, old, step)));
+    }
+
+    fn record_of(&self, now: Now, old: KeyId, step: Step) -> Record {
+        Record { old, at: now.wall, grace: Some(self.grace), step }
     }
 
     /// A new key may be missing only because it is new.

@@ -31,7 +31,7 @@ use crate::{
     policy::DocumentError,
     query,
     reply::{Answer, Ending, Pass, Reply},
-    roles_anywhere, s3, s3_error, signin, sso_oidc, sso_portal, sts,
+    roles_anywhere, s3, s3_error, signin, ssm, sso_oidc, sso_portal, sts,
 };
 
 /// A fake AWS without a socket or a clock. All methods may be called from any thread.
@@ -70,6 +70,7 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) counters: Counters,
     pub(crate) logs: logs::Groups,
+    pub(crate) parameters: ssm::Parameters,
     pub(crate) signin: signin::Tokens,
     pub(crate) network: Network,
 }
@@ -95,6 +96,7 @@ impl Cloud {
             faults: Faults::default(),
             counters: Counters::default(),
             logs: logs::Groups::default(),
+            parameters: ssm::Parameters::default(),
             signin: signin::Tokens::default(),
             network: Network::default(),
         }))
@@ -300,6 +302,18 @@ impl Cloud {
         events.into_iter().flatten().map(|(_, text)| text.clone()).collect()
     }
 
+    /// A parameter of Parameter Store, as Terraform or another program left it.
+    pub fn add_parameter(&self, name: &str, value: &str, sealed: bool) {
+        let state = &mut *self.state();
+        ssm::furnish(&mut state.parameters, name, value, sealed, state.started);
+    }
+
+    /// Name, value and whether it is sealed, of every parameter.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<(String, String, bool)> {
+        ssm::contents(&self.state().parameters)
+    }
+
     /// Calls so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -395,6 +409,7 @@ impl State {
             Service::Container => container::answer(self, call, now),
             Service::Instance => instance::answer(self, call, now),
             Service::Logs => logs::answer(self, call, now),
+            Service::Ssm => ssm::answer(self, call, now),
             Service::Signin => signin::answer(self, call, now),
             Service::Operator => admin::answer(self, call, now),
         }
@@ -421,7 +436,7 @@ fn throttled(state: &mut State, service: Service, call: &Call) -> Answer {
         Service::Sts | Service::Iam => (400, "Throttling"),
         Service::Ec2 => (503, "RequestLimitExceeded"),
         Service::S3 => (503, "SlowDown"),
-        Service::Logs => (400, "ThrottlingException"),
+        Service::Logs | Service::Ssm => (400, "ThrottlingException"),
     };
     service_error(state, service, call, status, code)
 }
@@ -441,6 +456,7 @@ fn service_error(state: &mut State, service: Service, call: &Call, status: u16, 
         Service::Instance => instance::error(status, code),
         Service::Signin => signin::error(status, code),
         Service::Logs => logs::error(state, status, code, "Injected"),
+        Service::Ssm => ssm::error(state, status, code, "Injected"),
         Service::S3 => s3_error::S3Error::injected(status, code).answer(state, call),
     }
 }

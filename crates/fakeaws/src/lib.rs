@@ -1,5 +1,5 @@
 //! An AWS that fits in a test and in `bowline demo`: SSO-OIDC, the SSO portal, STS, IAM, EC2's VPN calls, S3,
-//! CloudWatch Logs and the console's sign-in on one loopback port, and beside them what a container and an instance ask
+//! Parameter Store, CloudWatch Logs and the console's sign-in on one loopback port, and beside them what a container and an instance ask
 //! (`/v2/credentials/…`, `/latest/…`).
 //!
 //! [`Cloud`] is the whole of it, decided without a socket or a clock: [`Cloud::handle`] takes the time and a request
@@ -46,6 +46,7 @@ mod settings;
 mod signin;
 mod sigv4;
 mod slow;
+mod ssm;
 mod sso_oidc;
 mod sso_portal;
 mod sts;

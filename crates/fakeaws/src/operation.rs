@@ -19,6 +19,7 @@ pub(crate) enum Service {
     /// What an instance asks: IMDS.
     Instance,
     Logs,
+    Ssm,
     /// Where people sign in to the console.
     Signin,
     /// `/_fake/…` and the pages for people.
@@ -50,6 +51,9 @@ impl Operation {
             ("POST", "/logout") => plain(Service::Portal, "sso.Logout"),
             ("POST", "/") if call.header("x-amz-target").is_some_and(|target| target.starts_with("Logs_")) => {
                 plain(Service::Logs, &format!("logs.{}", target(call)))
+            }
+            ("POST", "/") if call.header("x-amz-target").is_some_and(|target| target.starts_with("AmazonSSM.")) => {
+                plain(Service::Ssm, &format!("ssm.{}", target(call)))
             }
             ("POST", "/federation") => plain(Service::Signin, "signin.GetSigninToken"),
             ("GET", "/federation") if call.query("Action").is_some() => plain(Service::Signin, "signin.Login"),

@@ -6,6 +6,7 @@ use bowline_aws::Region;
 
 use crate::{
     address::{Provider, Rules},
+    device::DeviceFile,
     healthcheck::Healthcheck,
     plan::Pace,
     rhythm::Rhythm,
@@ -40,6 +41,8 @@ pub struct Config {
     pub window: Option<Window>,
     /// Whom to tell that all is well.
     pub healthcheck: Option<Healthcheck>,
+    /// The configuration of the site's own device, kept as AWS says it.
+    pub device: Option<DeviceFile>,
 }
 
 impl Config {
@@ -59,6 +62,7 @@ impl Config {
             min_change_interval: Pace::default().between_changes,
             window: None,
             healthcheck: None,
+            device: None,
         }
     }
 

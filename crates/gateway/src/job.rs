@@ -17,6 +17,7 @@ use crate::{
     address::Heed,
     changes::{News, Phase},
     config::Config,
+    device,
     metrics::Counts,
     patrol::{Patrol, Round},
     post::Post,
@@ -124,6 +125,7 @@ impl Rounds {
         for (subject, trouble) in matters {
             self.post.matter(subject, trouble);
         }
+        self.configure_device(&round).await;
         self.say_that_all_is_well(&round).await;
         let wait = self.patrol.wait(&round);
         debug!(wait = %bowline_base::units::duration(wait), "the next round");
@@ -149,6 +151,13 @@ impl Rounds {
         (standing.owner().unwrap_or_default().to_owned(), standing.matters(round.at))
     }
 
+    async fn configure_device(&mut self, round: &Round) {
+        let Some(outlook) = &round.outlook else { return };
+        if let Some(outcome) = self.patrol.configure_device(outlook).await {
+            self.told.device(&outcome);
+        }
+    }
+
     async fn say_that_all_is_well(&self, round: &Round) {
         let Some(check) = self.patrol.config().healthcheck.as_ref().filter(|_| round.is_settled()) else { return };
         if let Err(why) = check.ping(&*self.wire).await {
@@ -165,6 +174,7 @@ pub(crate) struct Told {
     missing: Option<String>,
     verdicts: Vec<String>,
     held: Vec<String>,
+    device: Option<String>,
 }
 
 impl Told {
@@ -189,6 +199,19 @@ impl Told {
         }
         for news in &round.news {
             step(news);
+        }
+    }
+
+    /// Logs what became of the device's configuration.
+    pub(crate) fn device(&mut self, outcome: &Result<device::Outcome, Fault>) {
+        match outcome {
+            Ok(device::Outcome::Written) => info!("the device's configuration is written"),
+            Ok(device::Outcome::Woken) => info!("the device is told of its configuration"),
+            Ok(device::Outcome::Same) | Err(_) => {}
+        }
+        let failure = outcome.as_ref().err().map(Fault::chain);
+        if let Some(why) = new(&mut self.device, failure) {
+            warn!("{why}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod address;
 mod adoption;
 mod changes;
 mod config;
+pub mod device;
 mod healthcheck;
 mod job;
 mod memory;

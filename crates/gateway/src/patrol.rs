@@ -4,7 +4,7 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use bowline_aws::{Aws, Error};
-use bowline_base::{Identity, Now, wire::Wire};
+use bowline_base::{Fault, Identity, Now, wire::Wire};
 use bowline_host::clock;
 
 use crate::{
@@ -12,8 +12,9 @@ use crate::{
     address::{Disagreement, Heed, Reading, Watch, agree, ask},
     changes::{Change, Changes, News},
     config::Config,
+    device,
     memory::Memory,
-    outlook::Outlook,
+    outlook::{Outlook, Stand},
     plan::{Action, Site, Verdict, plan},
     rhythm::Pulse,
     window,
@@ -224,6 +225,18 @@ impl Patrol {
 
     fn site(&self, owner: String) -> Site {
         Site { owner, name: self.config.name.clone(), pace: self.config.pace() }
+    }
+
+    /// Brings the configuration of the site's device to what EC2 says of our connections, where there is one and all of
+    /// them are where they belong. `None` where there is nothing to do.
+    pub async fn configure_device(&self, outlook: &Outlook) -> Option<Result<device::Outcome, Fault>> {
+        let file = self.config.device.as_ref()?;
+        let is_settled = |stand: &Stand| stand.verdict.as_ref().is_some_and(Verdict::is_settled);
+        if outlook.stands.is_empty() || !outlook.stands.iter().all(is_settled) {
+            return None;
+        }
+        let ids: Vec<String> = outlook.stands.iter().map(|stand| stand.connection.id.clone()).collect();
+        Some(file.bring(self.account(), &ids).await)
     }
 
     fn account(&self) -> Account<'_> {

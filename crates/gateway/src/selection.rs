@@ -159,6 +159,8 @@ mod tests {
             target: Target::Other,
             static_routes_only: false,
             outside_address_type: None,
+            networks: [None, None],
+            key_arn: None,
             tags: owner.into_iter().chain([("site".to_owned(), id.to_owned())]).collect(),
             telemetry: Vec::new(),
             tunnels: Vec::new(),

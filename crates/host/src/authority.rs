@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bowline_base::{Fault, Kind, Timestamp, atomic};
+use bowline_base::{Fault, Kind, Secret, Timestamp, atomic};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,
@@ -60,6 +60,22 @@ pub fn make(directory: &Path, names: &[String], now: Timestamp) -> Result<Made, 
         private_key: file("server.key"),
         kept_authority,
     })
+}
+
+/// A certificate for `names` that no authority vouches for, and its key, both in PEM; good for ten years. Clients know it
+/// by its fingerprint.
+///
+/// # Errors
+/// A fault of kind `Config`: a name that cannot stand in a certificate.
+pub fn self_signed(names: &[String], now: Timestamp) -> Result<(String, Secret), Fault> {
+    let unusable =
+        |cause: rcgen::Error| Fault::new(Kind::Config, "tls", "cannot make a certificate").cause(cause.to_string());
+    let key = KeyPair::generate().map_err(unusable)?;
+    let mut params = server(names, now).map_err(unusable)?;
+    params.use_authority_key_identifier_extension = false;
+    live(&mut params, now, 3650);
+    let certificate = params.self_signed(&key).map_err(unusable)?;
+    Ok((certificate.pem(), Secret::new(key.serialize_pem())))
 }
 
 fn authority(now: Timestamp) -> CertificateParams {

@@ -57,10 +57,10 @@ mod tests {
     use bytes::Bytes;
     use http::Response;
     use hyper::body::{Body, Frame};
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
     use super::*;
-    use crate::{Address, Listener, ServerLimits, Tasks, server};
+    use crate::{Address, Listener, ServerLimits, Tasks, server, tls_server::ServerTls};
 
     /// Five bytes, and then not the others.
     struct Half {
@@ -88,8 +88,15 @@ mod tests {
     async fn read(headers: &'static [(&'static str, &'static str)], fails: bool) -> (String, io::Result<usize>) {
         let tasks = Tasks::new();
         let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
-        let address = listener.local_addr().unwrap();
-        server::serve(&tasks, "test", listener.into(), ServerLimits::default(), move |_, _| async move {
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        begin(&tasks, listener, headers, fails);
+        let read = answer(stream).await;
+        tasks.begin_shutdown();
+        read
+    }
+
+    fn begin(tasks: &Tasks, listener: Listener, headers: &'static [(&'static str, &'static str)], fails: bool) {
+        server::serve(tasks, "test", listener.into(), ServerLimits::default(), move |_, _| async move {
             let mut pieces = vec![None, Some(Ok(Bytes::from_static(b"hello")))];
             if fails {
                 pieces.insert(0, Some(Err(io::ErrorKind::BrokenPipe.into())));
@@ -97,7 +104,10 @@ mod tests {
             let response = headers.iter().fold(Response::builder(), |made, (name, value)| made.header(*name, *value));
             response.body(Half { pieces }).unwrap()
         });
-        let mut stream = TcpStream::connect(address).await.unwrap();
+    }
+
+    /// What comes until the connection ends, and how it does.
+    async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> (String, io::Result<usize>) {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         let mut got = Vec::new();
         let end = loop {
@@ -106,7 +116,6 @@ mod tests {
                 end => break end,
             }
         };
-        tasks.begin_shutdown();
         (String::from_utf8(got).unwrap(), end)
     }
 
@@ -119,6 +128,33 @@ mod tests {
             assert!(got.starts_with("HTTP/1.1 200 OK") && got.contains("hello"), "{got}");
             assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset, "{headers:?} {fails}");
         }
+    }
+
+    #[tokio::test]
+    async fn so_does_one_over_tls() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let files = tempfile::tempdir().unwrap();
+        let (certificate, key) = (files.path().join("c.pem"), files.path().join("k.pem"));
+        bowline_base::atomic::write_private(&certificate, made.cert.pem().as_ref()).unwrap();
+        bowline_base::atomic::write_private(&key, made.signing_key.serialize_pem().as_ref()).unwrap();
+        let plain = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
+        let address = plain.local_addr().unwrap();
+        let tls = ServerTls::load(&certificate, &key).unwrap();
+        let tasks = Tasks::new();
+        begin(&tasks, Listener::Tls(plain.into(), tls), &[("content-length", "10")], true);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.cert.der().clone()).unwrap();
+        let provider = rustls::crypto::ring::default_provider().into();
+        let config =
+            rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let (got, end) = answer(stream).await;
+        tasks.begin_shutdown();
+        assert!(got.starts_with("HTTP/1.1 200 OK") && got.contains("hello"), "{got}");
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bowline_base::{Fault, Kind};
@@ -44,6 +45,8 @@ pub enum Listener {
     Unix(UnixListener, Option<SocketFile>),
     /// TLS over the TCP of another one, which a reload may go on to use.
     Tls(Arc<Self>, Arc<ServerTls>),
+    /// TLS or plain HTTP over the TCP of another one, as each client begins.
+    Either(Arc<Self>, Arc<ServerTls>),
 }
 
 /// A socket's place in the file system: ours for as long as the lock beside it is held.
@@ -66,8 +69,27 @@ pub enum Connection {
     Tcp(TcpStream, SocketAddr),
     /// From a TCP peer who has yet to greet.
     Tls(TcpStream, SocketAddr, Arc<ServerTls>),
+    /// From a TCP peer who may greet or just ask.
+    Either(TcpStream, SocketAddr, Arc<ServerTls>),
     /// From a process on this machine.
     Unix(UnixStream),
+}
+
+/// What a TLS client's first byte is: a handshake record.
+const HANDSHAKE: u8 = 0x16;
+
+impl Connection {
+    /// Looks at the first byte where the client has the choice, for at most `limit`; `None` when nothing comes.
+    pub(crate) async fn settled(self, limit: Duration) -> Option<Self> {
+        let Self::Either(stream, peer, tls) = self else { return Some(self) };
+        let mut first = [0];
+        let looked = tokio::time::timeout(limit, stream.peek(&mut first)).await;
+        match looked {
+            Ok(Ok(1)) if first[0] == HANDSHAKE => Some(Self::Tls(stream, peer, tls)),
+            Ok(Ok(1)) => Some(Self::Tcp(stream, peer)),
+            _ => None,
+        }
+    }
 }
 
 impl Listener {
@@ -89,7 +111,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             Self::Unix(..) => None,
-            Self::Tls(inner, _) => inner.local_addr(),
+            Self::Tls(inner, _) | Self::Either(inner, _) => inner.local_addr(),
         }
     }
 
@@ -103,6 +125,10 @@ impl Listener {
             Self::Unix(listener, _) => Ok(Connection::Unix(listener.accept().await?.0)),
             Self::Tls(inner, tls) => match Box::pin(inner.accept()).await? {
                 Connection::Tcp(stream, peer) => Ok(Connection::Tls(stream, peer, Arc::clone(tls))),
+                other => Ok(other),
+            },
+            Self::Either(inner, tls) => match Box::pin(inner.accept()).await? {
+                Connection::Tcp(stream, peer) => Ok(Connection::Either(stream, peer, Arc::clone(tls))),
                 other => Ok(other),
             },
         }

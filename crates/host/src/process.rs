@@ -133,6 +133,13 @@ pub fn raise_file_limit() {
     setrlimit(Resource::Nofile, limit).ok();
 }
 
+/// How many files may be open at once. Where the system sets no limit: more than anybody opens.
+#[must_use]
+pub fn file_limit() -> usize {
+    use rustix::process::{Resource, getrlimit};
+    getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(1 << 20)
+}
+
 /// Both outputs are read at once: a child that fills one pipe while the other is waited for would never end.
 async fn collect(mut child: Child, max_bytes: u64) -> io::Result<Finished> {
     let out = child.stdout.take().expect("stdout was piped above");

@@ -132,7 +132,10 @@ async fn talk<H, F, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    // Who sends nothing at all costs a place for as long as a head may take.
+    let Some(connection) = connection.settled(limits.head).await else { return };
     match connection {
+        Connection::Either(..) => debug!("a connection that is not settled"),
         Connection::Tcp(stream, peer) => {
             let stream = Patience::new(Sending::new(stream, maps), limits.stall);
             speak(TokioIo::new(stream), Peer::Tcp(peer), limits, handler, stopping).await;

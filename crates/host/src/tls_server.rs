@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, Secret};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -48,6 +48,29 @@ impl ServerTls {
         let pair = pair(certificate, private_key)?;
         let (certificate, private_key) = (certificate.to_path_buf(), private_key.to_path_buf());
         Ok(Arc::new(Self { certificate, private_key, current: Mutex::new(pair) }))
+    }
+
+    /// A pair that stands in no file: PEM both.
+    ///
+    /// # Errors
+    /// A fault of kind `Config`: not PEM, or not a pair.
+    pub fn from_pem(certificate: &str, private_key: &Secret) -> Result<Arc<Self>, Fault> {
+        let chain = CertificateDer::pem_slice_iter(certificate.as_bytes()).collect::<Result<Vec<_>, _>>();
+        let key = PrivateKeyDer::from_pem_slice(private_key.expose().as_bytes());
+        let no_pair = || Fault::new(Kind::Config, "tls", "the stored certificate and its key are no usable pair");
+        let (Ok(chain), Ok(key)) = (chain, key) else { return Err(no_pair()) };
+        let config = config(&chain, key).map_err(|cause| no_pair().cause(cause))?;
+        let current = Mutex::new(Pair { config: Arc::new(config), chain });
+        Ok(Arc::new(Self { certificate: PathBuf::new(), private_key: PathBuf::new(), current }))
+    }
+
+    /// `sha256:` and the hash of the certificate in use, 64 hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let der = current.chain.first().map_or(&[][..], |certificate| certificate.as_ref());
+        let digest = ring::digest::digest(&ring::digest::SHA256, der);
+        digest.as_ref().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     /// Reads the files again until shutdown, whenever something changes beside them.
@@ -98,13 +121,19 @@ fn pair(certificate: &Path, private_key: &Path) -> Result<Pair, Fault> {
     }
     let key = PrivateKeyDer::from_pem_file(private_key)
         .map_err(|cause| wrong(private_key, "holds no readable private key").cause(cause.to_string()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let built = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain.clone(), key));
-    let mut config = built.map_err(|cause| wrong(certificate, "and its key are no usable pair").cause(cause))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let config =
+        config(&chain, key).map_err(|cause| wrong(certificate, "and its key are no usable pair").cause(cause))?;
     Ok(Pair { config: Arc::new(config), chain })
+}
+
+fn config(chain: &[CertificateDer<'static>], key: PrivateKeyDer<'static>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain.to_vec(), key)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 #[cfg(test)]

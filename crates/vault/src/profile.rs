@@ -98,6 +98,23 @@ pub struct Keys {
     pub session_token: Option<Secret>,
 }
 
+/// Stands for the key id of a text: shorter than any of AWS.
+const TEXT: &str = "text";
+
+impl Keys {
+    /// A text of its own, such as a token or a password, that is no key of AWS.
+    #[must_use]
+    pub fn of_text(text: Secret) -> Self {
+        Self { key_id: Secret::new(TEXT), secret_key: text, session_token: None }
+    }
+
+    /// The text, where this is one.
+    #[must_use]
+    pub fn text(&self) -> Option<&Secret> {
+        (self.key_id.expose() == TEXT).then_some(&self.secret_key)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +125,13 @@ mod tests {
             assert_eq!(ProfileName::new(name), Err(ProfileError::Default), "{name}");
         }
         assert!(ProfileName::new("default-manager").is_ok());
+    }
+
+    #[test]
+    fn a_text_is_told_from_a_key() {
+        let text = Keys::of_text(Secret::new("t0ken"));
+        assert_eq!(text.text().map(Secret::expose), Some("t0ken"));
+        assert_eq!(Keys { key_id: Secret::new("AKIAIOSFODNN7EXAMPLE"), ..text }.text(), None);
     }
 
     #[test]

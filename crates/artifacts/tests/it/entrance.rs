@@ -6,7 +6,7 @@ use bowline_base::Secret;
 use crate::world::World;
 
 async fn locked() -> World {
-    let key = Key { name: "ci".to_owned(), scheme: Scheme::Token, secret: Secret::new("t0ken") };
+    let key = Key { name: "ci".to_owned(), scheme: Scheme::Token, secret: Secret::new("t0ken"), file: None };
     let world = World::with(|config| config.access = Access::Keys(vec![key])).await;
     world.upstream.put("g/a/1.0/a-1.0.jar", "jar", "1");
     world

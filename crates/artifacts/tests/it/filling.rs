@@ -26,7 +26,7 @@ async fn fifty_clients_on_one_cold_key_make_one_upstream_call_and_get_equal_byte
         let world = Arc::clone(&world);
         clients.spawn(async move { world.get(JAR).await });
     }
-    let joined = |world: &World| world.metrics.text().contains("bowline_artifact_joins_total 49");
+    let joined = |world: &World| world.metrics.text().contains("bowline_artifact_joins_total{repository=\"/\"} 49");
     world.until(joined).await;
     for chunk in bytes.chunks(100_000) {
         feed.send(Bytes::copy_from_slice(chunk)).unwrap();

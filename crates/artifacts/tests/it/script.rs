@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bowline_artifacts::upstream::{Answer, Head, Listed, Page, Trouble, Upstream, Want};
@@ -34,6 +35,15 @@ pub(crate) enum Play {
     Fed(mpsc::UnboundedReceiver<Bytes>),
 }
 
+/// How a listing goes on for ever.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Endless {
+    /// Every page names the page after the first as the next one.
+    InACircle,
+    /// Every page names another one.
+    Onwards,
+}
+
 #[derive(Clone)]
 struct Stored {
     bytes: Bytes,
@@ -49,7 +59,8 @@ pub(crate) struct Script {
     denied: Mutex<bool>,
     denied_keys: Mutex<BTreeSet<String>>,
     no_listing: Mutex<bool>,
-    no_end: Mutex<bool>,
+    no_end: Mutex<Option<Endless>>,
+    slow: Mutex<Duration>,
     hangs: Mutex<bool>,
     pub(crate) wants: Mutex<Vec<Want>>,
     pub(crate) heads: AtomicUsize,
@@ -117,9 +128,10 @@ impl Script {
         lock(&self.denied_keys).insert(key.to_owned());
     }
 
-    /// Every page names the page after the first as the next one.
-    pub(crate) fn list_without_end(&self) {
-        *lock(&self.no_end) = true;
+    /// No page is the last; each takes `time`.
+    pub(crate) fn list_without_end(&self, how: Endless, time: Duration) {
+        *lock(&self.no_end) = Some(how);
+        *lock(&self.slow) = time;
     }
 
     pub(crate) fn gets(&self) -> usize {
@@ -178,6 +190,10 @@ impl Upstream for Script {
     fn list<'a>(&'a self, prefix: &'a str, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, Trouble>> {
         Box::pin(async move {
             self.weather().await?;
+            let slow = *lock(&self.slow);
+            if !slow.is_zero() {
+                tokio::time::sleep(slow).await;
+            }
             if *lock(&self.no_listing) {
                 return Err(Trouble::ListingDenied);
             }
@@ -192,8 +208,10 @@ impl Upstream for Script {
                 }
             }
             page.next = (from + self.page < below.len()).then(|| (from + self.page).to_string());
-            if *lock(&self.no_end) {
-                page.next = Some("1".to_owned());
+            match *lock(&self.no_end) {
+                Some(Endless::InACircle) => page.next = Some("1".to_owned()),
+                Some(Endless::Onwards) => page.next = Some((from + 1).to_string()),
+                None => {}
             }
             Ok(page)
         })

@@ -1,10 +1,16 @@
 //! Methods, headers, ranges, listings and paths, over the socket.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bowline_artifacts::upstream::{Directory, Upstream};
 
-use crate::world::{World, noise};
+use crate::{
+    script::Endless,
+    world::{World, noise},
+};
 
 const JAR: &str = "/g/a/1.0/a-1.0.jar";
 const KEY: &str = "g/a/1.0/a-1.0.jar";
@@ -222,8 +228,29 @@ async fn a_listing_that_begins_again_ends() {
     for number in 0..5 {
         world.upstream.put(&format!("g/{number}"), "x", "one");
     }
-    world.upstream.list_without_end();
-    let asked = tokio::time::timeout(std::time::Duration::from_secs(3), world.get("/g/")).await;
+    world.upstream.list_without_end(Endless::InACircle, Duration::ZERO);
+    let asked = tokio::time::timeout(Duration::from_secs(3), world.get("/g/")).await;
     let reply = asked.expect("an answer at once");
     assert_eq!((reply.status, reply.header("x-bowline-reason")), (502, "upstream-broken"));
+}
+
+#[tokio::test]
+async fn a_listing_of_more_pages_than_anybody_reads_ends() {
+    let world = World::new().await;
+    world.upstream.list_without_end(Endless::Onwards, Duration::ZERO);
+    let reply = world.get("/g/").await;
+    assert_eq!((reply.status, reply.header("x-bowline-reason")), (502, "upstream-broken"));
+    assert!(String::from_utf8(reply.body).unwrap().contains("more than 1000 pages"));
+}
+
+#[tokio::test]
+async fn a_listing_that_takes_longer_than_a_minute_is_given_up() {
+    let world = World::with(|config| config.upstream_timeout = Duration::from_secs(20)).await;
+    // Each page comes in time.
+    world.upstream.list_without_end(Endless::Onwards, Duration::from_secs(15));
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let answer = world.raw("GET /g/ HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.0 504 ") && answer.contains("retry-after"), "{answer}");
+    assert_eq!(begun.elapsed().as_secs(), 60);
 }

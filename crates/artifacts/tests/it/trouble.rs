@@ -264,8 +264,10 @@ async fn the_counts_name_repositories_and_outcomes_and_no_path() {
         "bowline_artifact_requests_total{repository=\"/\",outcome=\"miss\"} 1",
         "bowline_artifact_requests_total{repository=\"/\",outcome=\"missing\"} 1",
         "bowline_artifact_sent_bytes_total{repository=\"/\"} 6",
-        "bowline_artifact_fills_total{outcome=\"kept\"} 1",
-        "bowline_artifact_upstream_calls_total{outcome=\"ok\"} 1",
+        "bowline_artifact_fills_total{repository=\"/\",outcome=\"kept\"} 1",
+        "bowline_artifact_upstream_calls_total{repository=\"/\",outcome=\"ok\"} 1",
+        "bowline_artifact_upstream_seconds_count{repository=\"/\",outcome=\"ok\"} 1",
+        "bowline_artifact_upstream_seconds_count{repository=\"/\",outcome=\"missing\"} 1",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }

@@ -41,13 +41,30 @@ impl Telemetry {
     }
 }
 
+/// What AWS takes in one of the two phases of a tunnel. An empty list: whatever it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phase {
+    /// `AES256-GCM-16`, …
+    pub encryption: Vec<String>,
+    /// `SHA2-256`, …
+    pub integrity: Vec<String>,
+    /// Numbers of Diffie-Hellman groups.
+    pub groups: Vec<u32>,
+}
+
 /// What was set for a tunnel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tunnel {
     /// AWS's end of the tunnel; stays when the customer gateway changes.
     pub outside_address: Option<IpAddr>,
     /// `add`: the device begins, `start`: AWS does. Absent where nobody chose: `add`.
     pub startup_action: Option<String>,
+    /// `ikev1`, `ikev2`; empty: both.
+    pub ike_versions: Vec<String>,
+    /// IKE itself.
+    pub phase1: Phase,
+    /// What it protects.
+    pub phase2: Phase,
 }
 
 /// A VPN connection.
@@ -65,6 +82,10 @@ pub struct VpnConnection {
     pub static_routes_only: bool,
     /// `PublicIpv4`, `PrivateIpv4` or `Ipv6`; absent on old connections: the first.
     pub outside_address_type: Option<String>,
+    /// Networks that the tunnels take, the site's and AWS's; absent: all.
+    pub networks: [Option<String>; 2],
+    /// The pre-shared keys are in this secret of Secrets Manager, and not in the configuration.
+    pub key_arn: Option<String>,
     /// Key and value.
     pub tags: Vec<(String, String)>,
     /// One of each tunnel that AWS has looked at.
@@ -128,6 +149,8 @@ fn read(element: &Element) -> Option<VpnConnection> {
         target,
         static_routes_only: option("staticRoutesOnly").as_deref() == Some("true"),
         outside_address_type: option("outsideIpAddressType"),
+        networks: ["localIpv4NetworkCidr", "remoteIpv4NetworkCidr"].map(option),
+        key_arn: text(element, &["preSharedKeyArn"]),
         tags: tag_set(element),
         telemetry: telemetry.collect(),
         tunnels: options.flat_map(|set| set.children("item")).map(read_tunnel).collect(),
@@ -147,6 +170,26 @@ fn read_telemetry(item: &Element) -> Telemetry {
 }
 
 fn read_tunnel(item: &Element) -> Tunnel {
-    let address = text(item, &["outsideIpAddress"]).and_then(|text| text.parse().ok());
-    Tunnel { outside_address: address, startup_action: text(item, &["startupAction"]) }
+    Tunnel {
+        outside_address: text(item, &["outsideIpAddress"]).and_then(|text| text.parse().ok()),
+        startup_action: text(item, &["startupAction"]),
+        ike_versions: values(item, "ikeVersionSet"),
+        phase1: read_phase(item, 1),
+        phase2: read_phase(item, 2),
+    }
+}
+
+fn read_phase(item: &Element, number: u8) -> Phase {
+    let list = |what: &str| values(item, &format!("phase{number}{what}Set"));
+    Phase {
+        encryption: list("EncryptionAlgorithm"),
+        integrity: list("IntegrityAlgorithm"),
+        groups: list("DHGroupNumber").iter().filter_map(|number| number.parse().ok()).collect(),
+    }
+}
+
+/// A list of one value each.
+fn values(item: &Element, name: &str) -> Vec<String> {
+    let items = item.children(name).flat_map(|set| set.children("item"));
+    items.filter_map(|item| text(item, &["value"])).collect()
 }

@@ -64,8 +64,11 @@ async fn a_connection_is_read_whole_and_unknown_words_stay_words() {
         <customerGatewayConfiguration>&lt;k&gt;psk&lt;/k&gt;</customerGatewayConfiguration>\
         <customerGatewayId>cgw-1</customerGatewayId><transitGatewayId>tgw-1</transitGatewayId>\
         <options><staticRoutesOnly>true</staticRoutesOnly><tunnelOptionSet><item>\
-        <outsideIpAddress>203.0.113.9</outsideIpAddress><startupAction>add</startupAction></item></tunnelOptionSet>\
-        </options><vgwTelemetry><item><outsideIpAddress>203.0.113.9</outsideIpAddress><status>UP</status>\
+        <outsideIpAddress>203.0.113.9</outsideIpAddress><startupAction>add</startupAction>\
+        <ikeVersionSet><item><value>ikev2</value></item></ikeVersionSet><phase1DHGroupNumberSet><item><value>14</value></item>\
+        <item><value>20</value></item></phase1DHGroupNumberSet><phase2EncryptionAlgorithmSet><item><value>AES256</value>\
+        </item></phase2EncryptionAlgorithmSet></item></tunnelOptionSet><localIpv4NetworkCidr>10.1.0.0/16</localIpv4NetworkCidr>\
+        </options><preSharedKeyArn>arn:aws:secretsmanager:x</preSharedKeyArn><vgwTelemetry><item><outsideIpAddress>203.0.113.9</outsideIpAddress><status>UP</status>\
         <lastStatusChange>2026-11-22T02:00:00.000Z</lastStatusChange><acceptedRouteCount>3</acceptedRouteCount>\
         <statusMessage/></item></vgwTelemetry></item>";
     let bare = "<item><vpnConnectionId>vpn-2</vpnConnectionId><state>deleted</state></item>";
@@ -81,7 +84,12 @@ async fn a_connection_is_read_whole_and_unknown_words_stay_words() {
     assert_eq!((first.state.as_str(), first.customer_gateway.as_str()), ("modifying", "cgw-1"));
     assert_eq!((&first.target, first.static_routes_only), (&Target::TransitGateway("tgw-1".to_owned()), true));
     assert!(first.telemetry[0].is_up() && first.telemetry[0].accepted_routes == 3);
-    assert_eq!(first.tunnels[0].startup_action.as_deref(), Some("add"));
+    let tunnel = &first.tunnels[0];
+    assert_eq!((tunnel.startup_action.as_deref(), &tunnel.ike_versions[..]), (Some("add"), &["ikev2".to_owned()][..]));
+    assert_eq!((&tunnel.phase1.groups[..], &tunnel.phase1.encryption[..]), (&[14, 20][..], &[][..]));
+    assert_eq!(tunnel.phase2.encryption, ["AES256"]);
+    assert_eq!(first.networks, [Some("10.1.0.0/16".to_owned()), None]);
+    assert_eq!(first.key_arn.as_deref(), Some("arn:aws:secretsmanager:x"));
     assert_eq!(first.configuration.as_ref().unwrap().expose(), "<k>psk</k>");
     assert!(!format!("{first:?}").contains("psk"), "a key in a log");
     assert_eq!((second.state.as_str(), second.customer_gateway.as_str()), ("deleted", ""));

@@ -5,6 +5,7 @@
 mod ec2;
 mod iam;
 mod s3;
+mod ssm;
 mod sso;
 mod sts;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bowline_gateway::{Healthcheck, Managed, Window, address::Provider};
 use clap::{Args, Subcommand};
 
-use super::{Output, duration};
+use super::{GatewayDevice, Output, duration};
 use crate::config::gateway::{command, owner, provider, tag, webhook_url};
 
 /// `gateway …`
@@ -31,6 +31,11 @@ pub(crate) enum Gateway {
         after_help = "The least-privilege policy does not allow this call: run it once as an administrator.\n\nExamples:\n  bowline gateway adopt --vpn-connection vpn-0a1b2c3d --owner site-1\n  bowline gateway adopt --vpn-connection vpn-0a1b2c3d --owner site-1 --run --profile admin"
     )]
     Adopt(GatewayAdopt),
+    /// Print or write the configuration of the site's own VPN device, from what AWS says of the connection
+    #[command(
+        after_help = "Pre-shared keys go into a file of their own, and to stdout with --reveal only.\nTunnels get interfaces (route-based: the output says how to make them), or --local-network and --remote-network.\nAfter a change of address: `device-config` in [gateway] lets the daemon do this.\nExit codes: 0 done or nothing changed, 1 cannot be rendered or the hook failed, 3 (--check) would be written, 4 the connection is being changed.\n\nExamples:\n  bowline gateway device-config\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --hook 'swanctl --load-all'\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --check\n  bowline gateway device-config --local-network 192.168.1.0/24 --remote-network 10.2.0.0/16"
+    )]
+    DeviceConfig(GatewayDevice),
 }
 
 /// `gateway once`

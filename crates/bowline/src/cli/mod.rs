@@ -4,6 +4,7 @@ mod artifacts;
 mod audit;
 mod delivery;
 mod gateway;
+mod gateway_device;
 mod man;
 mod notify;
 mod operations;
@@ -20,8 +21,8 @@ use bowline_base::units;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::{
-    artifacts::*, audit::*, delivery::*, gateway::*, man::*, notify::*, operations::*, policy::*, policy_managers::*,
-    sign_in::*, users::*, vault::*, vpn::*,
+    artifacts::*, audit::*, delivery::*, gateway::*, gateway_device::*, man::*, notify::*, operations::*, policy::*,
+    policy_managers::*, sign_in::*, users::*, vault::*, vpn::*,
 };
 
 /// Ties machines outside AWS to AWS with nothing permanent

@@ -33,6 +33,11 @@ pub(crate) enum Policy {
     /// What a role needs to deploy Lambda functions with buckets and tables, all named after the namespace
     #[command(after_help = "Example:\n  bowline policy lambda dirk --account 111122223333")]
     Lambda(PolicyLambda),
+    /// What the VPN server needs to keep its users in Parameter Store
+    #[command(
+        after_help = "Example:\n  bowline policy vpn --store ssm:/ephem-vpn --account 111122223333 --region us-east-1"
+    )]
+    Vpn(PolicyVpn),
     /// Who may become the role: its trust document
     #[command(subcommand)]
     Trust(Trust),
@@ -64,6 +69,26 @@ pub(crate) struct PolicyArtifacts {
     /// Which AWS
     #[arg(long, value_enum, default_value = "aws")]
     pub(crate) partition: PartitionName,
+}
+
+/// `policy vpn`
+#[derive(Debug, Args)]
+pub(crate) struct PolicyVpn {
+    /// ssm:/PREFIX [default: $SSM_PREFIX, the store of [vpn], /ephem-vpn]
+    #[arg(long, value_name = "STORE", value_parser = crate::config::StorePlace::parse)]
+    pub(crate) store: Option<crate::config::StorePlace>,
+    /// Account of the parameters [default: any]
+    #[arg(long, value_name = "ACCOUNT", value_parser = account)]
+    pub(crate) account: Option<String>,
+    /// Region of the parameters [default: any]
+    #[arg(long, value_name = "REGION", value_parser = Region::parse)]
+    pub(crate) region: Option<Region>,
+    /// Key that seals the parameters, where it is not AWS's own
+    #[arg(long, value_name = "ARN")]
+    pub(crate) kms_key: Option<String>,
+    /// Which AWS [default: that of the region]
+    #[arg(long, value_enum)]
+    pub(crate) partition: Option<PartitionName>,
 }
 
 /// `policy gateway`

@@ -113,9 +113,9 @@ pub(crate) struct UsersBootstrap {
 /// How long an old key sleeps.
 #[derive(Debug, Args)]
 pub(crate) struct Grace {
-    /// How long the old key is inactive before it is deleted; longer than 5m: the next run deletes it
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    pub(crate) grace: Duration,
+    /// How long the old key is inactive before it is deleted; longer than 5m: a later run deletes it [default: what the rotation was begun with, or 10s]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) grace: Option<Duration>,
 }
 
 /// `vault rotate`

@@ -5,24 +5,46 @@ use std::{net::SocketAddr, path::PathBuf};
 use bowline_tunnel::Prefix;
 use clap::{Args, Subcommand};
 
-use super::size;
+use super::{duration, size};
+use crate::config::{StorePlace, subnet, vpn_endpoint};
 
 /// `vpn …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Vpn {
-    /// Serve WireGuard clients without TUN, root or a capability
+    /// Serve WireGuard clients without TUN, root or a capability: users with an API and a page, or the peers of a file
     #[command(
-        after_help = "FILE is in the format of wg(8): [Interface] with PrivateKey, a [Peer] with PublicKey and AllowedIPs for each client.\nOf wg-quick's keys Address, MTU and ListenPort are used. SIGHUP reads the peers again: who stays is not disturbed,\nwho is gone is cut at once. SIGTERM ends it at once; clients recover by themselves when it is back.\n\nClients reach public addresses. Private ranges open by --egress-allow; this machine, its neighbours' link-local\naddresses and the credentials of its role stay shut.\n\nExamples:\n  bowline vpn serve --peers wg.conf\n  bowline vpn serve --peers wg.conf --listen 0.0.0.0:51820 --listen '[::]:51820' --status 127.0.0.1:9920\n  bowline vpn serve --peers wg.conf --egress-allow 10.20.0.0/16 --quota '50 GiB' --usage /var/lib/bowline/usage"
+        after_help = "Users are kept in --store and managed by the API and the page at its address. The API speaks TLS;\nclients pin its certificate, whose fingerprint is in the log. On this machine plain HTTP works as well.\nWith the embedded store the master key is printed once, at the first start.\n\nVariables: BOWLINE_VPN_MASTER_KEY, SSM_PREFIX (the store ssm:/PREFIX), API_PORT (the API on 0.0.0.0), AWS_REGION.\n\nWith --peers no users are kept. FILE is in the format of wg(8): [Interface] with PrivateKey, a [Peer] with PublicKey and AllowedIPs for each client.\nOf wg-quick's keys Address, MTU and ListenPort are used. SIGHUP reads the peers again: who stays is not disturbed,\nwho is gone is cut at once. SIGTERM ends it at once; clients recover by themselves when it is back.\n\nClients reach public addresses. Private ranges open by --egress-allow; this machine, its neighbours' link-local\naddresses and the credentials of its role stay shut.\n\nExamples:\n  bowline vpn serve --endpoint vpn.example.net:51820\n  bowline vpn serve --store ssm:/ephem-vpn --api 0.0.0.0:8000 --stop-when-idle 30m\n  bowline vpn serve --peers wg.conf\n  bowline vpn serve --peers wg.conf --listen 0.0.0.0:51820 --listen '[::]:51820' --status 127.0.0.1:9920\n  bowline vpn serve --peers wg.conf --egress-allow 10.20.0.0/16 --quota '50 GiB' --usage /var/lib/bowline/usage"
     )]
-    Serve(VpnServe),
+    Serve(Box<VpnServe>),
+    /// Make the server's key, once; or another one, once for each configuration that asks for it
+    #[command(
+        after_help = "Prints `made`, `kept` or `regenerated` and the public key. The key before a regeneration stays beside the new one.\nFILE has the keys ssm_prefix, key_algorithm (curve25519), key_purpose (wireguard-server) and regenerate_keys;\nany other key in it makes it another configuration.\n\nExamples:\n  bowline vpn keygen --store ssm:/ephem-vpn\n  bowline vpn keygen --config keygen-config.json"
+    )]
+    Keygen(VpnKeygen),
+}
+
+/// `vpn keygen`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct VpnKeygen {
+    /// file:DIR or ssm:/PREFIX [default: ssm_prefix of --config, then as for `vpn serve`]
+    #[arg(long, value_name = "STORE", value_parser = store)]
+    pub(crate) store: Option<StorePlace>,
+    /// Region of the store [default: $AWS_REGION, the profile's, us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Profile that may write to the store
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+    #[command(flatten)]
+    pub(crate) output: super::Output,
 }
 
 /// `vpn serve`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct VpnServe {
-    /// The server's key and its peers, in the format of wg(8)
-    #[arg(long, value_name = "FILE")]
-    pub(crate) peers: PathBuf,
+    /// The server's key and its peers, in the format of wg(8), instead of a store with users
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "api", "endpoint", "subnet", "stop_when_idle"])]
+    pub(crate) peers: Option<PathBuf>,
     /// Where clients send to; can be given more than once [default: 0.0.0.0 with the file's ListenPort, else 51820]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) listen: Vec<SocketAddr>,
@@ -33,11 +55,52 @@ pub(crate) struct VpnServe {
     #[arg(long, value_name = "BYTES")]
     pub(crate) mtu: Option<u16>,
     #[command(flatten)]
+    pub(crate) users: UserFlags,
+    #[command(flatten)]
     pub(crate) egress: EgressFlags,
     #[command(flatten)]
     pub(crate) dns: DnsFlags,
     #[command(flatten)]
     pub(crate) limits: LimitFlags,
+}
+
+/// Users, and who manages them.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Users, the API and its page")]
+pub(crate) struct UserFlags {
+    /// file:DIR or ssm:/PREFIX [default: ssm:/$SSM_PREFIX, else `vpn` in the state directory]
+    #[arg(long, value_name = "STORE", value_parser = store)]
+    pub(crate) store: Option<StorePlace>,
+    /// Where the API and the page listen [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) api: Option<SocketAddr>,
+    /// What clients are told [default: an address of this machine]
+    #[arg(long, value_name = "HOST:PORT", value_parser = vpn_endpoint)]
+    pub(crate) endpoint: Option<String>,
+    /// How links of invitations begin [default: as the API was asked]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+    /// Addresses of users [default: 10.77.0.0/16]
+    #[arg(long, value_name = "CIDR", value_parser = subnet)]
+    pub(crate) subnet: Option<bowline_vpn::server::addresses::Subnet>,
+    /// File with the administrator's key [default: $BOWLINE_VPN_MASTER_KEY, else the store's]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// Certificate of the API, PEM [default: one of its own making]
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// End when nothing was sent or changed for so long
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) stop_when_idle: Option<std::time::Duration>,
+    /// Region of the store [default: $AWS_REGION, the profile's, us-east-1]
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: Option<String>,
+    /// Profile that may read and write the store
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
 }
 
 /// Who may be reached through us.
@@ -63,7 +126,7 @@ pub(crate) struct EgressFlags {
 #[command(next_help_heading = "DNS on the server's address inside the tunnel")]
 pub(crate) struct DnsFlags {
     /// Ask this resolver; can be given more than once [default: those of /etc/resolv.conf]
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = resolver)]
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = crate::config::resolver)]
     pub(crate) dns: Vec<SocketAddr>,
     /// Answer no DNS
     #[arg(long, conflicts_with = "dns")]
@@ -72,31 +135,32 @@ pub(crate) struct DnsFlags {
 
 /// What one client may use.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "What one client may use")]
+#[command(next_help_heading = "What one client may use (with --peers; users have limits of their own)")]
 pub(crate) struct LimitFlags {
     /// Bytes a second to a client
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, requires = "peers", value_name = "SIZE", value_parser = size)]
     pub(crate) download_limit: Option<u64>,
     /// Bytes a second from a client
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, requires = "peers", value_name = "SIZE", value_parser = size)]
     pub(crate) upload_limit: Option<u64>,
     /// Bytes in both directions together, ever; goes on over restarts with --usage
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, requires = "peers", value_name = "SIZE", value_parser = size)]
     pub(crate) quota: Option<u64>,
     /// Where to keep what each client has used
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, requires = "peers", value_name = "FILE")]
     pub(crate) usage: Option<PathBuf>,
     /// Connections and mappings at once [default: 2048]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, requires = "peers", value_name = "COUNT")]
     pub(crate) flows: Option<usize>,
     /// Connections that are being dialled at once [default: 64]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, requires = "peers", value_name = "COUNT")]
     pub(crate) dials: Option<usize>,
 }
 
-fn resolver(text: &str) -> Result<SocketAddr, String> {
-    let address = text.parse().or_else(|_| text.parse().map(|ip| SocketAddr::new(ip, 53)));
-    address.map_err(|_| "write an address, or an address and a port like 10.0.0.2:53".to_owned())
+/// A directory on the command line may be relative to where the user is.
+fn store(text: &str) -> Result<StorePlace, String> {
+    let Some(path) = text.strip_prefix("file:") else { return StorePlace::parse(text) };
+    std::path::absolute(path).map(StorePlace::File).map_err(|error| format!("`{path}`: {error}"))
 }
 
 #[cfg(test)]

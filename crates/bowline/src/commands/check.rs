@@ -51,7 +51,7 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
 
 /// Who is told what needs a person; the webhook's secret must be there.
 fn notifications(world: &World, config: &Config) -> Result<Vec<String>, Fault> {
-    let channels = channels(&world.environment, &config.notify)?;
+    let channels = channels(world, &config.notify)?;
     channels.webhook.as_ref().map(Webhook::check).transpose()?;
     Ok(describe(&channels))
 }

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) fn run(world: &World, file: Option<PathBuf>, command: &Notify) -> Result<ExitCode, Fault> {
     let Notify::Test(output) = command;
     let config = config_place::load(file, &world.environment)?;
-    let channels = Channels { only: None, ..channels(&world.environment, &config.notify)? };
+    let channels = Channels { only: None, ..channels(world, &config.notify)? };
     let message = Notifier::trial(world.wire.now().wall.as_second());
     let outcomes = small_runtime()?.block_on(try_channels(&*world.wire, &channels, &message));
     if outcomes.is_empty() {

@@ -11,8 +11,8 @@ use bowline_credentials::policy::{
 
 use super::policy_managers;
 use crate::{
-    cli::{Policy, PolicyArtifacts, PolicyBedrock, Trust, TrustPrincipal, TrustRolesAnywhere},
-    config::{ArtifactsSection, Origin},
+    cli::{Policy, PolicyArtifacts, PolicyBedrock, PolicyVpn, Trust, TrustPrincipal, TrustRolesAnywhere},
+    config::{ArtifactsSection, Origin, StorePlace},
     config_place,
     environment::Environment,
     output,
@@ -29,6 +29,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, part: &Policy
         Policy::Lambda(arguments) => return policy_managers::lambda(environment, file, arguments),
         Policy::Bedrock(arguments) => (of_bedrock(arguments), PERMISSIONS),
         Policy::Artifacts(arguments) => (of_artifacts(&environment, file, arguments)?, PERMISSIONS),
+        Policy::Vpn(arguments) => (of_vpn(&environment, file, arguments)?, PERMISSIONS),
         Policy::Gateway(wanted) => {
             (bowline_gateway::policy::document(&wanted.owner, &wanted.region, &wanted.account), GATEWAY)
         }
@@ -77,6 +78,29 @@ fn of_artifacts(
         return Err(wrong("no bucket is named"));
     }
     Ok(bowline_artifacts::policy::read_only(arguments.partition.into(), &places))
+}
+
+fn of_vpn(environment: &Environment, file: Option<PathBuf>, arguments: &PolicyVpn) -> Result<Document, Fault> {
+    let of_environment = || environment.var("SSM_PREFIX").map(|prefix| StorePlace::Ssm(prefix.to_owned()));
+    let of_file = || config_place::load(file, environment).ok()?.vpn?.store;
+    let store = arguments.store.clone().or_else(of_environment).or_else(of_file);
+    let prefix = match store {
+        None => "/ephem-vpn".to_owned(),
+        Some(StorePlace::Ssm(prefix)) => prefix,
+        Some(StorePlace::File(_)) => {
+            return Err(Fault::new(Kind::Config, "policy", "a store in a directory needs nothing of AWS")
+                .hint("bowline policy vpn --store ssm:/ephem-vpn"));
+        }
+    };
+    let of_region = arguments.region.as_ref().map(Region::partition);
+    let partition = arguments.partition.map(Partition::from).or(of_region).unwrap_or(Partition::Aws);
+    Ok(bowline_vpn::server::policy::of_store(&bowline_vpn::server::policy::Scope {
+        partition,
+        region: arguments.region.as_ref().map(|region| region.as_str().to_owned()),
+        account: arguments.account.clone(),
+        prefix,
+        kms_key: arguments.kms_key.clone(),
+    }))
 }
 
 fn wrong(message: &str) -> Fault {

@@ -10,6 +10,7 @@ use crate::{
     config_place,
     environment::Environment,
     secrets,
+    world::World,
 };
 
 /// A repository and the token for it.
@@ -26,7 +27,9 @@ pub(crate) fn find(
     url: Option<&str>,
     token_file: Option<&Path>,
 ) -> Result<Place, Fault> {
-    let Config { artifacts, artifacts_client, .. } = config_place::load(file, environment)?;
+    let config = config_place::load(file, environment)?;
+    let world = || World::given(environment.clone(), Ok(Some(config.clone())));
+    let Config { artifacts, artifacts_client, .. } = config.clone();
     let named = url.or_else(|| environment.var("BOWLINE_ARTIFACTS_URL")).map(str::to_owned);
     let of_client = artifacts_client.as_ref().map(|client| client.url.clone());
     let known = of_client.or_else(|| artifacts.as_ref().and_then(own));
@@ -38,11 +41,11 @@ pub(crate) fn find(
     // A token goes to the place that it was configured with, and to no other.
     let configured = configured.filter(|_| known.as_deref() == Some(&url));
     let token = match token_file {
-        Some(path) => Some(secrets::read(environment, &SecretPlace::File(path.to_path_buf()))?),
+        Some(path) => Some(secrets::read(&world()?, &SecretPlace::File(path.to_path_buf()))?),
         None if environment.var("BOWLINE_ARTIFACTS_TOKEN").is_some() => {
-            Some(secrets::read(environment, &SecretPlace::Env("BOWLINE_ARTIFACTS_TOKEN".to_owned()))?)
+            Some(secrets::read(&world()?, &SecretPlace::Env("BOWLINE_ARTIFACTS_TOKEN".to_owned()))?)
         }
-        None => configured.map(|place| secrets::read(environment, &place)).transpose()?,
+        None => configured.map(|place| secrets::read(&world()?, &place)).transpose()?,
     };
     Ok(Place { url, token })
 }

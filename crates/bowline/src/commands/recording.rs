@@ -4,7 +4,7 @@
 //! client with the same lease is in the log once, so this is once per lease.
 
 use bowline_audit::{AuditLog, Record};
-use bowline_base::{Credentials, Fault, Kind};
+use bowline_base::{Credentials, Fault, KeyId, Kind, Secret, Timestamp};
 use bowline_credentials::{Handover, Witness, Written, client_behind_this_process};
 
 use super::audit::places;
@@ -34,6 +34,26 @@ pub(super) fn console(world: &World, profile: &str, credentials: &Credentials, s
     let witness = witness(world);
     let handover = Handover { client: client_behind_this_process(), profile, credentials, source, duty: None };
     written(world, &witness, witness.console(world.wire.now(), handover)?);
+    Ok(())
+}
+
+/// The long-lived key `key_id` of `profile` is about to be printed, from `source`.
+///
+/// # Errors
+/// It must not: it could not be written down.
+pub(crate) fn revealed(world: &World, profile: &str, key_id: &KeyId, source: &str) -> Result<(), Fault> {
+    let credentials = Credentials {
+        key_id: key_id.clone(),
+        secret_key: Secret::new(""),
+        session_token: None,
+        expires_at: None,
+        obtained_at: Timestamp::UNIX_EPOCH,
+        account_id: None,
+    };
+    let witness = witness(world);
+    let handover =
+        Handover { client: client_behind_this_process(), profile, credentials: &credentials, source, duty: None };
+    written(world, &witness, witness.revealed(world.wire.now(), handover)?);
     Ok(())
 }
 

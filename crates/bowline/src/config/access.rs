@@ -140,12 +140,13 @@ mod tests {
     #[test]
     fn keys_are_named_and_read_from_elsewhere() {
         let read = artifacts(
-            "listen = \"0.0.0.0:9000\"\naccess = { tokens = [{ name = \"ci\", env = \"T\" }], basic = [{ user = \"ann\", file = \"/p\" }] }",
+            "listen = \"0.0.0.0:9000\"\naccess = { tokens = [{ name = \"ci\", env = \"T\" }, { name = \"farm\", vault = \"farm\" }], basic = [{ user = \"ann\", file = \"/p\" }] }",
         )
         .unwrap();
         let AccessSection::Keys(keys) = read.access else { panic!("{:?}", read.access) };
         assert_eq!(keys[0].secret, SecretPlace::Env("T".to_owned()));
-        assert_eq!((keys[1].name.as_str(), &keys[1].secret), ("ann", &SecretPlace::File("/p".into())));
+        assert_eq!(keys[1].secret, SecretPlace::Vault("farm".to_owned()));
+        assert_eq!((keys[2].name.as_str(), &keys[2].secret), ("ann", &SecretPlace::File("/p".into())));
     }
 
     #[test]

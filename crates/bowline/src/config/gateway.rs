@@ -6,7 +6,7 @@ use bowline_awsfiles::words;
 use bowline_gateway::{Healthcheck, Managed, Window, address::Provider};
 
 use super::{
-    Mistake, SecretPlace,
+    DeviceSection, Mistake, SecretPlace, gateway_device,
     notify::url,
     secret,
     sections::{name, region},
@@ -34,6 +34,7 @@ pub(crate) struct GatewaySection {
     pub(crate) on_change: Vec<String>,
     pub(crate) webhook: Option<FollowerSection>,
     pub(crate) healthcheck: Option<Healthcheck>,
+    pub(crate) device_config: Option<DeviceSection>,
     pub(crate) allow_test_addresses: bool,
 }
 
@@ -61,6 +62,7 @@ impl Default for GatewaySection {
             on_change: Vec::new(),
             webhook: None,
             healthcheck: None,
+            device_config: None,
             allow_test_addresses: false,
         }
     }
@@ -85,9 +87,12 @@ pub(super) fn section(
         confirm: section.number("confirm", mistakes).unwrap_or(standard.confirm).max(1),
         min_change_interval: section.duration("min-change-interval", mistakes).unwrap_or(standard.min_change_interval),
         window: section.value("window", mistakes, Window::parse),
-        on_change: on_change(&mut section, mistakes),
+        on_change: command_or_words(&mut section, "on-change", mistakes),
         webhook: webhook(text, &mut section, mistakes),
         healthcheck: section.value("healthcheck", mistakes, Healthcheck::parse),
+        device_config: section
+            .table("device-config", mistakes)
+            .and_then(|(table, span)| gateway_device::section(text, table, &span, mistakes)),
         allow_test_addresses: section.flag("allow-test-addresses", mistakes).unwrap_or_default(),
     };
     section.finish(mistakes);
@@ -159,11 +164,12 @@ fn both<T: Clone>(
     keys.map(|key| section.values(key, mistakes, &read).unwrap_or_default()).concat()
 }
 
-fn on_change(section: &mut Table<'_>, mistakes: &mut Vec<Mistake>) -> Vec<String> {
-    if section.is_text("on-change") {
-        return section.value("on-change", mistakes, command).unwrap_or_default();
+/// A command as one text, or as a list of its words.
+pub(super) fn command_or_words(section: &mut Table<'_>, key: &'static str, mistakes: &mut Vec<Mistake>) -> Vec<String> {
+    if section.is_text(key) {
+        return section.value(key, mistakes, command).unwrap_or_default();
     }
-    section.values("on-change", mistakes, |word| Ok(word.to_owned())).unwrap_or_default()
+    section.values(key, mistakes, |word| Ok(word.to_owned())).unwrap_or_default()
 }
 
 fn webhook(text: &str, section: &mut Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<FollowerSection> {

@@ -7,6 +7,7 @@ mod access;
 mod delegation;
 mod endpoint;
 pub(crate) mod gateway;
+mod gateway_device;
 mod identities;
 pub(crate) mod keys;
 mod mistakes;
@@ -14,6 +15,7 @@ mod notify;
 mod secret;
 mod sections;
 mod table;
+mod vpn;
 
 use std::{
     fs::File,
@@ -31,10 +33,12 @@ pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use gateway::{FollowerSection, GatewaySection};
+pub(crate) use gateway_device::DeviceSection;
 pub(crate) use mistakes::Mistake;
 pub(crate) use notify::{NotifySection, WebhookSection};
 pub(crate) use secret::SecretPlace;
 pub(crate) use table::address;
+pub(crate) use vpn::{EgressSection, StorePlace, VpnSection, endpoint as vpn_endpoint, resolver, subnet};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) notify: NotifySection,
     pub(crate) delegation: DelegationSection,
     pub(crate) vault: VaultSection,
+    pub(crate) vpn: Option<VpnSection>,
     /// `[identity.NAME]`, by name.
     pub(crate) identities: Vec<RolesAnywhere>,
 }

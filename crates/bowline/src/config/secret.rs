@@ -1,4 +1,4 @@
-//! Where a secret is read from: `{ file = … }` or `{ env = … }`. It never stands in the file itself.
+//! Where a secret is read from: `{ file = … }`, `{ env = … }` or `{ vault = … }`. It never stands in the file itself.
 
 use std::{ops::Range, path::PathBuf};
 
@@ -8,14 +8,16 @@ use super::{
     table::{Table, absolute},
 };
 
-/// `{ file = … }` or `{ env = … }`
+/// `{ file = … }`, `{ env = … }` or `{ vault = … }`
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum SecretPlace {
     File(PathBuf),
     Env(String),
+    /// A text in the vault.
+    Vault(String),
 }
 
-/// Reads both keys of `table`, which may have others. `span` is what a mistake points at.
+/// Reads these keys of `table`, which may have others. `span` is what a mistake points at.
 pub(super) fn secret(
     text: &str,
     table: &mut Table<'_>,
@@ -25,11 +27,14 @@ pub(super) fn secret(
     let before = mistakes.len();
     let file = table.value("file", mistakes, absolute).map(SecretPlace::File);
     let env = table.value("env", mistakes, name).map(SecretPlace::Env);
-    match (file, env) {
-        (Some(place), None) | (None, Some(place)) => Some(place),
+    let vault = table.value("vault", mistakes, name).map(SecretPlace::Vault);
+    let mut places = [file, env, vault].into_iter().flatten();
+    match (places.next(), places.next()) {
+        (Some(place), None) => Some(place),
         _ if mistakes.len() > before => None,
         _ => {
-            mistakes.push(Mistake::at(text, span, "a secret is read from one place: `file = \"…\"` or `env = \"…\"`"));
+            let message = "a secret is read from one place: `file = \"…\"`, `env = \"…\"` or `vault = \"…\"`";
+            mistakes.push(Mistake::at(text, span, message));
             None
         }
     }

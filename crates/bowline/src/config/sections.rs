@@ -8,6 +8,7 @@ use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
     RepositorySection, VaultSection, access, delegation, endpoint, gateway, identities, notify,
     table::{Table, address, some_time},
+    vpn,
 };
 
 /// Reads every section; what is wrong is added to `mistakes`.
@@ -52,6 +53,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     }
     if let Some((section, _)) = file.table("vault", mistakes) {
         config.vault = vault(section, mistakes);
+    }
+    if let Some((section, span)) = file.table("vpn", mistakes) {
+        config.vpn = Some(vpn::read(text, section, &span, mistakes));
     }
     file.finish(mistakes);
     config

@@ -8,7 +8,7 @@ use bowline_credentials::Broker;
 use bowline_host::Address;
 
 use crate::{
-    config::{AccessSection, ArtifactsSection, KeySection, Origin},
+    config::{AccessSection, ArtifactsSection, KeySection, Origin, SecretPlace},
     secrets,
     world::World,
 };
@@ -66,8 +66,9 @@ fn repositories(world: &World, section: &ArtifactsSection) -> Result<Vec<Reposit
 
 fn access(world: &World, section: &AccessSection) -> Result<Access, Fault> {
     let key = |key: &KeySection| {
-        let secret = secrets::read(&world.environment, &key.secret)?;
-        Ok(Key { name: key.name.clone(), scheme: key.scheme, secret })
+        let secret = secrets::read(world, &key.secret)?;
+        let file = if let SecretPlace::File(path) = &key.secret { Some(path.clone()) } else { None };
+        Ok(Key { name: key.name.clone(), scheme: key.scheme, secret, file })
     };
     match section {
         AccessSection::Local => Ok(Access::Local),

@@ -1,10 +1,14 @@
 //! From `[gateway]` to the job: region, identity and the ways out filled in from the world.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use bowline_base::{Fault, wire::Wire};
 use bowline_credentials::{Broker, without_secrets};
-use bowline_gateway::{Config, GatewayJob, Post, Surroundings, address::Provider};
+use bowline_gateway::{
+    Config, GatewayJob, Post, Surroundings,
+    address::Provider,
+    device::{DeviceFile, Place},
+};
 use bowline_host::{
     HttpWire, Notifier, Tasks,
     client::Outside,
@@ -15,7 +19,10 @@ use tokio::sync::Notify;
 use tracing::info;
 
 use super::notify::webhook;
-use crate::{config::GatewaySection, world::World};
+use crate::{
+    config::{DeviceSection, GatewaySection},
+    world::World,
+};
 
 /// The job that `section` asks for, with what it needs in `tasks`. `changed` wakes it when the address may have changed.
 pub(super) fn job(
@@ -54,8 +61,18 @@ pub(crate) fn config(world: &World, section: &GatewaySection) -> Result<Config, 
         min_change_interval: section.min_change_interval,
         window: section.window,
         healthcheck: section.healthcheck.clone(),
+        device: section.device_config.as_ref().map(|device| file(world, device)).transpose()?,
         ..Config::new(region)
     })
+}
+
+fn file(world: &World, device: &DeviceSection) -> Result<DeviceFile, Fault> {
+    Ok(DeviceFile { place: place(world, &device.path, device.hook.clone())?, choices: device.choices.clone() })
+}
+
+/// Where a device's configuration goes; its hook sees our environment without secrets.
+pub(crate) fn place(world: &World, path: &Path, hook: Vec<String>) -> Result<Place, Fault> {
+    Place::new(path.to_owned(), hook, without_secrets(world.environment.all()))
 }
 
 /// Whose credentials: as it is said, else a complete set of `ROLESANYWHERE_*`, else what the environment names.
@@ -79,8 +96,7 @@ pub(crate) fn followers(world: &World, section: &GatewaySection, tasks: &Tasks) 
     let argv = section.on_change.clone();
     let hook = Hook { argv, environment: visible, limit: Hook::LIMIT };
     let command = Some(hook).filter(|hook| !hook.argv.is_empty());
-    let webhook =
-        section.webhook.as_ref().map(|one| webhook(&world.environment, &one.url, one.secret.as_ref())).transpose()?;
+    let webhook = section.webhook.as_ref().map(|one| webhook(world, &one.url, one.secret.as_ref())).transpose()?;
     if command.is_none() && webhook.is_none() {
         return Ok(Notifier::default());
     }

@@ -11,6 +11,7 @@ pub(crate) mod gateway;
 pub(crate) mod notify;
 mod reload;
 pub(crate) mod status_page;
+pub(crate) mod vpn;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ use tracing::{error, info, warn};
 
 use self::{board::Board, reload::Step};
 use crate::{
-    config::{self, ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection},
+    config::{self, ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection, VpnSection},
     world::{World, daemon_runtime},
 };
 
@@ -48,6 +49,11 @@ pub(crate) enum Start {
     GatewayAlone,
     /// The endpoint in the foreground, which prints on stdout what its clients set.
     EndpointAlone,
+    /// The VPN in the foreground.
+    VpnAlone {
+        /// Whether the status page is served as well.
+        status: bool,
+    },
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -121,6 +127,9 @@ pub(crate) struct Daemon {
     audit: Option<Tasks>,
     artifacts: Option<Tasks>,
     endpoint: Option<Tasks>,
+    vpn: Option<Tasks>,
+    /// Told when a part has done what it was started for.
+    over: Arc<Notify>,
     gateway: Option<Tasks>,
     /// Notified when the site's address may have changed.
     changed: Arc<Notify>,
@@ -153,6 +162,8 @@ impl Daemon {
             audit: None,
             artifacts: None,
             endpoint: None,
+            vpn: None,
+            over: Arc::default(),
             gateway: None,
             changed: Arc::default(),
             grants,
@@ -171,11 +182,14 @@ impl Daemon {
         if let Some(section) = daemon.config.endpoint.clone() {
             daemon.start_endpoint(&section).await?;
         }
+        if let Some(section) = daemon.config.vpn.clone() {
+            daemon.start_vpn(&section).await?;
+        }
         if let Some(section) = daemon.config.gateway.clone() {
             daemon.start_gateway(&section).await?;
         }
         // Last: whoever asks it whether we are ready finds everything listening.
-        if matches!(daemon.start, Start::Daemon { .. }) {
+        if matches!(daemon.start, Start::Daemon { .. } | Start::VpnAlone { status: true }) {
             daemon.serve_status_page().await?;
         }
         daemon.listeners.retain(&daemon.addresses());
@@ -186,8 +200,13 @@ impl Daemon {
     /// Waits for signals and acts on them; returns when it is time to end. Meanwhile the supervisor hears that we live.
     async fn attend(&mut self, signals: &mut Signals, supervisor: &Supervisor) {
         let heartbeat = supervisor.heartbeat().unwrap_or(clock::LONGEST_SLEEP);
+        let over = Arc::clone(&self.over);
         loop {
-            match tokio::time::timeout(heartbeat, signals.next()).await {
+            let signalled = tokio::select! {
+                signalled = tokio::time::timeout(heartbeat, signals.next()) => signalled,
+                () = over.notified() => Ok(Signalled::End),
+            };
+            match signalled {
                 Err(_) => supervisor.alive(),
                 Ok(Signalled::End) => return,
                 Ok(Signalled::LookAgain) => self.changed.notify_one(),
@@ -204,7 +223,9 @@ impl Daemon {
     pub(crate) async fn stop(self) {
         info!("ending");
         self.note(Event::DaemonStopped);
-        let parts = [self.status_page, self.artifacts, self.endpoint, self.gateway, self.audit, Some(self.tasks)];
+        // The VPN before the log: what it has to say at its end is written down.
+        let parts =
+            [self.status_page, self.artifacts, self.endpoint, self.gateway, self.vpn, self.audit, Some(self.tasks)];
         let groups: Vec<Tasks> = parts.into_iter().flatten().chain(self.leaving).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
@@ -272,7 +293,7 @@ impl Daemon {
                 None => Ok(()),
             },
             Step::Notify => {
-                self.notifier.replace(notify::channels(&self.world.environment, &new.notify)?);
+                self.notifier.replace(notify::channels(&self.world, &new.notify)?);
                 self.config.notify.clone_from(&new.notify);
                 Ok(())
             }
@@ -373,9 +394,30 @@ impl Daemon {
         Ok(())
     }
 
+    async fn start_vpn(&mut self, section: &VpnSection) -> Result<(), Fault> {
+        let job = Arc::new(vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned())?);
+        let tasks = Tasks::new();
+        let ctx = ctx(&self.world, &tasks, &self.listeners, &self.notifier);
+        job.start(&ctx).await?;
+        if let (Some(time), Some(server)) = (section.stop_when_idle, job.server()) {
+            let over = Arc::clone(&self.over);
+            tasks.spawn_until_shutdown("vpn-idle", async move {
+                server.idle_for(time).await;
+                info!(idle = %bowline_base::units::duration(time), "nobody used the VPN for so long: it ends itself");
+                over.notify_one();
+            });
+        }
+        self.vpn = Some(tasks);
+        self.board.add(job, ctx.metrics);
+        Ok(())
+    }
+
     async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {
         let tasks = Tasks::new();
         let job = Arc::new(gateway::job(&self.world, &self.broker, section, &tasks, &self.changed)?);
+        if let Err(error) = bowline_host::interfaces::watch(&tasks, Arc::clone(&self.changed)) {
+            info!(%error, "no address events on this machine; the address is looked at from time to time");
+        }
         // Not two at a time: what the old one has begun is seen by the new one, a little later.
         let old = self.gateway.replace(tasks.clone());
         self.hand_over(old);
@@ -411,7 +453,12 @@ impl Daemon {
             self.config.artifacts.iter().flat_map(|section| section.listen.iter().copied().map(Address::Tcp));
         let socket = self.world.environment.socket();
         let endpoint = self.config.endpoint.iter().flat_map(EndpointSection::addresses);
-        artifacts.chain(endpoint).chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)]).collect()
+        let vpn = self.config.vpn.iter().map(|section| Address::Tcp(section.api));
+        artifacts
+            .chain(endpoint)
+            .chain(vpn)
+            .chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)])
+            .collect()
     }
 }
 
@@ -420,7 +467,7 @@ fn notifier(world: &World, config: &Config, start: &Start, tasks: &Tasks) -> Res
     if !matches!(start, Start::Daemon { .. }) {
         return Ok(Notifier::default());
     }
-    let channels = notify::channels(&world.environment, &config.notify)?;
+    let channels = notify::channels(world, &config.notify)?;
     if let Some(Err(fault)) = channels.webhook.as_ref().map(bowline_host::notify::Webhook::check) {
         warn!(reason = %fault.chain(), "messages to the webhook wait until there is a secret to sign them with");
     }
@@ -441,7 +488,7 @@ fn ctx(world: &World, tasks: &Tasks, listeners: &Listeners, notifier: &Notifier)
 fn settings(world: &World, config: &Config, start: &Start, grants: &Grants, witness: Option<Witness>) -> Settings {
     let socket = match start {
         Start::Daemon { .. } => Some(world.environment.socket()),
-        Start::ArtifactsAlone | Start::EndpointAlone | Start::GatewayAlone => None,
+        Start::ArtifactsAlone | Start::EndpointAlone | Start::GatewayAlone | Start::VpnAlone { .. } => None,
     };
     let notice = LoginNotice::new(world.environment.login_notice());
     let notice = if socket.is_some() { notice.afresh() } else { notice };

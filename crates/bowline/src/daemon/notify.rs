@@ -6,13 +6,14 @@ use bowline_host::notify::{self as host, Channels, Desktop, Hook, Webhook};
 
 use crate::{
     config::{NotifySection, SecretPlace, WebhookSection},
-    environment::Environment,
+    secrets,
+    world::World,
 };
 
 /// The channels that `section` asks for.
-pub(crate) fn channels(environment: &Environment, section: &NotifySection) -> Result<Channels, Fault> {
+pub(crate) fn channels(world: &World, section: &NotifySection) -> Result<Channels, Fault> {
     // What a command has no business to know.
-    let mut visible = without_secrets(environment.all());
+    let mut visible = without_secrets(world.environment.all());
     if let Some(WebhookSection { secret: SecretPlace::Env(name), .. }) = &section.webhook {
         visible.remove(name);
     }
@@ -24,7 +25,7 @@ pub(crate) fn channels(environment: &Environment, section: &NotifySection) -> Re
     Ok(Channels {
         file: section.file.clone(),
         desktop: desktop(section, &visible)?,
-        webhook: section.webhook.as_ref().map(|one| webhook(environment, &one.url, Some(&one.secret))).transpose()?,
+        webhook: section.webhook.as_ref().map(|one| webhook(world, &one.url, Some(&one.secret))).transpose()?,
         command,
         only: section.on.clone(),
     })
@@ -57,11 +58,12 @@ fn desktop(section: &NotifySection, visible: &Variables) -> Result<Option<Deskto
 }
 
 /// A webhook at `url`; signed where there is a secret.
-pub(super) fn webhook(environment: &Environment, url: &str, secret: Option<&SecretPlace>) -> Result<Webhook, Fault> {
+pub(super) fn webhook(world: &World, url: &str, secret: Option<&SecretPlace>) -> Result<Webhook, Fault> {
     let secret = match secret {
         None => host::SecretPlace::None,
         Some(SecretPlace::File(path)) => host::SecretPlace::File(path.clone()),
-        Some(SecretPlace::Env(name)) => match environment.var(name) {
+        Some(place @ SecretPlace::Vault(_)) => host::SecretPlace::Given(secrets::read(world, place)?),
+        Some(SecretPlace::Env(name)) => match world.environment.var(name) {
             Some(text) => host::SecretPlace::Given(Secret::new(text)),
             None => {
                 let message = format!("the variable `{name}` with the webhook's secret is not set");
@@ -77,11 +79,15 @@ pub(super) fn webhook(environment: &Environment, url: &str, secret: Option<&Secr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
+    use crate::{config::parse, environment::Environment};
 
     fn of(text: &str, variables: &[(&str, &str)]) -> Result<Channels, Fault> {
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        channels(&Environment::of(variables), &parse(text).unwrap().notify)
+        let variables = [("HOME", "/home/me")]
+            .iter()
+            .chain(variables)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        channels(&World::new(Environment::of(variables)).unwrap(), &parse(text).unwrap().notify)
     }
 
     #[test]
@@ -89,7 +95,7 @@ mod tests {
         let text = "[notify]\ncommand = \"page\"\nwebhook = { url = \"https://h/t\", secret = { env = \"HOOK\" } }\n";
         let channels = of(text, &[("HOOK", "s"), ("AWS_SECRET_ACCESS_KEY", "s"), ("PATH", "/bin")]).unwrap();
         assert_eq!(describe(&channels), ["webhook to `h`", "command `page`"]);
-        assert_eq!(channels.command.unwrap().environment.keys().collect::<Vec<_>>(), ["PATH"]);
+        assert_eq!(channels.command.unwrap().environment.keys().collect::<Vec<_>>(), ["HOME", "PATH"]);
         assert!(of(text, &[]).unwrap_err().message.contains("`HOOK`"));
     }
 

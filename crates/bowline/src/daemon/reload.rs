@@ -49,6 +49,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     if old.vault != new.vault {
         steps.push(Step::NeedsRestart("vault"));
     }
+    if old.vpn != new.vpn {
+        steps.push(Step::NeedsRestart("vpn"));
+    }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
     }

@@ -1,7 +1,8 @@
 //! What `credential_process` prints: exactly one JSON object.
 
-use bowline_base::{Credentials, Fault, Secret, Timestamp, utc};
-use serde_json::{Map, Value};
+use bowline_base::{Credentials, Fault, Kind, Secret, Timestamp, utc};
+use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::refuse_ended;
 
@@ -12,21 +13,45 @@ use super::refuse_ended;
 /// `Unreachable` for a set that has ended at `now`.
 pub fn process_json(credentials: &Credentials, now: Timestamp) -> Result<Secret, Fault> {
     refuse_ended(credentials, now)?;
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
-    put("Version", 1.into());
-    put("AccessKeyId", credentials.key_id.as_str().into());
-    put("SecretAccessKey", credentials.secret_key.expose().into());
-    if let Some(token) = &credentials.session_token {
-        put("SessionToken", token.expose().into());
+    let document = Document {
+        version: 1,
+        access_key_id: credentials.key_id.as_str(),
+        secret_access_key: credentials.secret_key.expose(),
+        session_token: credentials.session_token.as_ref().map(Secret::expose),
+        expiration: credentials.expires_at.map(utc),
+        account_id: credentials.account_id.as_deref(),
+    };
+    // It never moves while it is written, and so leaves no copy of a key behind.
+    let mut text = Zeroizing::new(Vec::with_capacity(document.room()));
+    serde_json::to_writer(&mut *text, &document).map_err(|cause| {
+        Fault::new(Kind::Bug, "credentials", "the credentials cannot be written as JSON").cause(cause)
+    })?;
+    String::from_utf8(std::mem::take(&mut *text)).map(Secret::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        Fault::new(Kind::Bug, "credentials", "JSON is always text")
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document<'a> {
+    version: u8,
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a str>,
+}
+
+impl Document<'_> {
+    /// Names and marks, and every character of the values as six (`\u0000`).
+    fn room(&self) -> usize {
+        let values = [Some(self.access_key_id), Some(self.secret_access_key), self.session_token, self.account_id];
+        512 + 6 * values.into_iter().flatten().map(str::len).sum::<usize>()
     }
-    if let Some(end) = credentials.expires_at {
-        put("Expiration", utc(end).into());
-    }
-    if let Some(account) = &credentials.account_id {
-        put("AccountId", account.as_str().into());
-    }
-    Ok(Secret::new(Value::Object(object).to_string()))
 }
 
 #[cfg(test)]

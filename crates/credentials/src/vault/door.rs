@@ -62,8 +62,8 @@ pub(crate) async fn answer(broker: &Broker, path: &str, body: Incoming) -> Reply
 
 async fn passphrase(body: Incoming) -> Result<Secret, Fault> {
     let read = tokio::time::timeout(PATIENCE, Limited::new(body, LONGEST_PASSPHRASE).collect()).await;
-    let bytes = read.ok().and_then(Result::ok).map(|body| body.to_bytes().to_vec());
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).map(Secret::new);
+    let bytes = read.ok().and_then(Result::ok).map(http_body_util::Collected::to_bytes);
+    let text = bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok().map(Secret::new));
     text.ok_or_else(|| Fault::new(Kind::Config, "daemon", "the passphrase did not arrive whole"))
 }
 

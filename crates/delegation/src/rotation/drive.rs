@@ -39,7 +39,7 @@ pub struct Place<'a> {
 ///
 /// # Errors
 /// Why it came no further. What is stored works all the same, and the next call goes on from here.
-pub async fn rotate(place: &Place<'_>, grace: Duration, stay: Duration) -> Result<End, Fault> {
+pub async fn rotate(place: &Place<'_>, grace: Option<Duration>, stay: Duration) -> Result<End, Fault> {
     place.keyring.check()?;
     let fields = place.journal.read()?;
     let record =

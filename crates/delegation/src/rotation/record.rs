@@ -1,4 +1,6 @@
-//! What the journal of a rotation says: how far it came, by ids.
+//! What the journal of a rotation says: how far it came, by ids, and how long the old key is to sleep.
+
+use std::time::Duration;
 
 use base::{KeyId, Timestamp};
 use bowline_base as base;
@@ -13,6 +15,8 @@ pub struct Record {
     pub old: KeyId,
     /// When the step was reached.
     pub at: Timestamp,
+    /// How long the old key sleeps before it is deleted; not in records of earlier versions.
+    pub grace: Option<Duration>,
     /// How far it came.
     pub step: Step,
 }
@@ -67,6 +71,9 @@ impl Record {
     #[must_use]
     pub fn to_json(&self) -> Value {
         let mut fields = json!({ "step": self.step.name(), "old": self.old.as_str(), "at": time(self.at) });
+        if let Some(grace) = self.grace {
+            fields["grace"] = grace.as_secs_f64().into();
+        }
         match &self.step {
             Step::Creating { known } => fields["known"] = ids(known),
             Step::Created { new } | Step::Stored { new } | Step::Idle { new } => fields["new"] = new.as_str().into(),
@@ -85,6 +92,7 @@ impl Record {
             "idle" => Step::Idle { new: new()? },
             _ => return None,
         };
-        Some(Self { old: key_in(&fields["old"])?, at: time_in(&fields["at"])?, step })
+        let grace = fields["grace"].as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Some(Self { old: key_in(&fields["old"])?, at: time_in(&fields["at"])?, grace, step })
     }
 }

@@ -35,6 +35,8 @@ struct World {
     stored: KeyId,
     journal: Option<Record>,
     made: u32,
+    /// What the command line says.
+    grace: Option<Duration>,
 }
 
 impl World {
@@ -42,7 +44,15 @@ impl World {
         let now = Now { boot: Duration::from_secs(1000), wall: Timestamp::from_second(1_000_000).unwrap() };
         let first = Key { active: true, made: Now { boot: Duration::ZERO, ..now }, gone: None };
         let stored = KeyId::new("AKIA0");
-        Self { now, delay, keys: [(stored.clone(), first)].into(), stored, journal: None, made: 0 }
+        Self {
+            now,
+            delay,
+            keys: [(stored.clone(), first)].into(),
+            stored,
+            journal: None,
+            made: 0,
+            grace: Some(Duration::from_secs(5)),
+        }
     }
 
     fn is_seen(&self, key: &Key) -> bool {
@@ -124,7 +134,7 @@ impl World {
 
     /// One process, to its end or to its crash.
     fn process(&mut self, fates: &mut impl Iterator<Item = Fate>) -> Option<End> {
-        let (mut machine, mut memory) = (Rotation::new(self.journal.clone(), GRACE, STAY), None);
+        let (mut machine, mut memory) = (Rotation::new(self.journal.clone(), self.grace, STAY), None);
         loop {
             let Some(output) = machine.poll() else {
                 let (at, _) = machine.next_wake().expect("a machine waits for something");
@@ -152,6 +162,11 @@ impl World {
         }
     }
 
+    /// One process to which nothing happens.
+    fn run(&mut self) -> End {
+        self.process(&mut std::iter::empty()).expect("nothing ends it early")
+    }
+
     /// Processes until one of them has rotated; how many it took.
     fn run_out(&mut self, fates: Vec<Fate>) -> usize {
         let mut fates = fates.into_iter();
@@ -165,7 +180,6 @@ impl World {
     }
 }
 
-const GRACE: Duration = Duration::from_secs(5);
 const STAY: Duration = Duration::from_secs(60);
 
 fn lost(ask: &Ask) -> Refusal {
@@ -196,23 +210,36 @@ fn a_crash_or_fault_at_any_one_step_is_mended_by_the_next_run() {
 
 #[test]
 fn a_long_grace_ends_in_a_later_run() {
-    let mut world = World::new(Duration::ZERO);
-    let mut machine = Rotation::new(None, STAY * 60, STAY);
-    let mut memory = None;
-    let end = loop {
-        match machine.poll().unwrap() {
-            Output::Do(ask) => {
-                let answer = world.act(&ask, &mut memory);
-                machine.handle(world.now, answer);
-            }
-            Output::End(end) => break end,
-        }
-    };
-    let End::Waiting { old, until, .. } = end else { panic!("{end:?}") };
-    assert!(!world.keys[&old].active && until == world.now.wall + STAY * 60);
+    let (mut world, _, until) = sleeping(STAY * 60);
+    world.grace = None;
+    assert!(matches!(world.run(), End::Waiting { until: again, .. } if again == until), "it was not over");
     world.now = world.now.after(STAY * 61);
     assert_eq!(world.run_out(Vec::new()), 1);
     one_key_is_left(&world);
+}
+
+#[test]
+fn another_grace_that_somebody_gives_holds_from_then_on() {
+    let (mut world, old, until) = sleeping(STAY * 60);
+    world.grace = Some(STAY * 120);
+    assert!(matches!(world.run(), End::Waiting { until: later, .. } if later == until + STAY * 60));
+    world.grace = None;
+    world.now = world.now.after(STAY * 61);
+    assert!(matches!(world.run(), End::Waiting { .. }), "the longer one was noted");
+    world.grace = Some(Duration::ZERO);
+    assert!(matches!(world.run(), End::Rotated { old: gone, .. } if gone == old));
+    one_key_is_left(&world);
+}
+
+/// A world in which the old key sleeps for `grace`; that key, and the end of its sleep.
+fn sleeping(grace: Duration) -> (World, KeyId, Timestamp) {
+    let mut world = World::new(Duration::ZERO);
+    world.grace = Some(grace);
+    let end = world.run();
+    let End::Waiting { old, until, .. } = end else { panic!("{end:?}") };
+    let slept = until.duration_since(world.now.wall).unsigned_abs();
+    assert!(!world.keys[&old].active && slept <= grace && slept > grace - STAY);
+    (world, old, until)
 }
 
 #[test]
@@ -223,7 +250,12 @@ fn a_foreign_key_or_a_full_user_stops_it_before_anything_is_made() {
     world.keys.insert(other.clone(), Key { active: true, made, gone: None });
     assert_eq!(world.process(&mut std::iter::empty()), Some(End::Stopped(Stop::NoRoom(other))));
     assert!(world.journal.is_none() && world.made == 0);
-    let strange = Record { old: KeyId::new("AKIAX"), at: made.wall, step: Step::Stored { new: KeyId::new("AKIAY") } };
+    let strange = Record {
+        old: KeyId::new("AKIAX"),
+        at: made.wall,
+        grace: None,
+        step: Step::Stored { new: KeyId::new("AKIAY") },
+    };
     world.journal = Some(strange);
     assert_eq!(world.process(&mut std::iter::empty()), Some(End::Stopped(Stop::Foreign(KeyId::new("AKIA0")))));
     assert_eq!(world.live().len(), 2);
@@ -239,8 +271,10 @@ fn a_record_is_read_as_it_was_written() {
         Step::Stored { new: new() },
         Step::Idle { new: new() },
     ] {
-        let record = Record { old: old.clone(), at, step };
-        assert_eq!(Record::from_json(&record.to_json()), Some(record));
+        for grace in [None, Some(Duration::from_millis(1500)), Some(Duration::from_secs(24 * 3600))] {
+            let record = Record { old: old.clone(), at, grace, step: step.clone() };
+            assert_eq!(Record::from_json(&record.to_json()), Some(record));
+        }
     }
     assert_eq!(Record::from_json(&serde_json::json!({ "step": "stored", "old": "", "at": "x" })), None);
 }

@@ -27,6 +27,9 @@ from botocore import UNSIGNED  # noqa: E402
 from botocore.config import Config  # noqa: E402
 from botocore.exceptions import ClientError  # noqa: E402
 
+sys.dont_write_bytecode = True
+from parameters import ssm_checks  # noqa: E402
+
 ARGUMENTS = sys.argv[1:] + [""] * 3
 ENDPOINT = ARGUMENTS[0] or os.environ["FAKEAWS_ENDPOINT"]
 KEY_ID = ARGUMENTS[1] or os.environ["FAKEAWS_KEY_ID"]
@@ -477,7 +480,11 @@ def site_checks(vpn, one, two):
     fails("takes none over", "UnauthorizedOperation", site.create_tags, 403, Resources=[two], Tags=[{"Key": "bowline:owner", "Value": "oracle"}])
 
 
-for part in (oidc_checks, portal_checks, sts_checks, iam_checks, ec2_checks, s3_checks, fault_checks):
+def parameter_checks():
+    ssm_checks(check, fails, client, fake)
+
+
+for part in (oidc_checks, portal_checks, sts_checks, iam_checks, ec2_checks, parameter_checks, s3_checks, fault_checks):
     try:
         part()
     except Exception as error:  # noqa: BLE001  the other parts still run

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{
+    age_file,
     error::StoreError,
+    identity::Unlocked,
     recipients::Recipients,
     text::{self, Text},
 };
@@ -92,6 +94,14 @@ struct Head {
 }
 
 impl Contents {
+    /// Opens the bytes of `vault.age`.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn open(sealed: &[u8], key: &Unlocked) -> Result<Self, StoreError> {
+        Self::decode(&age_file::open(WHAT, sealed, key.for_age())?)
+    }
+
     /// A store without keys.
     #[must_use]
     pub fn new(store: StoreId, recipients: Recipients) -> Self {

@@ -19,7 +19,7 @@ use super::{
     error::StoreError,
     identity::Unlocked,
     inbox::{self, Addition, Merged, Replacing, merge},
-    recipients::Recipients,
+    recipients::{Recipient, Recipients},
 };
 use crate::profile::ProfileName;
 
@@ -170,6 +170,10 @@ impl Place {
             self.keep_the_one_before()?;
             self.write_sealed(&contents)?;
         }
+        if !contents.recipients.iter().any(|one| matches!(one, Recipient::Passphrase { .. })) {
+            // A passphrase that opens nothing any more; once the store is written, which no longer names it.
+            fs::remove_file(self.passphrase()).ok();
+        }
         for (path, _) in inbox.iter().filter(|(_, addition)| merged.done.contains(&addition.id)) {
             // One that stays is known as taken, and goes next time.
             fs::remove_file(path).ok();
@@ -181,7 +185,7 @@ impl Place {
     fn look(&self, key: &Unlocked) -> Result<(Found, Vec<(PathBuf, Addition)>), StoreError> {
         let sealed = read(&self.store(), age_file::LONGEST, contents::WHAT)?;
         let sealed = sealed.ok_or_else(|| StoreError::Missing(self.0.clone()))?;
-        let contents = Contents::decode(&age_file::open(contents::WHAT, &sealed, key.for_age())?)?;
+        let contents = Contents::open(&sealed, key)?;
         let (mut inbox, mut unreadable) = (Vec::new(), Vec::new());
         for path in self.additions()? {
             match self.addition(&path, key, &contents) {

@@ -166,3 +166,23 @@ fn a_passphrase_file_that_would_take_minutes_is_refused() {
     let error = Unlocked::passphrase(costly.as_bytes(), &Secret::new("a")).err();
     assert!(matches!(error, Some(StoreError::TooMuchWork { required: 30, .. })));
 }
+
+#[test]
+fn a_passphrase_that_is_let_in_no_more_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Place::new(folder.path().join("vault"));
+    let passphrase = Passphrase::new(&Secret::new("a b"), CHEAP);
+    let list = vec![recipient("ed25519"), recipient("rsa4096"), passphrase.recipient];
+    store.create(&contents(list), Some(&passphrase.file)).unwrap();
+    store.change(&unlocked("ed25519"), Replacing::Held, |_| Ok(())).unwrap();
+    assert!(store.passphrase_file().unwrap().is_some(), "it is a recipient");
+    let left = Recipients::new(vec![recipient("ed25519"), recipient("rsa4096")], Insist::No).unwrap();
+    store
+        .change(&unlocked("ed25519"), Replacing::Held, |contents| {
+            contents.recipients = left.clone();
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(store.passphrase_file().unwrap(), None);
+    assert!(store.open(&unlocked("rsa4096")).is_ok());
+}

@@ -120,7 +120,7 @@ fn id(service: Service) -> Id {
         Service::RolesAnywhere => ids::NETWORK_ROLES_ANYWHERE,
         Service::Logs => ids::NETWORK_LOGS,
         // No profile needs these to give credentials.
-        Service::Ec2 | Service::Iam | Service::Signin => ids::NETWORK_OTHER,
+        Service::Ec2 | Service::Iam | Service::Signin | Service::Ssm => ids::NETWORK_OTHER,
     }
 }
 

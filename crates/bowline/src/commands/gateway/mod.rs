@@ -1,6 +1,7 @@
 //! `bowline gateway …`: the VPN that follows the site's address.
 
 mod adopt;
+mod device_config;
 mod once;
 mod plan;
 mod settings;
@@ -28,6 +29,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Gat
         Gateway::Once(arguments) => once::run(environment, file, arguments),
         Gateway::Plan(arguments) => plan::run(environment, file, arguments),
         Gateway::Adopt(arguments) => adopt::run(environment, file, arguments),
+        Gateway::DeviceConfig(arguments) => device_config::run(environment, file, arguments),
     }
 }
 

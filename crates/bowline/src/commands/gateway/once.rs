@@ -45,7 +45,9 @@ async fn bring(world: &World, section: &GatewaySection, tasks: &Tasks, limit: Du
     let mut patrol = Patrol::new(config, world.aws.clone(), broker.identity(&profile), street);
     let outcome = once(&mut patrol, &*Arc::clone(&world.wire), &post, limit).await;
     tokio::time::timeout(LAST_WORDS, followers.settled()).await.ok();
-    outcome
+    let arrived = outcome?;
+    patrol.configure_device(&arrived.outlook).await.transpose()?;
+    Ok(arrived)
 }
 
 fn show(arrived: &Arrived, form: Form) -> Result<(), Fault> {

@@ -35,6 +35,7 @@ pub(crate) fn section(
         on_change: on_change.unwrap_or(base.on_change),
         webhook: webhook.or(base.webhook),
         healthcheck: flags.healthcheck.clone().or(base.healthcheck),
+        device_config: base.device_config,
         allow_test_addresses: flags.allow_test_addresses || base.allow_test_addresses,
     })
 }

@@ -17,7 +17,7 @@ pub(super) const STAY: Duration = Duration::from_secs(300);
 pub(super) const KIND: &str = "rotation";
 
 /// Replaces the key of the desk's profile, or finishes what was begun.
-pub(crate) fn run(desk: &Desk, grace: Duration) -> Result<(), Fault> {
+pub(crate) fn run(desk: &Desk, grace: Option<Duration>) -> Result<(), Fault> {
     let journal = Journal::open(&desk.journals(), KIND, &desk.profile)?;
     let (keyring, region) = (StoredKey::new(&desk.world, &desk.profile), desk.region()?);
     let place =
@@ -32,7 +32,7 @@ pub(super) fn tell(profile: &str, end: &End) -> Result<(), Fault> {
         End::Waiting { old, new, until } => {
             output::data(&format!("{profile}\n  key {new}\n"))?;
             output::say(&format!(
-                "note: {old} is inactive until {}; after that, or sooner if you mean it, `bowline vault rotate {profile}` deletes it",
+                "note: {old} is inactive until {}; after that `bowline vault rotate {profile}` deletes it, with `--grace 0s` at once",
                 utc(*until)
             ));
             Ok(())

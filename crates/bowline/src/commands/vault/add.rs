@@ -26,6 +26,9 @@ const LONGEST: u64 = 64 * 1024;
 
 pub(crate) fn run(world: &World, arguments: &VaultAdd) -> Result<(), Fault> {
     let profile = ProfileName::new(&arguments.profile)?;
+    if arguments.text {
+        return keep_text(world, &profile, arguments);
+    }
     let keys = keys(world, arguments)?;
     if arguments.replace {
         let keyring = Keyring::open(world);
@@ -35,13 +38,56 @@ pub(crate) fn run(world: &World, arguments: &VaultAdd) -> Result<(), Fault> {
         output::say(&format!("Profile `{profile}` has the new keys, where the old ones were."));
         return Ok(());
     }
+    put_in(world, &profile, keys, arguments)?;
+    output::say(&format!("The keys of `{profile}` are sealed. The store takes them in when it is next opened."));
+    name_us(world, &profile)
+}
+
+/// One line that is no key of AWS; no profile is to ask for it.
+fn keep_text(world: &World, name: &ProfileName, arguments: &VaultAdd) -> Result<(), Fault> {
+    let text = line(arguments)?;
+    if arguments.replace {
+        let entry = Entry { keys: Keys::of_text(text), added: utc(world.wire.now().wall) };
+        Keyring::open(world).change(|contents| match contents.profiles.get_mut(name) {
+            Some(held) if held.keys.text().is_some() => {
+                *held = entry.clone();
+                Ok(())
+            }
+            _ => Err(Fault::new(Kind::Config, "vault", format!("the vault has no text `{name}`"))
+                .hint(format!("put it in: bowline vault add {name} --text"))),
+        })?;
+        output::say(&format!("`{name}` is the new text; jobs that read it at their start take it at the next one."));
+        return Ok(());
+    }
+    put_in(world, name, Keys::of_text(text), arguments)?;
+    output::say(&format!("The text is sealed. In bowline.toml it is {{ vault = \"{name}\" }}."));
+    Ok(())
+}
+
+/// Into the inbox of the store, which is made if there is none.
+fn put_in(world: &World, profile: &ProfileName, keys: Keys, arguments: &VaultAdd) -> Result<(), Fault> {
     let place = create::if_missing(world, &arguments.creation)?;
     let (store, _) = place.recipients()?;
     let id = StoreId::new(random_bytes()?).as_str().to_owned();
     let entry = Entry { keys, added: utc(world.wire.now().wall) };
-    place.add(&Addition { id, store, profile: profile.clone(), entry })?;
-    output::say(&format!("The keys of `{profile}` are sealed. The store takes them in when it is next opened."));
-    name_us(world, &profile)
+    Ok(place.add(&Addition { id, store, profile: profile.clone(), entry })?)
+}
+
+/// The text that is given, without blanks around it.
+fn line(arguments: &VaultAdd) -> Result<Secret, Fault> {
+    let wrong = |why: &str| Fault::new(Kind::Config, "vault", format!("the text cannot be kept: {why}"));
+    let given = match &arguments.file {
+        Some(path) => text(File::open(path).map_err(|cause| wrong("its file cannot be read").cause(cause))?)?,
+        None if io::stdin().is_terminal() => {
+            terminal::ask_hidden("The text: ")?.ok_or_else(|| wrong("this program stands in the background"))?
+        }
+        None => text(io::stdin().lock())?,
+    };
+    let line = Secret::new(given.expose().trim());
+    if line.is_blank() || line.expose().contains('\n') {
+        return Err(wrong("it is not one line"));
+    }
+    Ok(line)
 }
 
 /// Has the profile's `credential_process` ask for the profile itself, unless it gets its credentials in another way.

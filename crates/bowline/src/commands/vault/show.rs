@@ -9,7 +9,7 @@ use bowline_base::{Fault, Kind, Secret};
 use super::Opening;
 use crate::{
     cli::{MfaCode, VaultShow},
-    commands::obtain,
+    commands::{obtain, recording},
     keyring::{Form, Keyring, LongLived},
     output,
 };
@@ -27,6 +27,7 @@ fn reveal(opening: &Opening<'_>, profile: &str) -> Result<(), Fault> {
     } else {
         keyring.load(profile)?
     };
+    recording::revealed(world, profile, &keys.key_id, "vault show --reveal")?;
     output::secret(&Secret::new(format!(
         "aws_access_key_id = {}\naws_secret_access_key = {}\n",
         keys.key_id.as_str(),

@@ -117,7 +117,7 @@ fn status(stats: &Stats) -> Value {
 }
 
 /// How it stands, in the words of the log, the status page and `/readyz`.
-pub(super) fn checks(stats: &Stats) -> Vec<Check> {
+pub(crate) fn checks(stats: &Stats) -> Vec<Check> {
     let check = |id: &str, verdict, why: String, fix: Option<&str>| Check {
         id: format!("vpn.{id}"),
         verdict,

@@ -1,16 +1,30 @@
 //! `bowline vpn …`: WireGuard without TUN, root or a capability.
 
 mod job;
+mod keygen;
 mod peers_file;
 mod serve;
+mod server;
 mod settings;
 
 use bowline_base::Fault;
 
+use std::path::PathBuf;
+
 use crate::{cli::Vpn, environment::Environment};
 
-pub(crate) fn run(environment: &Environment, command: &Vpn) -> Result<(), Fault> {
+pub(crate) use self::{
+    job::checks as tunnel_checks,
+    serve::this_machine,
+    settings::{Machine, nameservers},
+};
+
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Vpn) -> Result<(), Fault> {
     match command {
-        Vpn::Serve(arguments) => serve::run(environment, arguments),
+        Vpn::Serve(arguments) => match &arguments.peers {
+            Some(peers) => serve::run(&environment, arguments, peers),
+            None => server::run(environment, file, arguments),
+        },
+        Vpn::Keygen(arguments) => keygen::run(environment, file, arguments),
     }
 }

@@ -23,10 +23,10 @@ use crate::{
 /// How often usage is written down, and whether the packet path runs is looked at.
 const ROUND: Duration = Duration::from_secs(5);
 
-pub(super) fn run(environment: &Environment, arguments: &VpnServe) -> Result<(), Fault> {
+pub(super) fn run(environment: &Environment, arguments: &VpnServe, file: &Path) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL"))?;
     bowline_host::process::raise_file_limit();
-    let conf = peers_file::read(&arguments.peers)?;
+    let conf = peers_file::read(file)?;
     let config = settings::config(arguments, &conf, &this_machine())?;
     let usage = load_usage(arguments.limits.usage.as_deref())?;
     let peers = settings::peers(&conf, &usage);
@@ -39,7 +39,7 @@ pub(super) fn run(environment: &Environment, arguments: &VpnServe) -> Result<(),
             serve_status(&job, &tasks, address).await?;
         }
         announce(&job.stats().unwrap_or_default());
-        Serving { arguments, conf, usage, job }.attend(signals).await
+        Serving { arguments, file, conf, usage, job }.attend(signals).await
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
@@ -48,6 +48,7 @@ pub(super) fn run(environment: &Environment, arguments: &VpnServe) -> Result<(),
 /// What runs until a signal ends it.
 struct Serving<'a> {
     arguments: &'a VpnServe,
+    file: &'a Path,
     conf: Conf,
     usage: Usage,
     job: TunnelJob,
@@ -78,7 +79,7 @@ impl Serving<'_> {
 
     /// A file with mistakes changes nothing.
     fn reload(&mut self) {
-        let conf = match peers_file::read(&self.arguments.peers) {
+        let conf = match peers_file::read(self.file) {
             Ok(conf) => conf,
             Err(fault) => return error!(reason = %fault.message, "the peers are left as they are"),
         };
@@ -111,7 +112,7 @@ fn load_usage(path: Option<&Path>) -> Result<Usage, Fault> {
     })
 }
 
-fn this_machine() -> Machine {
+pub(crate) fn this_machine() -> Machine {
     let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     Machine { addresses: addresses::own(), resolv_conf }
 }

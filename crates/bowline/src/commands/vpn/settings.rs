@@ -25,11 +25,11 @@ const USUAL_BITS: [u8; 2] = [24, 64];
 
 /// What this machine is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Machine {
+pub(crate) struct Machine {
     /// Its addresses.
-    pub(super) addresses: BTreeSet<IpAddr>,
+    pub(crate) addresses: BTreeSet<IpAddr>,
     /// The text of `/etc/resolv.conf`.
-    pub(super) resolv_conf: String,
+    pub(crate) resolv_conf: String,
 }
 
 /// The tunnel's configuration.
@@ -129,7 +129,7 @@ fn dns(arguments: &VpnServe, machine: &Machine) -> Option<Dns> {
 }
 
 /// resolv.conf(5): `nameserver` and an address.
-fn nameservers(text: &str) -> Vec<SocketAddr> {
+pub(crate) fn nameservers(text: &str) -> Vec<SocketAddr> {
     let address = |line: &str| line.trim().strip_prefix("nameserver")?.trim().parse().ok();
     text.lines().filter_map(address).map(|address: IpAddr| SocketAddr::new(address, 53)).collect()
 }
@@ -158,7 +158,7 @@ mod tests {
     fn flags(words: &str) -> VpnServe {
         let words = format!("bowline vpn serve --peers p {words}");
         match Cli::parse_from(words.split_whitespace()).command {
-            Command::Vpn(Vpn::Serve(serve)) => serve,
+            Command::Vpn(Vpn::Serve(serve)) => *serve,
             other => panic!("{other:?}"),
         }
     }

@@ -63,7 +63,9 @@ fn begin(manager: &Manager<'_>, journal: &Journal, given: &Credentials) -> Resul
     let (world, region) = (manager.world, manager.region()?);
     let keyring = StoredKey::new(world, manager.profile);
     let place = Place { aws: &world.aws, region: &region, keyring: &keyring, journal, tell: &output::say };
-    let end = small_runtime()?.block_on(until_interrupted(bootstrap(&place, given, GRACE, Duration::ZERO)))?;
+    // What was begun ends as it was begun.
+    let grace = journal.read()?.is_none().then_some(GRACE);
+    let end = small_runtime()?.block_on(until_interrupted(bootstrap(&place, given, grace, Duration::ZERO)))?;
     profiles::ensure_config_in(world, manager.profile, region.as_str())?;
     match end {
         End::Waiting { old, .. } => output::say(&format!(

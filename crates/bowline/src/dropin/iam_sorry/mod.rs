@@ -62,7 +62,7 @@ fn carry_out(task: &Task, environment: Environment) -> Result<(), Fault> {
         Work::Encrypt => seal::run(file, manager.profile, &ssh_key),
         Work::Eval(profile) => eval::run(&manager, profile),
         Work::ShowEncrypted(profile) => show::encrypted(&held(profile)?),
-        Work::ShowDecrypted(profile) => show::decrypted(&held(profile)?, &ssh_key),
+        Work::ShowDecrypted(profile) => show::decrypted(world, profile, &held(profile)?, &ssh_key),
         Work::Print(print) => policies::run(&manager, print),
         Work::CreateManager(user) => create_manager::run(&manager, user),
         Work::FixProfiles => profiles::fix(world, manager.profile),

@@ -1,10 +1,10 @@
 //! `--show-encrypted` and `--show-decrypted`: a profile's lines, as they stand or with the sealed values opened.
 
-use bowline_base::{Fault, Secret};
+use bowline_base::{Fault, KeyId, Secret};
 use bowline_vault::{Field, envelope::is_sealed};
 
 use super::{key_file::SshKey, section::Held};
-use crate::output;
+use crate::{commands::recording, output, world::World};
 
 /// Keys whose plaintext is not printed where nobody asked for it.
 const SECRETS: [&str; 3] = ["aws_secret_access_key", "aws_session_token", "aws_security_token"];
@@ -26,8 +26,9 @@ pub(super) fn encrypted(held: &Held) -> Result<(), Fault> {
 }
 
 /// The lines with the sealed values opened.
-pub(super) fn decrypted(held: &Held, key: &SshKey) -> Result<(), Fault> {
+pub(super) fn decrypted(world: &World, profile: &str, held: &Held, key: &SshKey) -> Result<(), Fault> {
     let keys = held.keys(key)?;
+    recording::revealed(world, profile, &KeyId::new(keys.key_id.expose()), "iam-sorry --show-decrypted")?;
     let opened = [(Field::KeyId, &keys.key_id), (Field::SecretKey, &keys.secret_key)];
     let lines = held.lines().iter().map(|line| {
         let (name, value) = split(line.expose());

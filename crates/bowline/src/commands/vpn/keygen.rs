@@ -1,0 +1,80 @@
+//! `bowline vpn keygen`: the one-shot task that makes the server's key.
+
+use std::{fs, path::PathBuf};
+
+use bowline_base::{Fault, Kind};
+use bowline_credentials::{Broker, Settings, grant::Grants};
+use bowline_host::{Ctx, Listeners, Notifier, Tasks, metrics::Metrics};
+use bowline_vpn::server::keygen::{self, KeyConfig};
+use serde_json::json;
+
+use super::server::store;
+use crate::{
+    cli::{Form, VpnKeygen},
+    config::{StorePlace, VpnSection},
+    config_place,
+    daemon::vpn::{open_store, store_place},
+    environment::Environment,
+    output,
+    world::{World, small_runtime},
+};
+
+/// `--config` names the task's own file, as the predecessor's did: its keys are not those of `bowline.toml`.
+pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &VpnKeygen) -> Result<(), Fault> {
+    let (task, toml) = match file {
+        Some(path) if path.extension().is_some_and(|extension| extension == "json") => (Some(read(&path)?), None),
+        other => (None, other),
+    };
+    let configured = config_place::load_if_any(toml, &environment)?.unwrap_or_default();
+    let section = configured.vpn.clone().unwrap_or_default();
+    let named = task.as_ref().and_then(|task| task.ssm_prefix.clone()).map(StorePlace::Ssm);
+    let section = VpnSection {
+        store: arguments.store.clone().or(named).or_else(|| store(None, &environment, section.store.clone())),
+        region: arguments.region.clone().or(section.region.clone()),
+        identity: arguments.profile.clone().or(section.identity.clone()),
+        ..section
+    };
+    let world = World::new(environment)?.with_config(&configured);
+    let (outcome, key) = small_runtime()?.block_on(make(&world, &section, task.as_ref()))?;
+    match arguments.output.output {
+        Form::Text => output::data(&format!("{} {key}\n", outcome.word())),
+        Form::Json => {
+            output::data(&format!("{}\n", json!({ "outcome": outcome.word(), "public_key": key.to_string() })))
+        }
+    }
+}
+
+async fn make(
+    world: &World,
+    section: &VpnSection,
+    task: Option<&KeyConfig>,
+) -> Result<(keygen::Outcome, bowline_tunnel::PublicKey), Fault> {
+    let tasks = Tasks::new();
+    let ctx = Ctx {
+        wire: std::sync::Arc::clone(&world.wire),
+        tasks: tasks.clone(),
+        listeners: Listeners::default(),
+        metrics: Metrics::default(),
+        notifier: Notifier::default(),
+    };
+    let settings = Settings {
+        setup: world.setup.clone(),
+        profiles: Vec::new(),
+        notice: None,
+        socket: None,
+        grants: Grants::default(),
+        witness: None,
+    };
+    let broker = Broker::start(&ctx, settings).await?;
+    let store = open_store(world, &broker, section, store_place(world, section))?;
+    let made = keygen::run(&*store, task, world.wire.now().wall).await;
+    tasks.begin_shutdown();
+    made
+}
+
+fn read(path: &std::path::Path) -> Result<KeyConfig, Fault> {
+    let text = fs::read_to_string(path).map_err(|cause| {
+        Fault::new(Kind::Config, "keygen", format!("cannot read `{}`", path.display())).cause(cause)
+    })?;
+    KeyConfig::parse(&text)
+}

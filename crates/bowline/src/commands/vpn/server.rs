@@ -1,0 +1,139 @@
+//! `bowline vpn serve` with users: flags over environment over the file, and the daemon does the rest.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use bowline_base::{Fault, Kind};
+
+use crate::{
+    cli::VpnServe,
+    config::{Config, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection},
+    config_place,
+    daemon::{self, Start},
+    environment::Environment,
+    logging,
+    world::World,
+};
+
+pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &VpnServe) -> Result<(), Fault> {
+    logging::start(environment.var("LOG_LEVEL"))?;
+    let configured = config_place::load(file, &environment)?;
+    let section = section(arguments, &environment, configured.vpn.unwrap_or_default())?;
+    let mut config = Config {
+        vpn: Some(section),
+        identities: configured.identities,
+        audit: configured.audit,
+        vault: configured.vault,
+        ..Config::default()
+    };
+    if let Some(status) = arguments.status {
+        config.daemon.listen = status;
+    }
+    daemon::run(
+        World::new(environment)?.with_config(&config),
+        config,
+        Start::VpnAlone { status: arguments.status.is_some() },
+    )
+}
+
+/// The section that flags and environment ask for, on top of what the file has.
+fn section(arguments: &VpnServe, environment: &Environment, file: VpnSection) -> Result<VpnSection, Fault> {
+    let (flags, egress) = (&arguments.users, &arguments.egress);
+    Ok(VpnSection {
+        identity: flags.profile.clone().or(file.identity),
+        region: flags.region.clone().or(file.region),
+        listen: if arguments.listen.is_empty() { file.listen } else { arguments.listen.clone() },
+        api: api(flags.api, environment)?.unwrap_or(file.api),
+        endpoint: flags.endpoint.clone().or(file.endpoint),
+        public_url: flags.public_url.clone().or(file.public_url),
+        store: store(flags.store.clone(), environment, file.store),
+        subnet: flags.subnet.unwrap_or(file.subnet),
+        mtu: arguments.mtu.unwrap_or(file.mtu),
+        master_key: master_key(flags.master_key_file.as_deref(), environment)?.or(file.master_key),
+        tls: match (&flags.tls_cert, &flags.tls_key) {
+            (Some(certificate), Some(key)) => {
+                Some(TlsSection { certificate: whole(certificate)?, private_key: whole(key)? })
+            }
+            _ => file.tls,
+        },
+        egress: EgressSection {
+            allow: if egress.egress_allow.is_empty() { file.egress.allow } else { egress.egress_allow.clone() },
+            expose_credential_addresses: egress.dangerously_expose_credential_addresses
+                || file.egress.expose_credential_addresses,
+            allow_smtp: egress.allow_smtp || file.egress.allow_smtp,
+            client_to_client: egress.client_to_client || file.egress.client_to_client,
+        },
+        dns: if arguments.dns.dns.is_empty() { file.dns } else { arguments.dns.dns.clone() },
+        no_dns: arguments.dns.no_dns || file.no_dns,
+        stop_when_idle: flags.stop_when_idle.or(file.stop_when_idle),
+    })
+}
+
+/// A flag, then the predecessor's variable, then the file.
+pub(super) fn store(
+    flag: Option<StorePlace>,
+    environment: &Environment,
+    file: Option<StorePlace>,
+) -> Option<StorePlace> {
+    let prefix = environment.var("SSM_PREFIX").map(|prefix| prefix.trim_matches('/').to_owned());
+    flag.or(prefix.filter(|prefix| !prefix.is_empty()).map(|prefix| StorePlace::Ssm(format!("/{prefix}")))).or(file)
+}
+
+/// `API_PORT` means everybody: that is what the predecessor's containers set it for.
+fn api(flag: Option<SocketAddr>, environment: &Environment) -> Result<Option<SocketAddr>, Fault> {
+    let Some(text) = environment.var("API_PORT").filter(|_| flag.is_none()) else { return Ok(flag) };
+    let port: u16 = text.parse().map_err(|_| {
+        Fault::new(Kind::Config, "vpn", format!("API_PORT `{text}` is not a port")).hint("write it as API_PORT=8000")
+    })?;
+    Ok(Some(([0, 0, 0, 0], port).into()))
+}
+
+fn master_key(flag: Option<&Path>, environment: &Environment) -> Result<Option<SecretPlace>, Fault> {
+    const VARIABLE: &str = "BOWLINE_VPN_MASTER_KEY";
+    match flag {
+        Some(path) => whole(path).map(|path| Some(SecretPlace::File(path))),
+        None => Ok(environment.var(VARIABLE).map(|_| SecretPlace::Env(VARIABLE.to_owned()))),
+    }
+}
+
+fn whole(path: &Path) -> Result<PathBuf, Fault> {
+    std::path::absolute(path)
+        .map_err(|cause| Fault::new(Kind::Config, "vpn", format!("`{}` is no path", path.display())).cause(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command, Vpn};
+
+    fn read(words: &str, variables: &[(&str, &str)]) -> VpnSection {
+        let words = format!("bowline vpn serve {words}");
+        let Command::Vpn(Vpn::Serve(serve)) = Cli::parse_from(words.split_whitespace()).command else { unreachable!() };
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        section(&serve, &Environment::of(variables), VpnSection::default()).unwrap()
+    }
+
+    #[test]
+    fn the_predecessors_variables_are_enough() {
+        let section = read("", &[("SSM_PREFIX", "ephem-vpn/"), ("API_PORT", "8001"), ("BOWLINE_VPN_MASTER_KEY", "x")]);
+        assert_eq!(section.store, Some(StorePlace::Ssm("/ephem-vpn".to_owned())));
+        assert_eq!((section.api.to_string().as_str(), section.master_key.is_some()), ("0.0.0.0:8001", true));
+    }
+
+    #[test]
+    fn flags_win_and_without_any_the_api_is_this_machines_alone() {
+        assert_eq!(read("", &[]), VpnSection::default());
+        let words =
+            "--api 127.0.0.1:9 --store ssm:/other --endpoint v.example:1 --stop-when-idle 30m --subnet 10.1.0.0/24";
+        let section = read(words, &[("SSM_PREFIX", "/ephem-vpn"), ("API_PORT", "8001")]);
+        assert_eq!((section.api.port(), section.store), (9, Some(StorePlace::Ssm("/other".to_owned()))));
+        assert_eq!(
+            (section.endpoint.as_deref(), section.subnet.to_string().as_str()),
+            (Some("v.example:1"), "10.1.0.0/24")
+        );
+    }
+}

@@ -1,0 +1,280 @@
+//! From `[vpn]` to the server: store, tunnel, egress policy and the audit log filled in from the world.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bowline_audit::{Client, Event as Kept, Record};
+use bowline_base::{BoxFuture, Fault, Kind};
+use bowline_credentials::{Broker, Witness};
+use bowline_host::{Address, Check, Ctx, Job, Verdict};
+use bowline_tunnel::{
+    Config as TunnelConfig, Dns, Limits, SecretKey, Stats,
+    egress::{ClientToClient, CredentialAddresses, Policy, Rules, Smtp},
+    metrics,
+};
+use bowline_vpn::server::{
+    Config, OpenTunnel, Server, Tls, Tunnel, V6,
+    events::{Event, Recorder, What},
+    store::{FileStore, ParameterStore, Store},
+};
+use serde_json::{Value, json};
+use tracing::{info, warn};
+
+use crate::{
+    commands::vpn::{Machine, nameservers, this_machine, tunnel_checks},
+    config::{StorePlace, VpnSection},
+    output, secrets,
+    world::World,
+};
+
+/// The server as the daemon's job.
+pub(super) struct VpnJob {
+    config: Config,
+    store: Arc<dyn Store>,
+    tunnel: TunnelConfigParts,
+    recorder: Recorder,
+    running: Mutex<Option<Arc<Server>>>,
+}
+
+/// The tunnel's configuration but for the key, which is in the store.
+#[derive(Clone)]
+struct TunnelConfigParts {
+    listen: Vec<SocketAddr>,
+    addresses: Vec<IpAddr>,
+    mtu: u16,
+    egress: Arc<Policy>,
+    dns: Option<Dns>,
+}
+
+/// What `section` asks for; credentials come from `broker`, changes go to `witness`.
+pub(super) fn job(
+    world: &World,
+    broker: &Broker,
+    section: &VpnSection,
+    witness: Option<Witness>,
+) -> Result<VpnJob, Fault> {
+    let machine = this_machine();
+    let place = store_place(world, section);
+    let v6 = V6::default();
+    let tunnel = tunnel(section, &machine, v6);
+    let master_key = section.master_key.as_ref().map(|place| secrets::read(world, place)).transpose()?;
+    let config = Config {
+        api: Address::Tcp(section.api),
+        tls: section
+            .tls
+            .as_ref()
+            .map(|tls| Tls { certificate: tls.certificate.clone(), private_key: tls.private_key.clone() }),
+        names: names(section),
+        endpoint: section.endpoint.clone().unwrap_or_else(|| guessed_endpoint(section, &machine)),
+        public_url: section.public_url.clone(),
+        subnet: section.subnet,
+        v6: Some(v6),
+        mtu: section.mtu,
+        dns: tunnel.dns.is_some(),
+        master_key,
+        make_master_key: matches!(place, StorePlace::File(_)),
+    };
+    let store = open_store(world, broker, section, place)?;
+    let deny = world.audit.deny;
+    Ok(VpnJob { config, store, tunnel, recorder: recorder(world, witness, deny), running: Mutex::default() })
+}
+
+/// Where users are: as the section says, else below the state directory.
+pub(crate) fn store_place(world: &World, section: &VpnSection) -> StorePlace {
+    let usual = || StorePlace::File(world.environment.state_directory().join("vpn"));
+    section.store.clone().unwrap_or_else(usual)
+}
+
+/// The profile that the store in AWS is read with; `None` for a directory.
+pub(crate) fn profile(world: &World, section: &VpnSection) -> Option<String> {
+    let in_aws = matches!(section.store, Some(StorePlace::Ssm(_)));
+    in_aws.then(|| section.identity.clone().unwrap_or_else(|| world.unnamed_identity()))
+}
+
+/// Opens the store; nothing is read yet.
+pub(crate) fn open_store(
+    world: &World,
+    broker: &Broker,
+    section: &VpnSection,
+    place: StorePlace,
+) -> Result<Arc<dyn Store>, Fault> {
+    match place {
+        StorePlace::File(directory) => Ok(Arc::new(FileStore::open(directory)?)),
+        StorePlace::Ssm(prefix) => {
+            let profile = profile(world, section).unwrap_or_default();
+            let region = world.region(section.region.as_deref(), &profile)?;
+            Ok(Arc::new(ParameterStore::new(&world.aws, region, broker.identity(&profile), &prefix)?))
+        }
+    }
+}
+
+impl VpnJob {
+    /// The running server, once started.
+    pub(super) fn server(&self) -> Option<Arc<Server>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn begin(&self, ctx: &Ctx) -> Result<(), Fault> {
+        let handle = Arc::new(Mutex::new(None));
+        let opened = Arc::clone(&handle);
+        let parts = self.tunnel.clone();
+        let open: OpenTunnel = Box::new(move |key| {
+            let tunnel = open_tunnel(parts, key)?;
+            *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tunnel));
+            Ok(tunnel as Arc<dyn Tunnel>)
+        });
+        let (config, store) = (self.config.clone(), Arc::clone(&self.store));
+        let mut server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
+        let tunnel = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(tunnel) = tunnel {
+            ctx.metrics.ask(move || tunnel.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
+        }
+        if let Some(key) = server.take_new_master_key() {
+            output::say("note: this is the master key; it is shown once, and only its hash is kept:");
+            output::secret(&key)?;
+            output::data("\n")?;
+        }
+        info!(
+            public_key = %server.public_key(), endpoint = self.config.endpoint, store = self.store.place(),
+            pin = server.fingerprint(), "clients pin this certificate"
+        );
+        for check in tunnel_checks(&server.board().view().stats) {
+            if check.verdict != Verdict::Ok {
+                warn!(check = check.id, fix = check.fix, "{}", check.why);
+            }
+        }
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(server));
+        Ok(())
+    }
+
+    fn stats(&self) -> Option<Arc<Stats>> {
+        self.server().map(|server| Arc::clone(&server.board().view().stats))
+    }
+}
+
+impl Job for VpnJob {
+    fn name(&self) -> &'static str {
+        "vpn"
+    }
+
+    fn start<'a>(&'a self, ctx: &'a Ctx) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(self.begin(ctx))
+    }
+
+    fn status(&self) -> Value {
+        let Some(server) = self.server() else { return Value::Null };
+        let view = server.board().view();
+        json!({
+            "listening": view.stats.listening.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "api": server.api().map(|address| address.to_string()), "pin": server.fingerprint(),
+            "store": self.store.place(), "users": view.directory.users().count(),
+            "connected": view.connected.len(), "inactive": view.idle.len(),
+        })
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let mut checks = self.stats().map(|stats| tunnel_checks(&stats)).unwrap_or_default();
+        let away = self.server().and_then(|server| server.board().view().store_away.clone());
+        checks.push(Check {
+            id: "vpn.store".to_owned(),
+            verdict: if away.is_some() { Verdict::Degraded } else { Verdict::Ok },
+            why: away.unwrap_or_else(|| self.store.place()),
+            fix: None,
+        });
+        checks
+    }
+}
+
+fn open_tunnel(parts: TunnelConfigParts, private_key: SecretKey) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
+    let config = TunnelConfig {
+        listen: parts.listen,
+        private_key,
+        addresses: parts.addresses,
+        mtu: parts.mtu,
+        egress: parts.egress,
+        limits: Limits::usual(),
+        dns: parts.dns,
+    };
+    let started = bowline_tunnel::Tunnel::start(config, Vec::new());
+    started.map(Arc::new).map_err(|error| {
+        let hint = "another program may have the port: ss -lunp shows which; or --listen with another one";
+        Fault::new(Kind::Config, "vpn", error.to_string()).cause(error).hint(hint)
+    })
+}
+
+fn tunnel(section: &VpnSection, machine: &Machine, v6: V6) -> TunnelConfigParts {
+    let server = section.subnet.server();
+    let addresses = vec![IpAddr::V4(server), IpAddr::V6(v6.of(server))];
+    let flags = &section.egress;
+    let inner = bowline_tunnel::Prefix::new(IpAddr::V4(server), section.subnet.bits());
+    let ports = section.listen.iter().chain([&section.api]).map(SocketAddr::port);
+    let egress = Policy::new(Rules {
+        allow: flags.allow.clone(),
+        credential_addresses: if flags.expose_credential_addresses {
+            CredentialAddresses::Exposed
+        } else {
+            CredentialAddresses::Refused
+        },
+        smtp: if flags.allow_smtp { Smtp::Allowed } else { Smtp::Refused },
+        client_to_client: if flags.client_to_client { ClientToClient::Allowed } else { ClientToClient::Refused },
+        tunnel: inner.into_iter().chain([v6.prefix()]).collect(),
+        own_addresses: machine.addresses.iter().chain(&addresses).copied().collect(),
+        own_ports: ports.collect(),
+    });
+    let upstream = if section.dns.is_empty() { nameservers(&machine.resolv_conf) } else { section.dns.clone() };
+    let dns = (!section.no_dns && !upstream.is_empty()).then_some(Dns { upstream });
+    let listen = section.listen.clone();
+    TunnelConfigParts { listen, addresses, mtu: section.mtu, egress: Arc::new(egress), dns }
+}
+
+/// What the API's own certificate is for.
+fn names(section: &VpnSection) -> Vec<String> {
+    let host = section.endpoint.as_deref().and_then(|endpoint| endpoint.rsplit_once(':')).map(|(host, _)| host);
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    names.extend(host.map(|host| host.trim_matches(['[', ']']).to_owned()).filter(|host| !names.contains(host)));
+    names
+}
+
+/// Clients have to be told something: the address that is listened on, else the machine's first one that is not its own
+/// alone.
+fn guessed_endpoint(section: &VpnSection, machine: &Machine) -> String {
+    let listen = section.listen.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 51820).into());
+    let outside = machine.addresses.iter().find(|address| address.is_ipv4() && !address.is_loopback());
+    let address = if listen.ip().is_unspecified() { outside.copied() } else { Some(listen.ip()) };
+    let endpoint = SocketAddr::new(address.unwrap_or_else(|| listen.ip()), listen.port()).to_string();
+    warn!(endpoint, "clients are told this address; --endpoint HOST:PORT tells them another one");
+    endpoint
+}
+
+/// Changes of users, and refused keys, in the audit log.
+fn recorder(world: &World, witness: Option<Witness>, deny: bool) -> Recorder {
+    let wire = Arc::clone(&world.wire);
+    Arc::new(move |event: &Event| {
+        let Some(witness) = witness.as_ref().filter(|_| is_kept(event.what)) else { return Ok(()) };
+        let written = witness.note(wire.now(), record(event));
+        if deny { written } else { Ok(()) }
+    })
+}
+
+/// Who comes and goes is in the API's events and in the metrics.
+fn is_kept(what: What) -> bool {
+    !matches!(what, What::Connected | What::Disconnected | What::StoreAway | What::StoreBack)
+}
+
+fn record(event: &Event) -> Record {
+    let kept = if event.what == What::Refused { Kept::Refused } else { Kept::VpnChanged };
+    let client = event.source.map(|address| Client::Socket {
+        address: SocketAddr::new(address, 0),
+        uid: None,
+        user_agent: Some("vpn api".to_owned()),
+    });
+    Record {
+        profile: event.id.as_ref().map(|id| format!("vpn/{id}")),
+        source: Some(event.what.name().to_owned()),
+        client,
+        reason: event.detail.clone(),
+        ..Record::new(kept)
+    }
+}
