@@ -45,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) mtu: u16,
     /// The server's addresses inside the tunnel.
     pub(crate) addresses: Vec<IpAddr>,
+    /// TCP segments sent again.
+    pub(crate) retransmits: u64,
     pub(crate) denied: BTreeMap<&'static str, u64>,
     /// Where connections to port 53 of these addresses go on to.
     pub(crate) tcp_resolver: Option<SocketAddr>,

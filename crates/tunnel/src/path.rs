@@ -95,6 +95,7 @@ impl Path {
             denied: std::collections::BTreeMap::new(),
             tcp_resolver: None,
             next_cut: random_slot(),
+            retransmits: 0,
         };
         Ok(Self {
             core,
@@ -408,7 +409,7 @@ impl Path {
             drops: link.drops.clone(),
             denied: self.core.denied.clone(),
             flows,
-            retransmits: 0,
+            retransmits: self.core.retransmits,
             ping: self.echo.closed().map(ToOwned::to_owned),
             dns: self.dns.counters(),
         }

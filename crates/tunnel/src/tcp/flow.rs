@@ -19,7 +19,7 @@ use crate::{link::Emit, peers::PeerId};
 const TURN: usize = 256 << 10;
 
 /// Less room than this is not worth a call, unless nothing is on its way.
-const WORTH_A_READ: usize = 32 << 10;
+const WORTH_A_READ: usize = 16 << 10;
 
 /// What a flow is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

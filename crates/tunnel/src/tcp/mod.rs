@@ -7,6 +7,7 @@
 mod flow;
 mod smol;
 mod table;
+mod window;
 
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub(crate) trait Tcp: Send {
 
     /// Breaks the connection off; a reset goes out with the next [`Tcp::transmit`].
     fn abort(&mut self);
+
+    /// Segments that were sent again since the last call.
+    fn sent_again(&mut self) -> u64;
 
     /// How far the connection is.
     fn phase(&self) -> Phase;

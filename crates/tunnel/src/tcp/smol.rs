@@ -13,11 +13,14 @@ use smoltcp::{
     wire::{HardwareAddress, IpAddress, IpCidr},
 };
 
-use super::{Phase, Tcp};
+use super::{Phase, Tcp, window::Window};
 use crate::link::Emit;
 
 /// A user that does not acknowledge for this long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(120);
+
+/// How often `smoltcp` has to hear of a loss.
+const REPETITIONS: usize = 3;
 
 /// What one connection is made of.
 pub(super) struct Smol {
@@ -26,7 +29,7 @@ pub(super) struct Smol {
     handle: SocketHandle,
     mtu: usize,
     /// Ends of what was sent and received, as of the last segment that went out.
-    sent: Ends,
+    sent: Sent,
     /// The number behind the user's FIN.
     user_end: Option<u32>,
     aborted: bool,
@@ -34,8 +37,16 @@ pub(super) struct Smol {
     finished: bool,
 }
 
+/// What has gone out.
+struct Sent {
+    last: Ends,
+    window: Window,
+}
+
+/// Where a segment, and what its sender has, ends.
 #[derive(Clone, Copy, Default)]
 struct Ends {
+    length: u32,
     sequence: u32,
     acknowledgement: u32,
 }
@@ -56,8 +67,8 @@ impl Smol {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut nothing = Nothing;
-        let mut ends = Ends::default();
-        let mut port = Port { incoming: None, out: &mut nothing, mtu, sent: &mut ends };
+        let mut sent = Sent { last: Ends::default(), window: Window::new(buffer) };
+        let mut port = Port { incoming: None, out: &mut nothing, mtu, sent: &mut sent };
         let mut interface = Interface::new(config, &mut port, instant(now));
         // A range of no bits: the address is ours, and every other one is a neighbour.
         interface.update_ip_addrs(|addresses| {
@@ -65,18 +76,23 @@ impl Smol {
         });
         let mut socket = Socket::new(SocketBuffer::new(vec![0; buffer]), SocketBuffer::new(vec![0; buffer]));
         socket.set_nagle_enabled(false);
-        // Without one a whole buffer leaves at once, which clients with small receive buffers lose most of.
-        socket.set_congestion_control(CongestionControl::Cubic);
+        // What may be on its way is decided in `window`, by how much is put into the buffer.
+        socket.set_congestion_control(CongestionControl::None);
         socket.set_timeout(Some(smoltcp::time::Duration::from_micros(GONE_AFTER.as_micros() as u64)));
         socket.listen((address, server.port())).ok()?;
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         let (aborted, user_finished, finished) = (false, false, false);
-        Some(Self { interface, sockets, handle, mtu, sent: ends, user_end: None, aborted, user_finished, finished })
+        Some(Self { interface, sockets, handle, mtu, sent, user_end: None, aborted, user_finished, finished })
     }
 
     fn socket(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut(self.handle)
+    }
+
+    fn ingress(&mut self, now: Duration, packet: &[u8], out: &mut dyn Emit) {
+        let mut port = Port { incoming: Some(packet), out, mtu: self.mtu, sent: &mut self.sent };
+        self.interface.poll_ingress_single(instant(now), &mut port, &mut self.sockets);
     }
 
     fn ended_well(&self) -> bool {
@@ -90,8 +106,14 @@ impl Smol {
 
 impl Tcp for Smol {
     fn receive(&mut self, now: Duration, packet: &[u8], out: &mut dyn Emit) {
-        let mut port = Port { incoming: Some(packet), out, mtu: self.mtu, sent: &mut self.sent };
-        self.interface.poll_ingress_single(instant(now), &mut port, &mut self.sockets);
+        let waiting = self.queued();
+        self.ingress(now, packet, out);
+        if let Some(ends) = Ends::of(packet)
+            && self.sent.window.acknowledged(ends.acknowledgement, ends.length == 0, waiting)
+        {
+            // Said three times, `smoltcp` sends the segment again at once.
+            (0..REPETITIONS).for_each(|_| self.ingress(now, packet, out));
+        }
         if matches!(self.peek().state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait) {
             self.user_finished = true;
             self.user_end = Ends::of(packet).map(|ends| ends.sequence);
@@ -120,7 +142,7 @@ impl Tcp for Smol {
 
     fn room(&self) -> usize {
         let socket = self.peek();
-        if socket.may_send() { socket.send_capacity() - socket.send_queue() } else { 0 }
+        if socket.may_send() { self.sent.window.limit().saturating_sub(socket.send_queue()) } else { 0 }
     }
 
     fn queued(&self) -> usize {
@@ -128,8 +150,10 @@ impl Tcp for Smol {
     }
 
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) {
+        let most = self.room();
         let _ = self.socket().send(|room| {
-            let count = read(room);
+            let most = most.min(room.len());
+            let count = read(&mut room[..most]);
             (count, ())
         });
     }
@@ -144,12 +168,16 @@ impl Tcp for Smol {
         self.socket().abort();
     }
 
+    fn sent_again(&mut self) -> u64 {
+        self.sent.window.sent_again()
+    }
+
     fn phase(&self) -> Phase {
         let socket = self.peek();
         match socket.state() {
             State::Listen | State::SynSent | State::SynReceived => Phase::Opening,
-            State::TimeWait if !socket.can_recv() && self.user_end == Some(self.sent.acknowledgement) => {
-                Phase::TimeWait { sequence: self.sent.sequence, acknowledgement: self.sent.acknowledgement }
+            State::TimeWait if !socket.can_recv() && self.user_end == Some(self.sent.last.acknowledgement) => {
+                Phase::TimeWait { sequence: self.sent.last.sequence, acknowledgement: self.sent.last.acknowledgement }
             }
             State::CloseWait | State::LastAck | State::Closing | State::TimeWait if !socket.can_recv() => {
                 Phase::UserFinished
@@ -168,14 +196,14 @@ struct Port<'a> {
     incoming: Option<&'a [u8]>,
     out: &'a mut dyn Emit,
     mtu: usize,
-    sent: &'a mut Ends,
+    sent: &'a mut Sent,
 }
 
 struct Incoming<'a>(&'a [u8]);
 
 struct Outgoing<'a> {
     out: &'a mut dyn Emit,
-    sent: &'a mut Ends,
+    sent: &'a mut Sent,
 }
 
 impl Device for Port<'_> {
@@ -223,7 +251,10 @@ impl TxToken for Outgoing<'_> {
                 ends = Ends::of(room);
             }
         });
-        *self.sent = ends.unwrap_or(*self.sent);
+        if let Some(ends) = ends {
+            self.sent.last = ends;
+            self.sent.window.sent(ends.sequence, ends.length);
+        }
         // An emitter that has no room for the packet drops it, as a network may.
         match (result, write) {
             (Some(result), _) => result,
@@ -241,7 +272,8 @@ impl Ends {
         let offset = usize::from(packet.get(header + 12)? >> 4) * 4;
         let marks = (packet.get(header + 13)? & 3).count_ones();
         let data = u32::try_from(packet.len().saturating_sub(header + offset)).ok()?;
-        Some(Self { sequence: four(4)?.wrapping_add(data).wrapping_add(marks), acknowledgement: four(8)? })
+        let length = data.wrapping_add(marks);
+        Some(Self { length, sequence: four(4)?.wrapping_add(length), acknowledgement: four(8)? })
     }
 }
 

@@ -306,6 +306,7 @@ impl TcpFlows {
         flow.touched = false;
         let turn = flow.turn(now, &mut core.link.to(flow.key.peer));
         let Stage::Relaying(state) = &mut flow.stage else { return };
+        core.retransmits += state.sent_again();
         match state.phase() {
             Phase::Over => self.forget(core, place),
             Phase::Reset => {
