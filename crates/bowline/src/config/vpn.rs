@@ -42,6 +42,10 @@ pub(crate) struct VpnSection {
     pub(crate) listen: Vec<SocketAddr>,
     /// The API and the operator's page.
     pub(crate) api: SocketAddr,
+    /// The CONNECT proxy, where there is one.
+    pub(crate) proxy: Option<SocketAddr>,
+    /// Ports that it dials; empty: 80 and 443.
+    pub(crate) proxy_ports: Vec<u16>,
     /// What clients are told.
     pub(crate) endpoint: Option<String>,
     /// How an invitation's link begins.
@@ -74,6 +78,8 @@ impl Default for VpnSection {
             region: None,
             listen: vec![([0, 0, 0, 0], 51820).into()],
             api: ([127, 0, 0, 1], 8000).into(),
+            proxy: None,
+            proxy_ports: Vec::new(),
             endpoint: None,
             public_url: None,
             store: None,
@@ -97,6 +103,8 @@ pub(super) fn read(text: &str, mut section: Table<'_>, span: &Range<usize>, mist
         region: section.value("region", mistakes, name),
         listen: section.values("listen", mistakes, address).unwrap_or(standard.listen),
         api: section.value("api", mistakes, address).unwrap_or(standard.api),
+        proxy: section.value("proxy", mistakes, address),
+        proxy_ports: section.values("proxy-ports", mistakes, port).unwrap_or_default(),
         endpoint: section.value("endpoint", mistakes, endpoint),
         public_url: section.value("public-url", mistakes, name),
         store: section.value("store", mistakes, StorePlace::parse),
@@ -138,6 +146,10 @@ pub(crate) fn subnet(text: &str) -> Result<Subnet, String> {
 
 fn range(text: &str) -> Result<Prefix, String> {
     text.parse().map_err(|error: bowline_tunnel::PrefixError| error.to_string())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| format!("`{text}` is not a port, 1 to 65535"))
 }
 
 /// An address, with a port or without.

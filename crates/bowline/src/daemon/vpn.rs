@@ -14,6 +14,7 @@ use bowline_tunnel::{
     egress::{ClientToClient, CredentialAddresses, Policy, Rules, Smtp},
     metrics,
 };
+use bowline_vpn::connect;
 use bowline_vpn::server::{
     Config, OpenTunnel, Server, Tls, Tunnel, V6,
     events::{Event, Recorder, What},
@@ -35,6 +36,8 @@ pub(super) struct VpnJob {
     store: Arc<dyn Store>,
     tunnel: TunnelConfigParts,
     recorder: Recorder,
+    /// Where the CONNECT proxy listens, and how it works.
+    proxy: Option<(SocketAddr, connect::Config)>,
     running: Mutex<Option<Arc<Server>>>,
 }
 
@@ -78,7 +81,8 @@ pub(super) fn job(
     };
     let store = open_store(world, broker, section, place)?;
     let deny = world.audit.deny;
-    Ok(VpnJob { config, store, tunnel, recorder: recorder(world, witness, deny), running: Mutex::default() })
+    let proxy = proxy(section);
+    Ok(VpnJob { config, store, tunnel, recorder: recorder(world, witness, deny), proxy, running: Mutex::default() })
 }
 
 /// Where users are: as the section says, else below the state directory.
@@ -130,6 +134,9 @@ impl VpnJob {
         let tunnel = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tunnel) = tunnel {
             ctx.metrics.ask(move || tunnel.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
+        }
+        if let Some((address, proxy)) = &self.proxy {
+            server.open_proxy(ctx, *address, proxy.clone(), Arc::clone(&self.tunnel.egress)).await?;
         }
         if let Some(key) = server.take_new_master_key() {
             output::say("note: this is the master key; it is shown once, and only its hash is kept:");
@@ -209,7 +216,7 @@ fn tunnel(section: &VpnSection, machine: &Machine, v6: V6) -> TunnelConfigParts 
     let addresses = vec![IpAddr::V4(server), IpAddr::V6(v6.of(server))];
     let flags = &section.egress;
     let inner = bowline_tunnel::Prefix::new(IpAddr::V4(server), section.subnet.bits());
-    let ports = section.listen.iter().chain([&section.api]).map(SocketAddr::port);
+    let ports = section.listen.iter().chain([&section.api]).chain(&section.proxy).map(SocketAddr::port);
     let egress = Policy::new(Rules {
         allow: flags.allow.clone(),
         credential_addresses: if flags.expose_credential_addresses {
@@ -227,6 +234,19 @@ fn tunnel(section: &VpnSection, machine: &Machine, v6: V6) -> TunnelConfigParts 
     let dns = (!section.no_dns && !upstream.is_empty()).then_some(Dns { upstream });
     let listen = section.listen.clone();
     TunnelConfigParts { listen, addresses, mtu: section.mtu, egress: Arc::new(egress), dns }
+}
+
+/// The proxy hands WireGuard in a stream to the tunnel's own port, on loopback where it listens everywhere.
+fn proxy(section: &VpnSection) -> Option<(SocketAddr, connect::Config)> {
+    let here = section.listen.first().map(|listen| match (listen.ip().is_unspecified(), listen.is_ipv4()) {
+        (true, true) => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), listen.port()),
+        (true, false) => SocketAddr::new(IpAddr::from(std::net::Ipv6Addr::LOCALHOST), listen.port()),
+        (false, _) => *listen,
+    });
+    let standard = connect::Config::default();
+    let ports =
+        if section.proxy_ports.is_empty() { standard.ports } else { section.proxy_ports.iter().copied().collect() };
+    Some((section.proxy?, connect::Config { ports, wireguard: here, ..standard }))
 }
 
 /// What the API's own certificate is for.

@@ -20,6 +20,7 @@ mod news;
 pub mod orders;
 mod peers;
 pub mod policy;
+mod proxy_users;
 mod qr;
 #[cfg(test)]
 mod samples;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bowline_base::{Fault, Kind, Secret, wire::Wire};
 use bowline_host::{Address, Ctx, Listener, authority, client::random_bytes, tls_server::ServerTls};
-use bowline_tunnel::SecretKey;
+use bowline_tunnel::{SecretKey, egress::Policy};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
@@ -21,9 +21,11 @@ use super::{
     layout::{self, Step},
     migration, news,
     peers::{Tunnel, V6},
+    proxy_users::ProxyUsers,
     store::{Mark, Store, StoreError, Value, Values},
     view::Board,
 };
+use crate::connect;
 
 /// A certificate of the operator's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ pub struct Server {
     busy: watch::Receiver<Duration>,
     wire: Arc<dyn Wire>,
     facts: Facts,
+    tls: Arc<ServerTls>,
 }
 
 /// Opens the tunnel with the server's key.
@@ -117,17 +120,38 @@ impl Server {
             public_url: config.public_url.clone(),
         });
         let (address, fingerprint) = (listener.local_addr(), tls.fingerprint());
-        api::serve(&ctx.tasks, Arc::new(Listener::Either(listener, tls)), api);
+        api::serve(&ctx.tasks, Arc::new(Listener::Either(listener, Arc::clone(&tls))), api);
         let shown = address.map(|address| address.to_string()).unwrap_or_default();
         info!(api = shown, users = board.view().directory.users().count(), "the VPN serves");
         let (wire, new_master_key) = (Arc::clone(&ctx.wire), prepared.new_master_key);
-        Ok(Self { board, api: address, fingerprint, new_master_key, busy, wire, facts })
+        Ok(Self { board, api: address, fingerprint, new_master_key, busy, wire, facts, tls })
     }
 
     /// Users, keys, and who may go on: what a proxy for the same users needs.
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// Lets the same users out by CONNECT at `address`, with TLS by the API's certificate or without it, as each client
+    /// begins. Gives the address, with the port that the system chose.
+    ///
+    /// # Errors
+    /// The address cannot be had.
+    pub async fn open_proxy(
+        &self,
+        ctx: &Ctx,
+        address: std::net::SocketAddr,
+        config: connect::Config,
+        egress: Arc<Policy>,
+    ) -> Result<Option<std::net::SocketAddr>, Fault> {
+        let listener = ctx.listeners.listen(&Address::Tcp(address)).await?;
+        let bound = listener.local_addr();
+        let users = Arc::new(ProxyUsers::new(self.board.clone(), Arc::clone(&self.wire)));
+        let parts = connect::Parts { users, egress, resolver: Arc::new(connect::SystemResolver) };
+        connect::serve(&ctx.tasks, Arc::new(Listener::Either(listener, Arc::clone(&self.tls))), config, parts);
+        info!(proxy = bound.map(|address| address.to_string()).unwrap_or_default(), "the CONNECT proxy serves");
+        Ok(bound)
     }
 
     /// Where the API listens, with the port that the system chose.

@@ -23,7 +23,7 @@ use crate::{
 pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &VpnKeygen) -> Result<(), Fault> {
     let (task, toml) = match file {
         Some(path) if path.extension().is_some_and(|extension| extension == "json") => (Some(read(&path)?), None),
-        other => (None, other),
+        other => (from_variable(&environment)?, other),
     };
     let configured = config_place::load_if_any(toml, &environment)?.unwrap_or_default();
     let section = configured.vpn.clone().unwrap_or_default();
@@ -70,6 +70,11 @@ async fn make(
     let made = keygen::run(&*store, task, world.wire.now().wall).await;
     tasks.begin_shutdown();
     made
+}
+
+/// A container has no file to name: its task definition holds the text.
+fn from_variable(environment: &Environment) -> Result<Option<KeyConfig>, Fault> {
+    environment.var("KEYGEN_CONFIG").map(KeyConfig::parse).transpose()
 }
 
 fn read(path: &std::path::Path) -> Result<KeyConfig, Fault> {

@@ -45,7 +45,9 @@ fn section(arguments: &VpnServe, environment: &Environment, file: VpnSection) ->
         identity: flags.profile.clone().or(file.identity),
         region: flags.region.clone().or(file.region),
         listen: if arguments.listen.is_empty() { file.listen } else { arguments.listen.clone() },
-        api: api(flags.api, environment)?.unwrap_or(file.api),
+        api: everywhere(flags.api, "API_PORT", environment)?.unwrap_or(file.api),
+        proxy: everywhere(flags.proxy, "PROXY_PORT", environment)?.or(file.proxy),
+        proxy_ports: if flags.proxy_port.is_empty() { file.proxy_ports } else { flags.proxy_port.clone() },
         endpoint: flags.endpoint.clone().or(file.endpoint),
         public_url: flags.public_url.clone().or(file.public_url),
         store: store(flags.store.clone(), environment, file.store),
@@ -81,11 +83,16 @@ pub(super) fn store(
     flag.or(prefix.filter(|prefix| !prefix.is_empty()).map(|prefix| StorePlace::Ssm(format!("/{prefix}")))).or(file)
 }
 
-/// `API_PORT` means everybody: that is what the predecessor's containers set it for.
-fn api(flag: Option<SocketAddr>, environment: &Environment) -> Result<Option<SocketAddr>, Fault> {
-    let Some(text) = environment.var("API_PORT").filter(|_| flag.is_none()) else { return Ok(flag) };
+/// A variable with a port means everybody: that is what the predecessor's containers set it for.
+fn everywhere(
+    flag: Option<SocketAddr>,
+    variable: &str,
+    environment: &Environment,
+) -> Result<Option<SocketAddr>, Fault> {
+    let Some(text) = environment.var(variable).filter(|_| flag.is_none()) else { return Ok(flag) };
     let port: u16 = text.parse().map_err(|_| {
-        Fault::new(Kind::Config, "vpn", format!("API_PORT `{text}` is not a port")).hint("write it as API_PORT=8000")
+        Fault::new(Kind::Config, "vpn", format!("{variable} `{text}` is not a port"))
+            .hint(format!("write it as {variable}=8000"))
     })?;
     Ok(Some(([0, 0, 0, 0], port).into()))
 }
