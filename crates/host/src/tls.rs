@@ -206,7 +206,7 @@ mod tests {
         let shown = pin.to_string();
         assert_eq!((shown.len(), shown.parse()), (71, Ok(pin)));
         let digits: Vec<String> =
-            shown[7..].as_bytes().chunks(2).map(|two| String::from_utf8_lossy(two).into()).collect();
+            shown.as_bytes()[7..].chunks(2).map(|two| String::from_utf8_lossy(two).into()).collect();
         assert_eq!(format!("sha256:{}", digits.join(":").to_uppercase()).parse(), Ok(pin));
         for wrong in ["", &shown[7..], &shown[..70], "sha256:", &shown.replace('a', "g"), &format!("{shown}00")] {
             assert!(wrong.parse::<Pin>().is_err(), "{wrong}");
