@@ -41,7 +41,10 @@ async fn fifty_clients_on_one_cold_key_make_one_upstream_call_and_get_equal_byte
     assert_eq!((outcomes[..49].iter().all(|outcome| outcome == "joined"), outcomes[49].as_str()), (true, "miss"));
     let text = world.metrics.text();
     for (outcome, count) in [("joined", 49), ("miss", 1)] {
-        let line = text.lines().find(|line| line.contains("artifact_requests") && line.contains(outcome)).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.contains("artifact_requests") && line.contains(&format!("outcome=\"{outcome}\"")))
+            .unwrap();
         assert!(line.ends_with(&format!(" {count}")), "{line}");
     }
     assert_eq!(world.upstream.gets(), 1);

@@ -453,10 +453,10 @@ impl Daemon {
             self.config.artifacts.iter().flat_map(|section| section.listen.iter().copied().map(Address::Tcp));
         let socket = self.world.environment.socket();
         let endpoint = self.config.endpoint.iter().flat_map(EndpointSection::addresses);
-        let vpn = self.config.vpn.iter().map(|section| Address::Tcp(section.api));
+        let vpn = self.config.vpn.iter().flat_map(|section| [Some(section.api), section.proxy]).flatten();
         artifacts
             .chain(endpoint)
-            .chain(vpn)
+            .chain(vpn.map(Address::Tcp))
             .chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)])
             .collect()
     }
