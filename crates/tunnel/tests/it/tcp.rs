@@ -111,14 +111,16 @@ fn what_the_policy_is_against_is_said_to_be_prohibited_and_counted() {
 
 #[test]
 fn a_reset_of_the_server_reaches_the_user() {
-    let (address, told) = serve(|stream| {
+    let (address, told) = serve(|mut stream| {
+        stream.read_exact(&mut [0]).unwrap();
         socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
     });
     let tunnel = tunnel();
     let mut client = Client::new(tunnel.listening()[0]);
     let connection = client.connect(address);
-    told.recv_timeout(PATIENCE).unwrap();
+    client.write(connection, b"x");
     client.until("reset", |client| client.tcp(connection).state() == State::Closed);
+    told.recv_timeout(PATIENCE).unwrap();
     client.until("forgotten", |_| tunnel.stats().unwrap().flows.tcp == 0);
 }
 
