@@ -3,6 +3,7 @@
 
 mod arrows;
 mod expose;
+mod links;
 mod sources;
 mod tidy;
 
