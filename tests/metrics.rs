@@ -84,7 +84,7 @@ fn told() -> Families {
 
 /// What `promtool check metrics` would say, and that a moment is called one.
 fn unconventional(name: &str, family: &Family) -> Option<&'static str> {
-    const SCALED: [&str; 12] = [
+    const SCALED: [&str; 18] = [
         "milliseconds",
         "microseconds",
         "minutes",
@@ -94,9 +94,15 @@ fn unconventional(name: &str, family: &Family) -> Option<&'static str> {
         "megabytes",
         "kib",
         "mib",
-        "ms",
-        "sec",
         "percent",
+        "s",
+        "ms",
+        "us",
+        "sec",
+        "b",
+        "kb",
+        "mb",
+        "m",
     ];
     let words: Vec<&str> = name.split('_').collect();
     let is_counter = family.kind == "counter";
@@ -110,7 +116,7 @@ fn unconventional(name: &str, family: &Family) -> Option<&'static str> {
         Some("an ending of histograms")
     } else if words.iter().any(|word| ["counter", "gauge", "histogram"].contains(word)) {
         Some("the kind stands in the name")
-    } else if words.iter().any(|word| SCALED.contains(word) || (word.len() == 1 && word.is_ascii())) {
+    } else if words.iter().any(|word| SCALED.contains(word)) {
         Some("not in seconds or bytes")
     } else if family.help.contains("Unix time") && !name.ends_with("_timestamp_seconds") {
         Some("a moment ends with `_timestamp_seconds`")

@@ -1,8 +1,9 @@
 //! Which files the daemon may open once it has started, and whether it can be bound to them at all.
 //!
 //! The list is made from the configuration and the environment before anything is started; the kernel keeps to it for as
-//! long as the process lives. So a reload that needs more is refused with the way out. A daemon that runs other people's
-//! programs is not bound: they would be too. See docs/decisions/0011-self-protection.md.
+//! long as the process lives. So a reload that needs more is refused with the way out, and only what a supervisor has
+//! started, which can start it again, is bound unless somebody says so. A daemon that runs other people's programs is not:
+//! they would be bound too. See docs/decisions/0011-self-protection.md.
 
 use std::{
     collections::BTreeSet,
@@ -55,9 +56,8 @@ pub(crate) struct Bounds(BTreeSet<Place>);
 /// # Errors
 /// The kernel can and would not.
 pub(crate) fn enter(world: &World, config: &Config, file: Option<&Path>) -> Result<Option<Bounds>, Fault> {
-    let wanted = world.environment.var(SWITCH).map_or(config.daemon.landlock, |switch| switch != "off");
-    if !wanted {
-        info!("every file of this user can be opened: Landlock is switched off");
+    if !is_wanted(&world.environment, config) {
+        info!("every file of this user can be opened: Landlock is not switched on");
         return Ok(None);
     }
     if let Some(reason) = foreign_program(world, config) {
@@ -88,6 +88,12 @@ pub(crate) fn enter(world: &World, config: &Config, file: Option<&Path>) -> Resu
             Ok(None)
         }
     }
+}
+
+/// What the environment says wins over the file; without a word, whoever has a supervisor.
+fn is_wanted(environment: &Environment, config: &Config) -> bool {
+    let supervised = environment.var("NOTIFY_SOCKET").is_some();
+    environment.var(SWITCH).map(|switch| switch != "off").or(config.daemon.landlock).unwrap_or(supervised)
 }
 
 /// Reads `file` again, and refuses what cannot be reached any more.
@@ -279,6 +285,19 @@ mod tests {
         }
         let homes = [home.path(), Path::new("/"), Path::new("/home"), Path::new("/root"), Path::new("/srv")];
         assert!(!places.iter().any(|place| homes.contains(&place.path.as_path())), "{places:?}");
+    }
+
+    #[test]
+    fn whoever_has_a_supervisor_is_bound_unless_somebody_says_otherwise() {
+        let environment = |pairs: &[(&str, &str)]| {
+            Environment::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let (quiet, on, off) =
+            (parsed(""), parsed("[daemon]\nlandlock = true\n"), parsed("[daemon]\nlandlock = false\n"));
+        let (alone, supervised) = (environment(&[]), environment(&[("NOTIFY_SOCKET", "/x")]));
+        assert!(!is_wanted(&alone, &quiet) && is_wanted(&supervised, &quiet));
+        assert!(is_wanted(&alone, &on) && !is_wanted(&supervised, &off));
+        assert!(!is_wanted(&environment(&[(SWITCH, "off")]), &on) && is_wanted(&environment(&[(SWITCH, "on")]), &off));
     }
 
     #[test]
