@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, UdpSocket},
-    os::unix::fs::{PermissionsExt as _, chown},
+    os::unix::fs::chown,
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -182,8 +182,7 @@ pub(super) fn bring_up(rig: &Rig, client: &Client, conf: &str) -> Held {
 pub(super) fn configure(rig: &Rig, client: &Client, conf: &str) -> Vec<String> {
     let (plain, addresses) = split(conf);
     let file = rig.path(&format!("{}.conf", client.outer()));
-    fs::write(&file, plain).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    bowline_base::atomic::write_private(&file, plain.as_bytes()).unwrap();
     client.wg(&["setconf", "wg0", &file.to_string_lossy()]).unwrap();
     addresses
 }

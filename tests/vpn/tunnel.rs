@@ -50,7 +50,7 @@ fn clients_with_the_former_key_go_on_beside_those_with_the_new_one() {
     let old = file(&server, "alice", "10.99.1.1");
     server.stop();
     let config = rig.path("keygen-config.json");
-    std::fs::write(&config, r#"{"regenerate_keys": true}"#).unwrap();
+    bowline_base::atomic::write(&config, br#"{"regenerate_keys": true}"#, 0o644).unwrap();
     let told = server.run(&rig, &["keygen", "--config", &config.to_string_lossy()]).stdout;
     assert!(told.starts_with("regenerated "), "{told}");
     server.serve(&rig, endpoint, &listens);

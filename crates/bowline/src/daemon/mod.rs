@@ -271,15 +271,7 @@ impl Daemon {
                 Some(section) => self.start_gateway(section).await,
                 None => Ok(()),
             },
-            Step::StopVpn => {
-                self.config.vpn = None;
-                self.end_vpn().await;
-                Ok(())
-            }
-            Step::StartVpn => match &new.vpn {
-                Some(section) => self.replace_vpn(section).await,
-                None => Ok(()),
-            },
+            Step::StopVpn | Step::StartVpn => self.replace_vpn(new.vpn.as_ref()).await,
             Step::StopEndpoint => {
                 let old = self.endpoint.take();
                 self.config.endpoint = None;
@@ -383,7 +375,12 @@ impl Daemon {
 
     /// The old one gives its UDP port back first. What the new one cannot be started with is looked for before that, and
     /// if it does not start all the same, the old one is started again.
-    async fn replace_vpn(&mut self, section: &VpnSection) -> Result<(), Fault> {
+    async fn replace_vpn(&mut self, section: Option<&VpnSection>) -> Result<(), Fault> {
+        let Some(section) = section else {
+            self.config.vpn = None;
+            self.end_vpn().await;
+            return Ok(());
+        };
         drop(vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned())?);
         let old = self.config.vpn.take();
         self.end_vpn().await;

@@ -100,12 +100,15 @@ pub(crate) fn profile(world: &World, section: &VpnSection) -> Option<String> {
     in_aws.then(|| section.identity.clone().unwrap_or_else(|| world.unnamed_identity()))
 }
 
+/// Finds the identity behind a profile.
+pub(crate) type IdentityOf<'a> = dyn Fn(&str) -> Result<Arc<dyn Identity>, Fault> + 'a;
+
 /// Opens the store; nothing is read yet. `identity` is asked for a profile where the store is in AWS.
 pub(crate) fn open_store(
     world: &World,
     section: &VpnSection,
     place: StorePlace,
-    identity: &dyn Fn(&str) -> Result<Arc<dyn Identity>, Fault>,
+    identity: &IdentityOf<'_>,
 ) -> Result<Arc<dyn Store>, Fault> {
     match place {
         StorePlace::File(directory) => Ok(Arc::new(FileStore::open(directory)?)),
