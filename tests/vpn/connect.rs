@@ -111,7 +111,6 @@ fn where_udp_is_blocked_the_whole_session_goes_through_a_proxy() {
     let sent = laptop.client().enter(|| UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", ENDPOINT));
     assert!(sent.is_err(), "UDP is blocked");
     there_and_back(&laptop, &server, "http://10.99.1.1:3128");
-    there_and_back(&laptop, &server, "https://10.99.1.1:3128");
 
     let Some(_tinyproxy) = tinyproxy(&laptop) else { skip!("vpn connect through tinyproxy: there is none") };
     for port in [3128, 8000] {
@@ -129,9 +128,10 @@ fn there_and_back(laptop: &Laptop, server: &Server, proxy: &str) {
     until(PATIENCE, "the page is reached", || reaches_the_page(client));
     client.namespace.run("ping", &["-c", "1", "-W", "5", "10.77.0.1"]).unwrap();
     until(PATIENCE, "it comes by the proxy", || server.record(&laptop.rig, "alice")["source"] == "127.0.0.1");
+    let tried = laptop.run_well(&["test", "198.51.100.10", "8080"]).stdout;
+    assert!(tried.contains("answers, from 10.77."), "{tried}");
     laptop.run_well(&["disconnect"]);
     laptop.assert_unchanged(&before);
-    assert!(client.namespace.run("curl", &["-sS", "--max-time", "1", PAGE]).is_err());
 }
 
 /// Debian's, in the server's namespace, open to the client's network.
@@ -186,7 +186,7 @@ fn the_proxy_lets_users_out_until_they_are_deleted() {
     let url = format!("http://{}/", endless.address());
     let mut download = laptop.client().command("curl");
     download.args(["-sS", "--http0.9", "--proxytunnel", "--proxy-cacert", &pem, "--proxy-user", &user]);
-    download.args(["--limit-rate", "50k", "--proxy", "https://10.99.1.1:3128", "--output", "/dev/null", &url]);
+    download.args(["--limit-rate", "8M", "--proxy", "https://10.99.1.1:3128", "--output", "/dev/null", &url]);
     let mut download = laptop.world.start("download", &mut download);
     let moved = || server.record(&laptop.rig, "alice")["sent_bytes"].as_u64().is_some_and(|bytes| bytes > 100_000);
     until(PATIENCE, "it is under way and counted", moved);

@@ -252,7 +252,7 @@ mod tests {
         for garbage in [&b""[..], b"hello", &[1; 148], &[4, 0, 0, 0], &[0xff; 2000]] {
             assert!(matches!(door.claim(FROM, garbage), Claim::Refused(_)), "{garbage:?}");
         }
-        let mut spoilt = init.clone();
+        let mut spoilt = init;
         spoilt[20] ^= 1;
         assert!(matches!(door.claim(FROM, &spoilt), Claim::Refused(NOT_AUTHENTIC)));
     }
