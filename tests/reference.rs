@@ -11,8 +11,8 @@ fn the_reference_of_commands_is_what_the_program_says() {
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     let page = include_str!("../docs/reference/commands.md");
     let differing = said.stdout.lines().zip(page.lines()).find(|(said, written)| said != written);
-    assert_eq!(differing, None, "write it anew: bowline man --markdown > docs/reference/commands.md");
-    assert_eq!(said.stdout.len(), page.len(), "write it anew: bowline man --markdown > docs/reference/commands.md");
+    assert_eq!(differing, None, "write it anew: cargo xtask bless");
+    assert_eq!(said.stdout.len(), page.len(), "write it anew: cargo xtask bless");
 }
 
 #[test]

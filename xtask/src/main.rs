@@ -31,11 +31,11 @@ cargo xtask COMMAND
   ci             formatting, lints, then `test`: what .ci/run calls
   test           sets up what is missing, builds, runs every test and searches all output for secrets
   test --full    the same with the slow parts
-  bench [PART]   measures the release build beside what it replaces: artifacts, credentials
+  bench [PART]   measures the release build beside what it replaces: artifacts, connect, credentials, tunnel
   package        a Debian package of the release build, in target/package
   sbom           prints what the program is made of, as CycloneDX JSON
   coverage       how much of the code the tests reach, in per cent of lines
-  bless          writes down anew what is compared with the code (xtask/expose-sites.txt)";
+  bless          writes down anew what is compared with code and program: expose-sites.txt, docs/reference/commands.md";
 
 /// What a command ends with: a text says what failed.
 type Outcome = Result<(), String>;
