@@ -45,6 +45,7 @@ mod reload;
 mod repositories;
 mod rotation;
 mod signing_helper;
+mod soak;
 mod sources;
 mod stories;
 mod surroundings;
