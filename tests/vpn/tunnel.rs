@@ -27,7 +27,7 @@ fn serve(rig: &Rig, endpoint: SocketAddr, output: &Path) -> Running {
     fs::create_dir_all(&state).unwrap();
     chown(&state, Some(NOBODY), Some(NOBODY)).unwrap();
     let mut command = rig.server.command_as_nobody(&program);
-    command.args(["vpn", "serve", "--endpoint", &endpoint.to_string(), "--egress-allow", "198.51.100.0/24"]);
+    command.args(["vpn", "serve", "--endpoint", &endpoint.to_string(), "--egress-allow", "198.51.100.10"]);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").current_dir("/");
     command.env("HOME", &state).env("XDG_RUNTIME_DIR", &state).env("XDG_STATE_HOME", &state);
     start(&mut command, output)
