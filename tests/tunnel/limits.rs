@@ -9,7 +9,7 @@ use bowline_rig::Service;
 
 use super::{
     stage::{PATIENCE, Stage, target},
-    traffic::noise,
+    traffic::noise_of,
 };
 use crate::harness::{elapsed, until};
 
@@ -26,7 +26,7 @@ fn metric(stage: &Stage, name: &str) -> f64 {
 fn a_download_keeps_to_its_limit_and_a_ping_does_not_wait_behind_it() {
     let Some(stage) = Stage::start("tunnel-download-limit", 1, &["--download-limit", "2 MiB"]) else { return };
     let service = Service::start(&stage.rig.server, target(), |mut stream| {
-        stream.write_all(&noise()[..4 * MIB]).ok();
+        stream.write_all(&noise_of(4 * MIB)).ok();
     })
     .unwrap();
     let start = elapsed();
@@ -40,7 +40,7 @@ fn a_download_keeps_to_its_limit_and_a_ping_does_not_wait_behind_it() {
         (download.join().unwrap().unwrap(), ping)
     });
     let took = elapsed() - start;
-    assert!(all == noise()[..4 * MIB], "{} bytes came", all.len());
+    assert!(all == noise_of(4 * MIB), "{} bytes came", all.len());
     assert!((1500..12_000).contains(&took.as_millis()), "4 MiB at 2 MiB a second took {took:?}");
     assert!(ping.stdout.contains("5 received"), "{}", ping.stdout);
     assert!(metric(&stage, "bowline_vpn_queue_delay_seconds_count ") > 100.0, "packets waited for their turn");
@@ -57,12 +57,12 @@ fn an_upload_keeps_to_its_limit() {
     let service = Service::start(&stage.rig.server, target(), |mut stream| {
         let mut all = Vec::new();
         stream.read_to_end(&mut all).unwrap();
-        stream.write_all(&(all == noise()[..MIB]).to_string().into_bytes()).ok();
+        stream.write_all(&(all == noise_of(MIB)).to_string().into_bytes()).ok();
     })
     .unwrap();
     let start = elapsed();
     let mut stream = stage.connect(0, service.address());
-    stream.write_all(&noise()[..MIB]).unwrap();
+    stream.write_all(&noise_of(MIB)).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -211,15 +211,20 @@ pub(super) fn serve_files(stream: TcpStream) {
 
 /// The same bytes each time, and none of them like its neighbours.
 pub(super) fn noise() -> Vec<u8> {
+    noise_of(BIG)
+}
+
+/// As many of them.
+pub(super) fn noise_of(length: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let mut bytes = Vec::with_capacity(BIG + 8);
-    while bytes.len() < BIG {
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         bytes.extend(state.to_le_bytes());
     }
-    bytes.truncate(BIG);
+    bytes.truncate(length);
     bytes
 }
 
