@@ -1,17 +1,14 @@
 //! The predecessor's environment, unchanged: its five variables of Roles Anywhere, its names, its hand-made connection.
 
-// The crates that share this file use other parts of it.
-#[allow(dead_code, reason = "keys and certificates by the real openssl, shared with the crate that reads them")]
-#[path = "../../crates/credentials/src/x509/openssl.rs"]
-mod openssl;
-
 use std::{process::Command, time::Duration};
 
 use rustix::process::Signal;
 
-use self::openssl::{Ca, LEAF, P256};
 use super::site::{A, B, C, Site, quick};
-use crate::harness::until;
+use crate::{
+    harness::until,
+    signing_helper::openssl::{Ca, LEAF, P256},
+};
 
 const D: std::net::Ipv4Addr = std::net::Ipv4Addr::new(198, 51, 100, 4);
 const LONG: Duration = Duration::from_secs(15);
