@@ -41,6 +41,7 @@ mod repositories;
 mod rotation;
 mod signing_helper;
 mod sources;
+mod stories;
 mod surroundings;
 mod terraform;
 mod tunnel;

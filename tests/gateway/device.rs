@@ -108,7 +108,7 @@ fn a_device_that_was_not_woken_is_shown_counted_and_told_once() {
     site.looks(6);
     assert_eq!(messages(), 1, "once");
     assert_eq!(process.stderr().matches("the hook failed").count(), 1, "{}", process.stderr());
-    fs::write(&mended, "").unwrap();
+    site.world.write("mended", "");
     until(patience, "it has what AWS says", || shown("/readyz", "has what AWS says"));
     assert!(shown("/metrics", "bowline_gateway_device_configs_total{result=\"woken\"} 1"));
 }

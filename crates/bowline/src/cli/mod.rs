@@ -235,11 +235,13 @@ pub(crate) enum Part {
     Artifacts,
     /// The VPN that follows the address: rights, providers, tunnels
     Gateway,
+    /// The VPN's server: ports, what the system grants, master key, store, egress policy
+    Vpn,
 }
 
 impl Part {
     /// In the order in which they are shown.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Files,
         Self::Keys,
         Self::Certificates,
@@ -251,6 +253,7 @@ impl Part {
         Self::Sso,
         Self::Artifacts,
         Self::Gateway,
+        Self::Vpn,
     ];
 }
 

@@ -10,24 +10,23 @@ pub(crate) mod endpoint;
 pub(crate) mod gateway;
 pub(crate) mod notify;
 mod reload;
+mod signals;
 pub(crate) mod status_page;
 pub(crate) mod vpn;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use bowline_audit::{AuditLog, Event, Record};
-use bowline_base::{Fault, Kind};
+use bowline_base::Fault;
 use bowline_credentials::{Broker, Settings, Witness, grant::Grants};
 use bowline_host::{
     Address, Ctx, Job as _, Listeners, Notifier, Tasks, clock, metrics::Metrics, notice::LoginNotice,
     supervisor::Supervisor,
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::Notify,
-};
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
+pub(crate) use self::signals::{Signalled, Signals};
 use self::{board::Board, reload::Step};
 use crate::{
     config::{self, ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection, VpnSection},
@@ -73,46 +72,6 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
-}
-
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signalled {
-    Reload,
-    /// The address may have changed.
-    LookAgain,
-    End,
-}
-
-/// The signals that the daemon knows; those that came before anybody looked are kept.
-pub(crate) struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    user: Signal,
-}
-
-impl Signals {
-    pub(crate) fn listen() -> Result<Self, Fault> {
-        let listen = |kind| {
-            signal(kind).map_err(|cause| Fault::new(Kind::Bug, "signals", "cannot listen for signals").cause(cause))
-        };
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            user: listen(SignalKind::user_defined1())?,
-        })
-    }
-
-    pub(crate) async fn next(&mut self) -> Signalled {
-        tokio::select! {
-            _ = self.terminate.recv() => Signalled::End,
-            _ = self.interrupt.recv() => Signalled::End,
-            _ = self.hangup.recv() => Signalled::Reload,
-            _ = self.user.recv() => Signalled::LookAgain,
-        }
-    }
 }
 
 /// The running process.
@@ -312,6 +271,7 @@ impl Daemon {
                 Some(section) => self.start_gateway(section).await,
                 None => Ok(()),
             },
+            Step::StopVpn | Step::StartVpn => self.replace_vpn(new.vpn.as_ref()).await,
             Step::StopEndpoint => {
                 let old = self.endpoint.take();
                 self.config.endpoint = None;
@@ -409,7 +369,35 @@ impl Daemon {
         }
         self.vpn = Some(tasks);
         self.board.add(job, ctx.metrics);
+        self.config.vpn = Some(section.clone());
         Ok(())
+    }
+
+    /// The old one gives its UDP port back first. What the new one cannot be started with is looked for before that, and
+    /// if it does not start all the same, the old one is started again.
+    async fn replace_vpn(&mut self, section: Option<&VpnSection>) -> Result<(), Fault> {
+        let Some(section) = section else {
+            self.config.vpn = None;
+            self.end_vpn().await;
+            return Ok(());
+        };
+        drop(vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned())?);
+        let old = self.config.vpn.take();
+        self.end_vpn().await;
+        let started = self.start_vpn(section).await;
+        if let (Err(_), Some(old)) = (&started, old) {
+            self.start_vpn(&old).await?;
+        }
+        started
+    }
+
+    /// Waits for its end: nothing of it is left then, its tunnel included.
+    async fn end_vpn(&mut self) {
+        self.board.remove("vpn");
+        if let Some(old) = self.vpn.take() {
+            old.begin_shutdown();
+            old.shut_down(DRAIN).await;
+        }
     }
 
     async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {

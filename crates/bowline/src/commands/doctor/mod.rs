@@ -18,6 +18,7 @@ mod proxy;
 mod remedy;
 mod sso;
 mod verdict;
+mod vpn;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -118,6 +119,7 @@ fn checks(patient: &Patient, part: Part) -> Vec<Check> {
         Part::Sso => sso::checks(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::checks(patient),
         Part::Gateway => gateway::checks(patient),
+        Part::Vpn => vpn::checks(patient),
     }
 }
 
@@ -127,6 +129,7 @@ fn applies(patient: &Patient, part: Part) -> bool {
         Part::Sso => sso::applies(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::applies(patient),
         Part::Gateway => gateway::applies(patient),
+        Part::Vpn => vpn::applies(patient),
         _ => true,
     }
 }
