@@ -9,7 +9,7 @@ mod predecessor;
 mod rights;
 mod running;
 mod schedules;
-mod site;
+pub(crate) mod site;
 mod strongswan;
 mod trouble;
 mod window;
