@@ -48,6 +48,10 @@ pub(crate) const SLOW: &[Slow] = &[
         shows: "the VPN's page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
     },
     Slow {
+        test: "status::the_page_of_the_demo_is_live_in_chromium",
+        shows: "the status page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
+    },
+    Slow {
         test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",
         shows: "what 10,000 connections cost that do nothing",
     },

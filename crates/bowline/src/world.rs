@@ -13,6 +13,7 @@ use crate::{
     config_place,
     environment::Environment,
     output,
+    troubles::Troubles,
 };
 
 /// Everything a command needs that is not on its command line.
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) aws: Aws,
     /// What `bowline.toml` says of the audit log.
     pub(crate) audit: AuditSection,
+    /// What went wrong lately, where this process keeps a log.
+    pub(crate) troubles: Troubles,
     /// There is a `bowline.toml`, and it was read.
     configured: bool,
 }
@@ -39,7 +42,8 @@ impl World {
         let setup = setup(&environment)?;
         let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(outside)?);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
-        Ok(Self { environment, setup, wire, aws, audit: AuditSection::default(), configured: false })
+        let (audit, troubles) = (AuditSection::default(), Troubles::default());
+        Ok(Self { environment, setup, wire, aws, audit, troubles, configured: false })
     }
 
     /// The same with the identities, the vault and the audit log of `bowline.toml`; what the environment says wins.
@@ -47,6 +51,11 @@ impl World {
         self.setup = with_file(self.setup, &self.environment, config);
         self.audit = config.audit.clone();
         self
+    }
+
+    /// The same with the memory of this process's log.
+    pub(crate) fn remembering(self, troubles: Troubles) -> Self {
+        Self { troubles, ..self }
     }
 
     /// As [`World::new`] with what the file says that is used.

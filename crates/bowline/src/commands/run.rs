@@ -16,6 +16,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(),
     let path = config_place::find(file, &environment);
     // Parsed whole before anything is bound, started or logged.
     let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
-    logging::start(environment.var("LOG_LEVEL"))?;
-    daemon::run(World::new(environment)?.with_config(&config), config, Start::Daemon { file: path })
+    let troubles = logging::start(environment.var("LOG_LEVEL"))?;
+    let world = World::new(environment)?.with_config(&config).remembering(troubles);
+    daemon::run(world, config, Start::Daemon { file: path })
 }

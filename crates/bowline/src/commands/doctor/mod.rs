@@ -3,7 +3,9 @@
 //! A file a part: each gathers facts in a thin shell and judges them in a pure function. Nothing is changed, but for
 //! what `--fix` names and a probe file in the cache of sign-ins.
 
+mod archive;
 mod artifacts;
+mod bundle;
 mod certificates;
 mod clock;
 mod daemon;
@@ -15,6 +17,7 @@ mod modes;
 mod network;
 mod ports;
 mod proxy;
+mod redaction;
 mod remedy;
 mod sso;
 mod verdict;
@@ -61,6 +64,11 @@ impl Patient {
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Doctor) -> Result<ExitCode, Fault> {
     if arguments.list {
         return list(arguments.output.output);
+    }
+    if let Some(path) = &arguments.bundle {
+        let patient = patient(environment, file, arguments.profile.clone())?;
+        bundle::write(&patient, &examine(&patient, arguments.part), path)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let (checks, fixed) = match patient(environment, file, arguments.profile.clone()) {
         Ok(patient) => {

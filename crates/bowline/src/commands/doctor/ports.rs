@@ -46,7 +46,7 @@ pub(super) fn of_artifacts(listen: &[SocketAddr]) -> Vec<Check> {
 pub(super) fn our_jobs(page: SocketAddr) -> Option<Value> {
     let answer = get(page, "/status.json").ok()?;
     let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
-    status["version"].is_string().then(|| status["jobs"].clone())
+    status["program"].is_string().then(|| status["jobs"].clone())
 }
 
 /// What is found at an address.
