@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use bowline_awsfiles::Config;
 use bowline_base::{Fault, Kind, Now, Retry, utc};
 use bowline_host::{
     Notifier,
@@ -12,7 +13,7 @@ use bowline_host::{
     notify::{Notification, Pace, Severity},
 };
 
-use super::{machine::Name, slot::Snapshot};
+use super::{login_needed, machine::Name, slot::Snapshot};
 use crate::{renewal::Lease, source::HeldCertificate};
 
 /// A person has to sign in; the subject is the session, or `profile NAME`.
@@ -39,13 +40,13 @@ impl Alarm {
         Self { notice, notifier }
     }
 
-    /// A fetch for `name` failed; `session` is the sign-in that it needs, where it needs one.
-    pub(super) fn failed(&self, name: &Name, session: Option<&str>, fault: &Fault) {
+    /// A fetch for `name` failed; `session` is the sign-in that it needs, where it needs one, and `config` says whose.
+    pub(super) fn failed(&self, name: &Name, session: Option<&str>, fault: &Fault, config: Option<&Config>) {
         if fault.kind != Kind::LoginRequired {
             return;
         }
         if let (Some(notice), Some(session)) = (&self.notice, session) {
-            notice.raise(session, format!("{fault}\n{}", fault.hint.as_deref().unwrap_or_default()));
+            notice.raise(session, login_needed::paragraph(session, fault, config));
         }
         let subject = session.map_or_else(|| without_session(name), ToOwned::to_owned);
         self.notifier.raise(&Notification {

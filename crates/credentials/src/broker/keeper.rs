@@ -210,7 +210,8 @@ impl Keeper {
         let outcome = brought.as_ref().map_or_else(|(fault, _)| kind_name(fault.kind), |_| "ok");
         self.count(name, outcome);
         if let Err((fault, session)) = &brought {
-            self.alarm.failed(name, session.as_deref(), fault);
+            let config = self.sources.setup().config().ok();
+            self.alarm.failed(name, session.as_deref(), fault, config.as_ref());
         }
         let outputs = {
             let mut machine = self.machine();

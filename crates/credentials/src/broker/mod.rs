@@ -5,6 +5,7 @@
 pub mod alarm;
 mod bring;
 mod keeper;
+mod login_needed;
 pub mod machine;
 mod slot;
 mod status;

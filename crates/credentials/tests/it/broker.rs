@@ -104,7 +104,9 @@ async fn a_login_by_another_tool_is_picked_up_within_a_second_and_the_notice_van
     let notice = world.home.path().join("run/login_required.txt");
     until("the notice", || notice.exists()).await;
     let text = std::fs::read_to_string(&notice).unwrap();
-    assert!(text.contains("run `bowline login corp`"), "{text}");
+    for said in ["session: corp\nstart URL: http", "\nregion: ", "\nprofiles: ", "build", "run `bowline login corp`"] {
+        assert!(text.contains(said), "{said:?} is not in {text}");
+    }
     assert_eq!(identity.current().unwrap_err().0.kind, Kind::LoginRequired);
     assert_eq!(broker.status().iter().find(|status| status.name == "build").unwrap().state, State::LoginNeeded);
     world.sign_in();
