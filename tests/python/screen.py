@@ -16,8 +16,14 @@ import sys
 import termios
 import time
 
-LIMIT = 15.0
+LIMIT = 10.0
+# Blanks are not drawn: the cursor goes past them.
+MOVES = re.compile(rb"\x1b\[[0-9;]*H")
 ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>78]")
+
+
+def plain(raw):
+    return ESCAPES.sub(b"", MOVES.sub(b" ", raw))
 
 
 def run(argv, size, steps):
@@ -39,7 +45,7 @@ def run(argv, size, steps):
                 break
             raw += piece
         # Anywhere: what stays on the screen is not drawn again.
-        if waiting and waiting[0][0].encode() in ESCAPES.sub(b"", raw):
+        if waiting and waiting[0][0].encode() in plain(raw):
             os.write(terminal, waiting.pop(0)[1].encode())
     else:
         os.kill(pid, 9)
@@ -48,7 +54,7 @@ def run(argv, size, steps):
     entered, left = raw.rfind(b"\x1b[?1049h"), raw.rfind(b"\x1b[?1049l")
     return {
         "code": os.waitstatus_to_exitcode(status),
-        "shown": ESCAPES.sub(b"", raw).decode(errors="replace"),
+        "shown": plain(raw).decode(errors="replace"),
         "missing": [shown for shown, _ in waiting],
         "left": 0 <= entered < left,
         "colours": b"\x1b[38;" in raw or re.search(rb"\x1b\[3[0-7]m", raw) is not None,

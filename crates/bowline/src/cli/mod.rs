@@ -248,11 +248,17 @@ pub(crate) enum Part {
     Artifacts,
     /// The VPN that follows the address: rights, providers, tunnels
     Gateway,
+    /// The audit log: whether it is whole
+    Audit,
+    /// The vault: whether something here opens it
+    Vault,
+    /// The key of the manager of IAM users
+    Delegation,
 }
 
 impl Part {
     /// In the order in which they are shown.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Files,
         Self::Keys,
         Self::Certificates,
@@ -264,6 +270,9 @@ impl Part {
         Self::Sso,
         Self::Artifacts,
         Self::Gateway,
+        Self::Audit,
+        Self::Vault,
+        Self::Delegation,
     ];
 }
 

@@ -75,8 +75,9 @@ pub(super) async fn act(scene: &Scene, cloud: &Cloud) -> Result<String, Fault> {
 
 /// Into a store that the recovery key opens; the profile asks for it there.
 fn seal(world: &World, home: &Path, key: &Credentials) -> Result<(), Fault> {
+    // One recipient is enough for a store that lives as long as the demo.
     let recovery = RecoveryKey::generate();
-    let recipients = Recipients::new(vec![recovery.recipient()], Insist::No)?;
+    let recipients = Recipients::new(vec![recovery.recipient()], Insist::OnOne)?;
     let (place, store) = (Place::new(&world.setup.vault.directory), StoreId::new(random_bytes()?));
     place.create(&Contents::new(store.clone(), recipients), None)?;
     let cannot = |cause| failed("the demo's files cannot be written".to_owned()).cause(cause);

@@ -12,6 +12,7 @@ mod scene;
 mod vpn;
 
 use std::{
+    pin::pin,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -66,8 +67,7 @@ async fn perform(environment: &Environment, arguments: &Demo) -> Result<ExitCode
     load.stock();
     builds.spawn_until_shutdown("builds", load.run());
     let watch = Watch { fake: &fake, tally: &tally, scene: &scene };
-    // What the jobs show may take longer than was asked for on a slow machine: it is waited for, within limits.
-    let (time, acts) = tokio::join!(watch.until_the_end(arguments.length), watch.acts(&site));
+    let (time, acts) = watch.whole(&site, arguments.length).await;
     builds.shut_down(Duration::from_secs(5)).await;
     daemon.stop().await;
     Ok(watch.verdict(time, arguments, acts))
@@ -86,6 +86,24 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
+    /// Everything until `length` is over; what the jobs show may take longer on a slow machine and is waited for, within
+    /// limits. Says how long it was, and whether every job showed what it was to show, as far as the user let it.
+    async fn whole(&self, site: &Site, length: Duration) -> (Duration, bool) {
+        let (mut acts, mut end) = (pin!(self.acts(site)), pin!(self.until_the_end(length)));
+        let mut shown = None;
+        let (time, ended_by_user) = loop {
+            tokio::select! {
+                all = acts.as_mut(), if shown.is_none() => shown = Some(all),
+                over = end.as_mut() => break over,
+            }
+        };
+        match shown {
+            Some(all) => (time, all),
+            None if ended_by_user => (time, true),
+            None => (time, acts.await),
+        }
+    }
+
     /// Has every job show what it does, one after the other, and says it; whether all of them could.
     async fn acts(&self, site: &Site) -> bool {
         let (cloud, scene) = (self.fake.cloud(), self.scene);
@@ -126,15 +144,15 @@ impl Watch<'_> {
         }
     }
 
-    /// Prints how it goes until `length` is over or the user ends it; says how long that was.
-    async fn until_the_end(&self, length: Duration) -> Duration {
+    /// Prints how it goes until `length` is over or the user ends it; says how long that was, and whether the user did.
+    async fn until_the_end(&self, length: Duration) -> (Duration, bool) {
         let began = bowline_host::clock::now().boot;
         let (terminal, mut shown) = (output::is_terminal(), 0);
-        let mut ended = std::pin::pin!(ended_by_user());
+        let mut ended = pin!(ended_by_user());
         loop {
             let passed = bowline_host::clock::now().boot.saturating_sub(began);
             if passed >= length {
-                break passed;
+                break (passed, false);
             }
             if terminal {
                 output::live(&self.line(passed));
@@ -143,7 +161,7 @@ impl Watch<'_> {
                 output::say(&self.line(passed));
             }
             tokio::select! {
-                () = ended.as_mut() => break passed,
+                () = ended.as_mut() => break (passed, true),
                 () = tokio::time::sleep(Duration::from_millis(250)) => {}
             }
         }

@@ -71,7 +71,7 @@ mod tests {
         let files = [File { name: "a.txt", text: "one\n".to_owned() }, File { name: "large.txt", text: large.clone() }];
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("x.tar.gz");
-        bowline_base::atomic::write_private(&path, &tar_gz("bundle", &files, 1_800_000_000)).unwrap();
+        bowline_base::atomic::write_private(&path, &tar_gz("bundle", &files, 1_700_000_000)).unwrap();
         let opened =
             std::process::Command::new("tar").arg("-xzf").arg(&path).arg("-C").arg(home.path()).output().unwrap();
         assert!(opened.status.success() && opened.stderr.is_empty(), "{opened:?}");

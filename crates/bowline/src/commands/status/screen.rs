@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(furthest, 0, "{text}");
         for words in [
             "Bowline 1.2.3  works, but not as it should  up 3 h 00 min",
-            "profile build  fresh                41:07 left  renewed in 20:00",
+            "profile build  fresh               41:07 left  renewed in 20:00",
             "session corp   login needed",
             "why: the session has ended",
             "next: bowline login corp",
