@@ -43,6 +43,7 @@ mod rotation;
 mod signing_helper;
 mod sources;
 mod status;
+mod stories;
 mod support_bundle;
 mod surroundings;
 mod terraform;

@@ -97,7 +97,9 @@ impl Notifier {
             bell: watch::Sender::new(()),
         });
         let clerk = Arc::clone(&office);
-        tasks.spawn_until_shutdown("notify", async move { clerk.again_and_again(|| clerk.attend()).await });
+        tasks.spawn_until_shutdown("notify", async move {
+            clerk.again_and_again(|| clerk.attend()).await;
+        });
         let notifier = Self(Some(office));
         notifier.replace(channels);
         notifier
@@ -207,7 +209,7 @@ impl Office {
         for way in desk.ways.clone() {
             let office = Arc::clone(self);
             couriers.spawn_until_shutdown("notify-courier", async move {
-                office.again_and_again(|| office.bring(way.clone())).await
+                office.again_and_again(|| office.bring(way.clone())).await;
             });
         }
         drop(desk);

@@ -65,9 +65,11 @@ fn credentials(text: &mut String, snapshot: &Snapshot) {
 
 fn artifacts(job: &Artifacts) -> String {
     let head = format!("artifacts  {}: {} in {} files\n", job.listen.join(", "), units::size(job.bytes), job.files);
-    let line = |one: &super::snapshot::Repository| {
-        let ratio = ratio(one.hits, one.requests).unwrap_or_else(|| "nothing asked yet".to_owned());
-        format!("  {}  {ratio} of {} requests from the cache, {} failed\n", one.path, one.requests, one.failed)
+    let line = |one: &super::snapshot::Repository| match ratio(one.hits, one.requests) {
+        Some(ratio) => {
+            format!("  {}  {ratio} of {} requests from the cache, {} failed\n", one.path, one.requests, one.failed)
+        }
+        None => format!("  {}  nothing asked yet\n", one.path),
     };
     job.repositories.iter().map(line).fold(head, |text, line| text + &line)
 }
