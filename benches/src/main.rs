@@ -13,6 +13,7 @@
 )]
 
 mod artifacts;
+mod connect;
 mod credentials;
 mod machine;
 mod programs;
@@ -33,8 +34,12 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 type Part = fn(&Tools, &mut Report) -> Outcome<()>;
 
 /// The parts by name.
-const PARTS: [(&str, Part); 3] =
-    [("artifacts", artifacts::run), ("credentials", credentials::run), ("tunnel", tunnel::run)];
+const PARTS: [(&str, Part); 4] = [
+    ("artifacts", artifacts::run),
+    ("connect", connect::run),
+    ("credentials", credentials::run),
+    ("tunnel", tunnel::run),
+];
 
 /// What there is to measure.
 struct Tools {

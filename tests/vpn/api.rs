@@ -1,6 +1,12 @@
 //! The API through curl, schemathesis and zbar; what the program prints, keeps and ends with.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{
+    fs,
+    io::{ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::PermissionsExt as _,
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -111,6 +117,35 @@ fn schemathesis_finds_no_answer_that_the_description_does_not_name() {
     ]);
     let checked = run(&mut check, &world.path("schemathesis"), Duration::from_secs(90));
     assert_eq!(checked.code, Some(0), "{}\n{}", checked.stdout, checked.stderr);
+}
+
+/// Ten seconds for a head, ten for a body; meanwhile everybody else is served.
+#[test]
+fn requests_that_never_end_are_ended() {
+    let world = World::new("vpn-slow", |_| {});
+    let vpn = Vpn::serve(&world, &[]);
+    let post = "POST /users HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\nauthorization: Bearer ";
+    let knock = |text: &str| {
+        let mut stream = TcpStream::connect(vpn.api).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let slow: Vec<TcpStream> = (0..100).map(|number| knock(["", "POST /users HT", post][number % 3])).collect();
+    let mut waiting = knock(&format!("{post}{}\r\n\r\n{{", vpn.master));
+    assert_eq!(
+        vpn.json(&world, &["/users", "-d", r#"{"client_id":"alice"}"#])["status"],
+        "active",
+        "others are served"
+    );
+    let mut status = [0; 12];
+    waiting.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 408");
+    for mut stream in slow {
+        let ended = stream.read_to_end(&mut Vec::new());
+        let waited = ended.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        assert!(!waited, "a head that never comes to its end is given up");
+    }
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! The VPN server as its operator and its users meet it: the real program, real clients of its API, real WireGuard.
 
 mod api;
+mod connect;
+mod daemon;
+mod laptop;
 mod page;
 mod predecessor;
+mod stage;
 mod tunnel;
 
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use serde_json::Value;
 
+pub(crate) use self::laptop::{LONG, Laptop};
 use crate::harness::{Running, World, free_address, until};
 
 /// A running `bowline vpn serve` with the embedded store.

@@ -29,7 +29,7 @@ cargo xtask COMMAND
   ci             formatting, lints, then `test`: what .ci/run calls
   test           sets up what is missing, builds, runs every test and searches all output for secrets
   test --full    the same with the slow parts
-  bench [PART]   measures the release build beside what it replaces: artifacts, credentials
+  bench [PART]   measures the release build beside what it replaces: artifacts, connect, credentials, tunnel
   coverage       how much of the code the tests reach, in per cent of lines
   bless          writes down anew what is compared with the code (xtask/expose-sites.txt)";
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 19] = [
+const DEBIAN: [(&str, &str); 20] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -40,6 +40,8 @@ const DEBIAN: [(&str, &str); 19] = [
     ("/usr/bin/ping", "iputils-ping"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/zbarimg", "zbar-tools"),
+    // Somebody else's proxy, on the way to the VPN's.
+    ("/usr/bin/tinyproxy", "tinyproxy"),
 ];
 
 /// What only the slow parts use.

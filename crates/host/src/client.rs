@@ -9,7 +9,7 @@ use std::{
 };
 
 use bowline_base::{
-    BoxFuture, Fault, Now,
+    BoxFuture, Fault, Now, Secret,
     wire::{Body, Limits, Wire, WireError},
 };
 use bytes::Bytes;
@@ -44,6 +44,37 @@ pub struct Outside {
     pub unverified: bool,
     /// The one certificate that servers may show; then no authority is asked.
     pub pin: Option<crate::tls::Pin>,
+}
+
+/// A proxy on the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// What it is told as `Proxy-Authorization`.
+    pub authorization: Option<Secret>,
+}
+
+impl Outside {
+    /// The proxy that a connection to `host` goes through, by the rules that https requests go by; `None` is straight.
+    #[must_use]
+    pub fn proxy_for(&self, host: &str, port: u16) -> Option<Onward> {
+        let no = self.no_proxy.clone().unwrap_or_default();
+        let matcher = Matcher::builder().https(self.https_proxy.as_deref()?).no(no).build();
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let to: Uri = format!("https://{host}:{port}").parse().ok()?;
+        let found = matcher.intercept(&to).filter(|_| goes_through(&matcher, &to))?;
+        let proxy = found.uri();
+        let usual = if proxy.scheme_str() == Some("https") { 443 } else { 80 };
+        let told = found.basic_auth().and_then(|value| value.to_str().ok());
+        Some(Onward {
+            host: proxy.host()?.trim_matches(['[', ']']).to_owned(),
+            port: proxy.port_u16().unwrap_or(usual),
+            authorization: told.map(Secret::new),
+        })
+    }
 }
 
 /// The real [`Wire`]: sockets, TLS, the machine's clocks and its random numbers.
@@ -257,6 +288,22 @@ impl HttpBody for TimedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_proxy_on_the_way_is_found_by_the_usual_rules() {
+        let outside = Outside {
+            https_proxy: Some("http://me:secret@proxy.example:8080".to_owned()),
+            no_proxy: Some("inside.example".to_owned()),
+            ..Outside::default()
+        };
+        let found = outside.proxy_for("vpn.example.net", 3128).unwrap();
+        assert_eq!((found.host.as_str(), found.port), ("proxy.example", 8080));
+        assert_eq!(found.authorization, Some(Secret::new("Basic bWU6c2VjcmV0")));
+        for straight in ["vpn.inside.example", "127.0.0.1", "::1", "localhost"] {
+            assert_eq!(outside.proxy_for(straight, 3128), None, "{straight}");
+        }
+        assert_eq!(Outside::default().proxy_for("vpn.example.net", 3128), None);
+    }
 
     /// Ready at the second look after `limit`, as an answer is that lay in the socket while the process was stopped.
     async fn answer_that_is_read_late(limit: Duration) -> &'static str {

@@ -15,6 +15,8 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// The server's key.
     pub private_key: SecretKey,
+    /// The key that it had before: clients that still name it are served beside the others.
+    pub former_key: Option<SecretKey>,
     /// The server's own addresses inside the tunnel: they answer pings and, with [`Config::dns`], DNS.
     pub addresses: Vec<IpAddr>,
     /// The largest inner packet, 1280 to 9000; 1420 fits everywhere that 1500 fits.

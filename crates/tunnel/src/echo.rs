@@ -67,7 +67,7 @@ struct Flow {
 impl EchoFlows {
     /// Finds out whether the sockets can be had.
     pub(crate) fn new() -> Self {
-        let closed = open(true).err().map(|error| why_closed(&error));
+        let closed = no_ping();
         let (flows, by_program) = (Slots::new(), HashMap::new());
         Self { flows, by_program, ready: Vec::new(), closed, buffer: vec![0; LONGEST] }
     }
@@ -249,6 +249,12 @@ impl Flow {
             core.send(self.program.peer, reply);
         }
     }
+}
+
+/// Why the system lets no user of a tunnel in this process ping; `None` where it does.
+#[must_use]
+pub fn no_ping() -> Option<String> {
+    open(true).err().map(|error| why_closed(&error))
 }
 
 /// A socket for echoes. It is a datagram socket like any other, but for what it speaks.

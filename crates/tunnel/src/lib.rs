@@ -38,6 +38,7 @@ mod wheel;
 mod wire;
 
 pub use config::{Config, Dns, Limits, Peer};
+pub use echo::no_ping;
 pub use handle::{ChangeError, Handle, StartError, Stopped, Tunnel};
 pub use keys::{KeyError, PublicKey, SecretKey};
 pub use peers::AddressTaken;

@@ -11,7 +11,7 @@ use crate::{
     batch::Batch,
     fair,
     limits::Over,
-    noise::{Claim, Door, HANDSHAKE_ROOM, OVERHEAD, Output},
+    noise::{Claim, Door, HANDSHAKE_ROOM, OVERHEAD, Output, Which},
     peers::{PeerId, Peers},
     wire::{Endpoint, Wire},
 };
@@ -21,6 +21,8 @@ pub(crate) const LONGEST: usize = 65_535;
 
 /// The type of the message that carries a cookie.
 const COOKIE: u8 = 3;
+/// The type of the message that carries a packet, or none as a keepalive.
+const DATA: u8 = 4;
 
 /// Where flows put their packets for a peer.
 pub(crate) trait Emit {
@@ -86,36 +88,39 @@ impl Link {
     /// Opens a datagram. An inner packet is left in `into`, which is as long as the packet then.
     pub(crate) fn open(&mut self, from: Endpoint, datagram: &[u8], into: &mut Vec<u8>) -> Option<PeerId> {
         let address = from.remote.ip().to_canonical();
-        let mut cookie = [0; 64];
-        let peer = match self.door.claim(address, datagram, &mut cookie) {
+        let found = match self.door.claim(address, datagram) {
             Claim::Slot(slot) => self.peers.by_slot(slot),
-            Claim::Initiation(key) => self.initiated(key),
+            Claim::Initiation(key, which) => self.initiated(key, which).map(|peer| (peer, which)),
             Claim::Refused(reason) => return self.dropped(reason),
             Claim::Cookie(reply) => {
                 self.cookies += 1;
-                let reply = reply.to_vec();
                 self.send_raw(from, &reply);
                 return None;
             }
         };
-        let Some(peer) = peer else { return self.dropped("unknown peer") };
-        self.open_as(peer, from, datagram, into).then_some(peer)
+        let Some((peer, which)) = found else { return self.dropped("unknown peer") };
+        self.open_as(peer, which, from, datagram, into).then_some(peer)
     }
 
     /// Moves a peer's timers on, if it is time. `false` when it has no session and needs no further ticks.
     pub(crate) fn tick(&mut self, peer: PeerId) -> bool {
         let Some(member) = self.peers.get(peer) else { return false };
-        let (endpoint, Some(noise)) = (member.endpoint, member.noise()) else { return false };
-        match noise.tick(&mut self.opened[..HANDSHAKE_ROOM]) {
-            Output::Datagram(datagram) => {
-                if let Some(to) = endpoint {
-                    let _ = self.wire.send(to, datagram, datagram.len());
+        let (endpoint, speaks_to, mut lives) = (member.endpoint, member.speaks_to, false);
+        for which in Which::BOTH {
+            let Some(noise) = member.noise(which) else { continue };
+            match noise.tick(&mut self.opened[..HANDSHAKE_ROOM]) {
+                Output::Refused(_) => {}
+                Output::Datagram(datagram) => {
+                    lives = true;
+                    // What comes of a key that the peer has turned away from, it would not understand.
+                    if let Some(to) = endpoint.filter(|_| which == speaks_to) {
+                        let _ = self.wire.send(to, datagram, datagram.len());
+                    }
                 }
-                true
+                _ => lives = true,
             }
-            Output::Refused(_) => false,
-            _ => true,
         }
+        lives
     }
 
     /// To be called each second.
@@ -147,18 +152,18 @@ impl Link {
     }
 
     /// The peer of an initiation. Its timers are moved on first: they stood still if it was asleep.
-    fn initiated(&mut self, key: crate::PublicKey) -> Option<PeerId> {
+    fn initiated(&mut self, key: crate::PublicKey, which: Which) -> Option<PeerId> {
         let peer = self.peers.by_key(key)?;
         let member = self.peers.get(peer)?;
-        let _ = member.awake(&self.door).tick(&mut self.opened[..HANDSHAKE_ROOM]);
+        let _ = member.awake(&self.door, which).tick(&mut self.opened[..HANDSHAKE_ROOM]);
         Some(peer)
     }
 
     /// Whether an inner packet came out, whose source is the peer's own.
-    fn open_as(&mut self, peer: PeerId, from: Endpoint, datagram: &[u8], into: &mut Vec<u8>) -> bool {
+    fn open_as(&mut self, peer: PeerId, which: Which, from: Endpoint, datagram: &[u8], into: &mut Vec<u8>) -> bool {
         let handshake = matches!(datagram.first(), Some(1 | 2));
         let Some(member) = self.peers.get(peer) else { return false };
-        let Some(noise) = member.noise() else { return self.dropped::<()>("no session").is_some() };
+        let Some(noise) = member.noise(which) else { return self.dropped::<()>("no session").is_some() };
         into.resize(datagram.len().max(HANDSHAKE_ROOM), 0);
         let (len, source) = match noise.open(datagram, into) {
             Output::Refused(reason) => return self.dropped::<()>(reason).is_some(),
@@ -166,14 +171,18 @@ impl Link {
             Output::Datagram(reply) => (reply.len(), None),
             Output::Nothing => (0, None),
         };
-        // A cookie is not proof enough: the initiation that it answers may have been seen by others.
-        if datagram.first() != Some(&COOKIE) {
+        if datagram.first() == Some(&DATA) {
+            member.speaks_to = which;
+        }
+        // A cookie is not proof enough: the initiation that it answers may have been seen by others. Neither is an
+        // initiation for the key that it does not speak to: that may be an old one, sent again by anybody.
+        if datagram.first() != Some(&COOKIE) && which == member.speaks_to {
             member.endpoint = Some(from);
         }
         let asleep = member.next_tick.is_none();
         self.awoken.extend(asleep.then_some(peer));
         let Some(source) = source else {
-            self.answered(peer, from, into.get(..len).unwrap_or_default(), handshake);
+            self.answered((peer, which), from, into.get(..len).unwrap_or_default(), handshake);
             return false;
         };
         self.accepted(peer, source, len, into)
@@ -196,7 +205,7 @@ impl Link {
     }
 
     /// Sends the answer of a handshake, and what waited for it.
-    fn answered(&mut self, peer: PeerId, from: Endpoint, reply: &[u8], handshake: bool) {
+    fn answered(&mut self, (peer, which): (PeerId, Which), from: Endpoint, reply: &[u8], handshake: bool) {
         let wall = self.now.wall;
         if !reply.is_empty() {
             let _ = self.wire.send(from, reply, reply.len());
@@ -206,7 +215,7 @@ impl Link {
             member.last_handshake = Some(wall);
             self.handshakes += 1;
         }
-        while let Some(noise) = member.noise()
+        while let Some(noise) = member.noise(which)
             && let Output::Datagram(waited) = noise.open(&[], &mut self.opened)
         {
             let _ = self.wire.send(from, waited, waited.len());
@@ -275,8 +284,9 @@ impl Link {
         member.allowance.downloaded(len);
         let asleep = member.next_tick.is_none();
         self.awoken.extend(asleep.then_some(peer));
-        match member.awake(&self.door).seal(&self.clear[..padded], self.batch.room()) {
-            Output::Datagram(datagram) if datagram.first() == Some(&4) => {
+        let speaks_to = member.speaks_to;
+        match member.awake(&self.door, speaks_to).seal(&self.clear[..padded], self.batch.room()) {
+            Output::Datagram(datagram) if datagram.first() == Some(&DATA) => {
                 let size = datagram.len();
                 self.batch.push(to, size);
             }

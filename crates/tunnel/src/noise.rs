@@ -28,6 +28,35 @@ pub(crate) const OVERHEAD: usize = 32;
 /// The least room that a handshake message needs.
 pub(crate) const HANDSHAKE_ROOM: usize = 148;
 
+/// How many slots there are: 24 bits of a session's index on the wire, of which one says to which key it belongs.
+pub(crate) const SLOTS: u32 = 1 << 23;
+
+/// The label of a datagram that is for another server, or another key of ours.
+const NOT_AUTHENTIC: &str = "not authentic";
+
+/// Which of the server's keys somebody speaks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The one that new configurations name.
+    Current,
+    /// The one before it.
+    Former,
+}
+
+impl Which {
+    pub(crate) const BOTH: [Self; 2] = [Self::Current, Self::Former];
+
+    /// The slot that datagrams of such a session name.
+    pub(crate) fn slot(self, slot: u32) -> u32 {
+        slot + SLOTS * self as u32
+    }
+
+    /// The two parts of [`Which::slot`].
+    pub(crate) fn of_slot(named: u32) -> (u32, Self) {
+        (named % SLOTS, if named < SLOTS { Self::Current } else { Self::Former })
+    }
+}
+
 /// What came of a datagram, a packet or a tick.
 pub(crate) enum Output<'a> {
     /// Nothing more to do; the datagram, if it was one, was authentic.
@@ -54,19 +83,25 @@ pub(crate) trait Noise: Send {
 
 /// Who a datagram claims to be from.
 #[derive(Debug)]
-pub(crate) enum Claim<'a> {
-    /// It wants to begin a session.
-    Initiation(PublicKey),
+pub(crate) enum Claim {
+    /// It wants to begin a session with this key of ours.
+    Initiation(PublicKey, Which),
     /// It belongs to the session or handshake of this slot.
     Slot(u32),
     /// Too many handshakes: this goes back, and nothing else happens.
-    Cookie(&'a [u8]),
+    Cookie(Vec<u8>),
     /// To be dropped in silence.
     Refused(&'static str),
 }
 
-/// What all peers share: the server's key and the one rate limiter.
+/// What all peers share: the server's keys, each with its rate limiter.
 pub(crate) struct Door {
+    current: Lock,
+    former: Option<Lock>,
+}
+
+/// One key of the server's.
+struct Lock {
     private: x25519::StaticSecret,
     public: x25519::PublicKey,
     limiter: RateLimiter,
@@ -75,7 +110,36 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    pub(crate) fn new(key: &SecretKey) -> Self {
+    pub(crate) fn new(key: &SecretKey, former: Option<&SecretKey>) -> Self {
+        Self { current: Lock::new(key), former: former.map(Lock::new) }
+    }
+
+    /// Looks at a datagram from `from`.
+    pub(crate) fn claim(&self, from: IpAddr, datagram: &[u8]) -> Claim {
+        match (self.current.claim(Which::Current, from, datagram), &self.former) {
+            (Claim::Refused(NOT_AUTHENTIC), Some(former)) => former.claim(Which::Former, from, datagram),
+            (claim, _) => claim,
+        }
+    }
+
+    /// To be called each second: counts handshakes anew.
+    pub(crate) fn next_second(&self) {
+        self.current.limiter.reset_count();
+        self.former.iter().for_each(|former| former.limiter.reset_count());
+    }
+
+    /// The sessions of `peer` with a key of ours, whose datagrams will name `slot`.
+    pub(crate) fn peer(&self, peer: &Peer, slot: u32, which: Which) -> Box<dyn Noise> {
+        let lock = match which {
+            Which::Current => &self.current,
+            Which::Former => self.former.as_ref().unwrap_or(&self.current),
+        };
+        lock.peer(peer, which.slot(slot))
+    }
+}
+
+impl Lock {
+    fn new(key: &SecretKey) -> Self {
         let private = key.x25519();
         let public = x25519::PublicKey::from(&private);
         let limiter = RateLimiter::new(&public, HANDSHAKES_A_SECOND);
@@ -83,16 +147,16 @@ impl Door {
         Self { private, public, limiter, unlimited }
     }
 
-    /// Looks at a datagram from `from`. `cookie` takes a cookie, if one has to be sent.
-    pub(crate) fn claim<'a>(&self, from: IpAddr, datagram: &[u8], cookie: &'a mut [u8; 64]) -> Claim<'a> {
-        let packet = match self.limiter.verify_packet(Some(from), datagram, cookie) {
+    fn claim(&self, which: Which, from: IpAddr, datagram: &[u8]) -> Claim {
+        let mut cookie = [0; 64];
+        let packet = match self.limiter.verify_packet(Some(from), datagram, &mut cookie) {
             Ok(packet) => packet,
-            Err(TunnResult::WriteToNetwork(reply)) => return Claim::Cookie(reply),
+            Err(TunnResult::WriteToNetwork(reply)) => return Claim::Cookie(reply.to_vec()),
             Err(TunnResult::Err(error)) => return Claim::Refused(reason(&error)),
             Err(_) => return Claim::Refused("malformed"),
         };
         match packet {
-            Packet::HandshakeInit(init) => self.initiator(&init),
+            Packet::HandshakeInit(init) => self.initiator(which, &init),
             Packet::HandshakeResponse(response) => Claim::Slot(response.receiver_idx >> 8),
             Packet::PacketCookieReply(reply) => Claim::Slot(reply.receiver_idx >> 8),
             Packet::PacketData(data) if counter(datagram) < LAST_COUNTER => Claim::Slot(data.receiver_idx >> 8),
@@ -100,13 +164,7 @@ impl Door {
         }
     }
 
-    /// To be called each second: counts handshakes anew.
-    pub(crate) fn next_second(&self) {
-        self.limiter.reset_count();
-    }
-
-    /// The sessions of `peer`, whose datagrams will name `slot` (24 bits).
-    pub(crate) fn peer(&self, peer: &Peer, slot: u32) -> Box<dyn Noise> {
+    fn peer(&self, peer: &Peer, slot: u32) -> Box<dyn Noise> {
         let preshared = peer.preshared_key.as_ref().map(|key| *key.bytes());
         let keepalive = peer.keepalive.and_then(|every| u16::try_from(every.as_secs()).ok()).filter(|every| *every > 0);
         let public = x25519::PublicKey::from(peer.public_key.0);
@@ -114,9 +172,9 @@ impl Door {
         Box::new(Tunn::new(self.private.clone(), public, preshared, keepalive, slot, Some(limiter)))
     }
 
-    fn initiator(&self, init: &HandshakeInit<'_>) -> Claim<'static> {
+    fn initiator(&self, which: Which, init: &HandshakeInit<'_>) -> Claim {
         match parse_handshake_anon(&self.private, &self.public, init) {
-            Ok(half) => Claim::Initiation(PublicKey(half.peer_static_public)),
+            Ok(half) => Claim::Initiation(PublicKey(half.peer_static_public), which),
             Err(_) => Claim::Refused("handshake"),
         }
     }
@@ -153,7 +211,7 @@ fn reason(error: &WireGuardError) -> &'static str {
         WireGuardError::WrongTai64nTimestamp => "replayed handshake",
         WireGuardError::NoCurrentSession | WireGuardError::WrongIndex => "no session",
         WireGuardError::ConnectionExpired => "expired",
-        WireGuardError::InvalidMac | WireGuardError::InvalidAeadTag | WireGuardError::WrongKey => "not authentic",
+        WireGuardError::InvalidMac | WireGuardError::InvalidAeadTag | WireGuardError::WrongKey => NOT_AUTHENTIC,
         WireGuardError::UnderLoad => "under load",
         _ => "malformed",
     }
@@ -188,43 +246,54 @@ mod tests {
     #[test]
     fn the_door_says_who_knocks_and_is_silent_to_the_rest() {
         let (server, key) = keys();
-        let door = Door::new(&server);
+        let door = Door::new(&server, None);
         let init = initiation(&mut client(&key, &server));
-        let mut cookie = [0; 64];
-        assert!(matches!(door.claim(FROM, &init, &mut cookie), Claim::Initiation(who) if who == key.public()));
+        assert!(matches!(door.claim(FROM, &init), Claim::Initiation(who, Which::Current) if who == key.public()));
         for garbage in [&b""[..], b"hello", &[1; 148], &[4, 0, 0, 0], &[0xff; 2000]] {
-            assert!(matches!(door.claim(FROM, garbage, &mut cookie), Claim::Refused(_)), "{garbage:?}");
+            assert!(matches!(door.claim(FROM, garbage), Claim::Refused(_)), "{garbage:?}");
         }
-        let mut spoilt = init.clone();
+        let mut spoilt = init;
         spoilt[20] ^= 1;
-        assert!(matches!(door.claim(FROM, &spoilt, &mut cookie), Claim::Refused("not authentic")));
+        assert!(matches!(door.claim(FROM, &spoilt), Claim::Refused(NOT_AUTHENTIC)));
+    }
+
+    #[test]
+    fn both_keys_open_and_a_third_one_does_not() {
+        let (server, key) = keys();
+        let former = SecretKey::from_bytes([8; 32]);
+        let door = Door::new(&server, Some(&former));
+        let claim = |server: &SecretKey| door.claim(FROM, &initiation(&mut client(&key, server)));
+        assert!(matches!(claim(&server), Claim::Initiation(who, Which::Current) if who == key.public()));
+        assert!(matches!(claim(&former), Claim::Initiation(who, Which::Former) if who == key.public()));
+        assert!(matches!(claim(&SecretKey::from_bytes([6; 32])), Claim::Refused(NOT_AUTHENTIC)));
+        for which in Which::BOTH {
+            assert_eq!(Which::of_slot(which.slot(SLOTS - 1)), (SLOTS - 1, which));
+        }
     }
 
     #[test]
     fn a_hundred_handshakes_a_second_are_answered_then_cookies_are_asked_for() {
         let (server, key) = keys();
-        let door = Door::new(&server);
+        let door = Door::new(&server, None);
         let mut client = client(&key, &server);
-        let mut cookie = [0; 64];
         for _ in 0..HANDSHAKES_A_SECOND {
-            assert!(matches!(door.claim(FROM, &initiation(&mut client), &mut cookie), Claim::Initiation(_)));
+            assert!(matches!(door.claim(FROM, &initiation(&mut client)), Claim::Initiation(..)));
         }
-        let Claim::Cookie(reply) = door.claim(FROM, &initiation(&mut client), &mut cookie) else { panic!("no cookie") };
-        assert!(matches!(client.decapsulate(None, reply, &mut [0; 256]), TunnResult::Done));
-        let mut again = [0; 64];
-        assert!(matches!(door.claim(FROM, &initiation(&mut client), &mut again), Claim::Initiation(_)));
+        let Claim::Cookie(reply) = door.claim(FROM, &initiation(&mut client)) else { panic!("no cookie") };
+        assert!(matches!(client.decapsulate(None, &reply, &mut [0; 256]), TunnResult::Done));
+        assert!(matches!(door.claim(FROM, &initiation(&mut client)), Claim::Initiation(..)));
         let elsewhere = "192.0.2.1".parse().unwrap();
-        assert!(matches!(door.claim(elsewhere, &initiation(&mut client), &mut again), Claim::Cookie(_)));
+        assert!(matches!(door.claim(elsewhere, &initiation(&mut client)), Claim::Cookie(_)));
     }
 
     #[test]
     fn a_counter_at_its_end_is_refused_before_anything_looks_at_it() {
-        let door = Door::new(&keys().0);
+        let door = Door::new(&keys().0, None);
         let mut datagram = vec![4, 0, 0, 0, 0, 1, 0, 0];
         datagram.extend_from_slice(&u64::MAX.to_le_bytes());
         datagram.extend_from_slice(&[0; 32]);
-        assert!(matches!(door.claim(FROM, &datagram, &mut [0; 64]), Claim::Refused("malformed")));
+        assert!(matches!(door.claim(FROM, &datagram), Claim::Refused("malformed")));
         datagram[8..16].copy_from_slice(&3_u64.to_le_bytes());
-        assert!(matches!(door.claim(FROM, &datagram, &mut [0; 64]), Claim::Slot(1)));
+        assert!(matches!(door.claim(FROM, &datagram), Claim::Slot(1)));
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     fragments::{Bounds, Reassembly},
     handle::Command,
     link::{Emit as _, Link},
-    noise::Door,
+    noise::{Door, Which},
     packet::{Packet, Transport, build, icmp::Trouble},
     peers::{AddressTaken, PeerId, Peers, TICK},
     stats::{Flows, PeerStats},
@@ -82,7 +82,13 @@ impl Path {
     pub(crate) fn new(config: Config, wire: Wire, poll: Poll) -> io::Result<Self> {
         let now = clock::now();
         let readable = vec![true; wire.addresses().len()];
-        let link = Link::new(wire, Peers::new(config.limits), Door::new(&config.private_key), config.mtu, now);
+        let link = Link::new(
+            wire,
+            Peers::new(config.limits),
+            Door::new(&config.private_key, config.former_key.as_ref()),
+            config.mtu,
+            now,
+        );
         let mut wheel = Wheel::new(now.boot);
         wheel.insert(now.boot, Timer::Second);
         let core = Core {
@@ -389,6 +395,7 @@ impl Path {
             let stats = PeerStats {
                 endpoint: member.endpoint.map(|endpoint| endpoint.remote),
                 last_handshake: member.last_handshake,
+                former_key: member.speaks_to == Which::Former,
                 received: member.received,
                 sent: member.sent,
                 used: member.allowance.used(),

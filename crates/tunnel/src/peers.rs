@@ -10,7 +10,7 @@ use crate::{
     Limits, Peer, Prefix, PublicKey,
     fair::FairQueue,
     limits::Allowance,
-    noise::{Door, Noise},
+    noise::{Door, Noise, SLOTS, Which},
     stats::Flows,
     wire::Endpoint,
 };
@@ -23,9 +23,6 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 
 /// Bytes that may wait for a peer whose rate is limited.
 const QUEUE: usize = 512 << 10;
-
-/// Slots are 24 bits of a session's index on the wire.
-const SLOTS: u32 = 1 << 24;
 
 /// One peer and what is known of it.
 pub(crate) struct Member {
@@ -46,19 +43,22 @@ pub(crate) struct Member {
     pub(crate) flows: Flows,
     /// When the timer wheel has a tick for it.
     pub(crate) next_tick: Option<Duration>,
-    noise: Option<Box<dyn Noise>>,
+    /// The key of ours that its last data was for.
+    pub(crate) speaks_to: Which,
+    /// Its sessions with each of our keys.
+    noise: [Option<Box<dyn Noise>>; 2],
     slot: u32,
 }
 
 impl Member {
-    /// Its sessions, if it has ever had one.
-    pub(crate) fn noise(&mut self) -> Option<&mut Box<dyn Noise>> {
-        self.noise.as_mut()
+    /// Its sessions with a key of ours, if it has ever had one.
+    pub(crate) fn noise(&mut self, which: Which) -> Option<&mut Box<dyn Noise>> {
+        self.noise[which as usize].as_mut()
     }
 
-    /// Its sessions, made now if they were not there.
-    pub(crate) fn awake(&mut self, door: &Door) -> &mut Box<dyn Noise> {
-        self.noise.get_or_insert_with(|| door.peer(&self.peer, self.slot))
+    /// Its sessions with a key of ours, made now if they were not there.
+    pub(crate) fn awake(&mut self, door: &Door, which: Which) -> &mut Box<dyn Noise> {
+        self.noise[which as usize].get_or_insert_with(|| door.peer(&self.peer, self.slot, which))
     }
 
     /// Whether it may send from, and be sent to, `address`.
@@ -164,8 +164,10 @@ impl Peers {
         self.by_key.get(&key).copied()
     }
 
-    pub(crate) fn by_slot(&self, slot: u32) -> Option<PeerId> {
-        self.by_slot.get(&slot).copied()
+    /// Whose session a datagram names, and with which key of ours.
+    pub(crate) fn by_slot(&self, named: u32) -> Option<(PeerId, Which)> {
+        let (slot, which) = Which::of_slot(named);
+        Some((*self.by_slot.get(&slot)?, which))
     }
 
     /// Who has this address inside the tunnel; the narrowest range wins.
@@ -251,7 +253,8 @@ impl Member {
             dropped: 0,
             flows: Flows::default(),
             next_tick: None,
-            noise: None,
+            speaks_to: Which::Current,
+            noise: [None, None],
             slot,
             peer,
         }
@@ -260,7 +263,7 @@ impl Member {
     /// What it used goes on being counted; a new preshared key or keepalive needs new sessions.
     fn change(&mut self, peer: Peer, usual: Limits, now: Duration) {
         if peer.preshared_key != self.peer.preshared_key || peer.keepalive != self.peer.keepalive {
-            self.noise = None;
+            self.noise = [None, None];
         }
         self.allowance.change(peer.limits.unwrap_or(usual), now);
         self.peer = peer;
@@ -299,7 +302,8 @@ mod tests {
         let other = peers.put(peer(2, &["10.77.0.3", "10.80.1.0/24"]), Duration::ZERO, &mut random).unwrap();
         assert_eq!(peers.by_key(peer(1, &[]).public_key), Some(id));
         let slot = peers.get(id).unwrap().slot;
-        assert_eq!(peers.by_slot(slot), Some(id));
+        assert_eq!(peers.by_slot(slot), Some((id, Which::Current)));
+        assert_eq!(peers.by_slot(Which::Former.slot(slot)), Some((id, Which::Former)));
         for (address, owner) in [
             ("10.77.0.2", Some(id)),
             ("fd77::2", Some(id)),

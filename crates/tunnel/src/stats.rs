@@ -40,6 +40,8 @@ pub struct PeerStats {
     pub endpoint: Option<SocketAddr>,
     /// When its keys were last agreed on.
     pub last_handshake: Option<Timestamp>,
+    /// Whether it still names the server by [`Config::former_key`](crate::Config::former_key).
+    pub former_key: bool,
     /// Bytes of inner packets that came from it.
     pub received: u64,
     /// Bytes of inner packets that went to it.

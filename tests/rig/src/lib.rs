@@ -21,6 +21,7 @@ mod reference;
 mod relay;
 mod rig;
 mod servers;
+mod tap;
 
 pub use client::{Client, Link, start_wireguard};
 pub use held::Held;
@@ -30,6 +31,7 @@ pub use process::{cpu_seconds, memory_kib, open_files};
 pub use relay::{Datagram, Direction, Path, Relay};
 pub use rig::{PORT, Rig, missing};
 pub use servers::{ANY, Seen, Service, UdpEcho, echo, udp, waiting_room};
+pub use tap::{Tap, is_of_port};
 
 /// What goes wrong is said and ends the test.
 pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -248,6 +248,8 @@ pub(crate) enum Part {
     Artifacts,
     /// The VPN that follows the address: rights, providers, tunnels
     Gateway,
+    /// The VPN's server: ports, what the system grants, master key, store, egress policy
+    Vpn,
     /// The audit log: whether it is whole
     Audit,
     /// The vault: whether something here opens it
@@ -258,7 +260,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// In the order in which they are shown.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Files,
         Self::Keys,
         Self::Certificates,
@@ -270,6 +272,7 @@ impl Part {
         Self::Sso,
         Self::Artifacts,
         Self::Gateway,
+        Self::Vpn,
         Self::Audit,
         Self::Vault,
         Self::Delegation,

@@ -18,7 +18,7 @@ pub(crate) enum Vpn {
     Serve(Box<VpnServe>),
     /// Make the server's key, once; or another one, once for each configuration that asks for it
     #[command(
-        after_help = "Prints `made`, `kept` or `regenerated` and the public key. The key before a regeneration stays beside the new one.\nFILE has the keys ssm_prefix, key_algorithm (curve25519), key_purpose (wireguard-server) and regenerate_keys;\nany other key in it makes it another configuration.\n\nExamples:\n  bowline vpn keygen --store ssm:/ephem-vpn\n  bowline vpn keygen --config keygen-config.json"
+        after_help = "Prints `made`, `kept` or `regenerated` and the public key. Servers honour the key before a regeneration beside\nthe new one, so that clients move when they like; `GET /users/ID` says `former_server_key` of who has not, and\n--forget-previous ends it.\nFILE has the keys ssm_prefix, key_algorithm (curve25519), key_purpose (wireguard-server) and regenerate_keys;\nany other key in it makes it another configuration.\n\nExamples:\n  bowline vpn keygen --store ssm:/ephem-vpn\n  bowline vpn keygen --config keygen-config.json\n  bowline vpn keygen --store ssm:/ephem-vpn --forget-previous"
     )]
     Keygen(VpnKeygen),
     /// What runs on the laptop.
@@ -38,15 +38,18 @@ pub(crate) struct VpnKeygen {
     /// Profile that may write to the store
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
+    /// Make nothing: remove the key before the last regeneration, once clients have moved
+    #[arg(long)]
+    pub(crate) forget_previous: bool,
     #[command(flatten)]
     pub(crate) output: super::Output,
 }
 
 /// `vpn serve`
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct VpnServe {
     /// The server's key and its peers, in the format of wg(8), instead of a store with users
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "api", "proxy", "endpoint", "subnet", "stop_when_idle"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "api", "proxy", "no_proxy", "endpoint", "subnet", "stop_when_idle"])]
     pub(crate) peers: Option<PathBuf>,
     /// Where clients send to; can be given more than once [default: 0.0.0.0 with the file's ListenPort, else 51820]
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -77,9 +80,12 @@ pub(crate) struct UserFlags {
     /// Where the API and the page listen [default: 127.0.0.1:8000]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) api: Option<SocketAddr>,
-    /// Let users out by CONNECT as well, here; 127.0.0.1:3128 is the predecessor's [default: not]
+    /// Let users out by CONNECT as well, here [default: 127.0.0.1:3128, if it is free]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) proxy: Option<SocketAddr>,
+    /// Let nobody out by CONNECT
+    #[arg(long, conflicts_with = "proxy")]
+    pub(crate) no_proxy: bool,
     /// Port that the proxy dials; can be given more than once [default: 80 and 443]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) proxy_port: Vec<u16>,

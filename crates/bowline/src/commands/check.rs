@@ -7,7 +7,7 @@ use bowline_credentials::{
     ENVIRONMENT,
     certificate::{Life, Standing},
 };
-use bowline_host::notify::Webhook;
+use bowline_host::{notify::Webhook, tls_server::ServerTls};
 use serde_json::json;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     config::{self, Config},
     config_place,
     daemon::notify::{channels, describe},
-    output,
+    output, secrets,
     world::World,
 };
 
@@ -31,6 +31,7 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
             None => profiles,
             Some(certificates) => Err(both(profiles.err(), certificates)),
         }?;
+        vpn(world, &config)?;
         notifications(world, &config)
     });
     let (fault, told) = (outcome.as_ref().err(), outcome.as_ref().ok());
@@ -56,6 +57,20 @@ fn notifications(world: &World, config: &Config) -> Result<Vec<String>, Fault> {
     Ok(describe(&channels))
 }
 
+/// The VPN's files must be there and good: its master key, its certificate. Two of its doors are not one.
+fn vpn(world: &World, config: &Config) -> Result<(), Fault> {
+    let Some(section) = &config.vpn else { return Ok(()) };
+    section.master_key.as_ref().map(|place| secrets::read(world, place)).transpose()?;
+    if let Some(tls) = &section.tls {
+        ServerTls::load(&tls.certificate, &tls.private_key)?;
+    }
+    if section.proxy == Some(section.api) {
+        return Err(Fault::new(Kind::Config, "vpn", format!("`api` and `proxy` are both {}", section.api))
+            .hint("give [vpn] `proxy` another port"));
+    }
+    Ok(())
+}
+
 /// Every profile that the configuration names must resolve.
 pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<(), Fault> {
     let files = world.aws_config()?.with_identities(config.identities.iter().cloned());
@@ -63,6 +78,7 @@ pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<()
     let of_artifacts = config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref());
     let of_audit = config.audit.cloudwatch.as_ref().and_then(|cloudwatch| cloudwatch.identity.as_ref());
     let of_gateway = config.gateway.as_ref().and_then(|gateway| gateway.identity.as_ref());
+    let of_vpn = config.vpn.as_ref().and_then(|vpn| vpn.identity.as_ref());
     let mut wrong: Vec<String> = config
         .daemon
         .keep_fresh
@@ -70,6 +86,7 @@ pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<()
         .chain(of_artifacts)
         .chain(of_audit)
         .chain(of_gateway)
+        .chain(of_vpn)
         .chain(config.endpoint.iter().flat_map(|endpoint| &endpoint.serve))
         .chain(config.grants.iter().flat_map(|grant| &grant.profiles))
         .filter(|profile| !is_chain(profile) || files.profile(profile).is_ok() || files.identity(profile).is_some())

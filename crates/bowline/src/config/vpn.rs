@@ -44,6 +44,8 @@ pub(crate) struct VpnSection {
     pub(crate) api: SocketAddr,
     /// The CONNECT proxy, where there is one.
     pub(crate) proxy: Option<SocketAddr>,
+    /// Nobody asked for it there: where the address is taken, the server goes without.
+    pub(crate) proxy_by_default: bool,
     /// Ports that it dials; empty: 80 and 443.
     pub(crate) proxy_ports: Vec<u16>,
     /// What clients are told.
@@ -79,6 +81,7 @@ impl Default for VpnSection {
             listen: vec![([0, 0, 0, 0], 51820).into()],
             api: ([127, 0, 0, 1], 8000).into(),
             proxy: None,
+            proxy_by_default: false,
             proxy_ports: Vec::new(),
             endpoint: None,
             public_url: None,
@@ -104,6 +107,7 @@ pub(super) fn read(text: &str, mut section: Table<'_>, span: &Range<usize>, mist
         listen: section.values("listen", mistakes, address).unwrap_or(standard.listen),
         api: section.value("api", mistakes, address).unwrap_or(standard.api),
         proxy: section.value("proxy", mistakes, address),
+        proxy_by_default: false,
         proxy_ports: section.values("proxy-ports", mistakes, port).unwrap_or_default(),
         endpoint: section.value("endpoint", mistakes, endpoint),
         public_url: section.value("public-url", mistakes, name),

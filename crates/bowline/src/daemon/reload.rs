@@ -25,6 +25,10 @@ pub(crate) enum Step {
     StopGateway,
     /// Start `gateway` with the new section, in place of the old one.
     StartGateway,
+    /// End `vpn`.
+    StopVpn,
+    /// Start `vpn` with the new section once the old one has ended: two cannot have its UDP port.
+    StartVpn,
     /// End `endpoint`.
     StopEndpoint,
     /// Start `endpoint` with the new section; stops the old one once the new sockets are bound.
@@ -50,7 +54,7 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
         steps.push(Step::NeedsRestart("vault"));
     }
     if old.vpn != new.vpn {
-        steps.push(Step::NeedsRestart("vpn"));
+        steps.push(if new.vpn.is_some() { Step::StartVpn } else { Step::StopVpn });
     }
     if old.artifacts != new.artifacts {
         steps.push(if new.artifacts.is_some() { Step::StartArtifacts } else { Step::StopArtifacts });
@@ -101,6 +105,9 @@ mod tests {
         let gateway = parse("[gateway]\ninterval = \"1m\"\n").unwrap();
         assert_eq!(steps(&nothing, &gateway), [Step::StartGateway]);
         assert_eq!(steps(&gateway, &nothing), [Step::StopGateway]);
+        let vpn = parse("[vpn]\nmtu = 1380\n").unwrap();
+        assert_eq!(steps(&nothing, &vpn), [Step::StartVpn]);
+        assert_eq!(steps(&vpn, &nothing), [Step::StopVpn]);
         let notify = parse("[notify]\ncommand = \"page\"\n").unwrap();
         assert_eq!(steps(&nothing, &notify), [Step::Notify]);
     }

@@ -1,4 +1,4 @@
-//! The signals that the daemon knows.
+//! The signals that a process of ours knows.
 
 use bowline_base::{Fault, Kind};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,7 +12,7 @@ pub(crate) enum Signalled {
     End,
 }
 
-/// Those that came before anybody looked are kept.
+/// The signals that the daemon knows; those that came before anybody looked are kept.
 pub(crate) struct Signals {
     hangup: Signal,
     terminate: Signal,

@@ -7,17 +7,21 @@ use std::{
 };
 
 use bowline_audit::{Client, Event as Kept, Record};
-use bowline_base::{BoxFuture, Fault, Kind};
+use bowline_base::{BoxFuture, Fault, Identity, Kind};
 use bowline_credentials::{Broker, Witness};
 use bowline_host::{Address, Check, Ctx, Job, Verdict};
 use bowline_tunnel::{
-    Config as TunnelConfig, Dns, Limits, SecretKey, Stats,
+    Config as TunnelConfig, Dns, Limits, Stats,
     egress::{ClientToClient, CredentialAddresses, Policy, Rules, Smtp},
     metrics,
 };
 use bowline_vpn::connect;
 use bowline_vpn::server::{
+<<<<<<< HEAD
     Config, OpenTunnel, Server, Tls, Tunnel, User, V6, View,
+=======
+    Config, OpenTunnel, Server, ServerKeys, Tls, Tunnel, V6,
+>>>>>>> main
     events::{Event, Recorder, What},
     store::{FileStore, ParameterStore, Store},
 };
@@ -42,6 +46,8 @@ pub(super) struct VpnJob {
     recorder: Recorder,
     /// Where the CONNECT proxy listens, and how it works.
     proxy: Option<(SocketAddr, connect::Config)>,
+    /// Nobody asked for it.
+    proxy_by_default: bool,
     running: Mutex<Option<Arc<Server>>>,
 }
 
@@ -83,10 +89,11 @@ pub(super) fn job(
         master_key,
         make_master_key: matches!(place, StorePlace::File(_)),
     };
-    let store = open_store(world, broker, section, place)?;
+    let store = open_store(world, section, place, &|profile| Ok(broker.identity(profile)))?;
     let deny = world.audit.deny;
     let proxy = proxy(section);
-    Ok(VpnJob { config, store, tunnel, recorder: recorder(world, witness, deny), proxy, running: Mutex::default() })
+    let (recorder, proxy_by_default) = (recorder(world, witness, deny), section.proxy_by_default);
+    Ok(VpnJob { config, store, tunnel, recorder, proxy, proxy_by_default, running: Mutex::default() })
 }
 
 /// Where users are: as the section says, else below the state directory.
@@ -101,19 +108,22 @@ pub(crate) fn profile(world: &World, section: &VpnSection) -> Option<String> {
     in_aws.then(|| section.identity.clone().unwrap_or_else(|| world.unnamed_identity()))
 }
 
-/// Opens the store; nothing is read yet.
+/// Finds the identity behind a profile.
+pub(crate) type IdentityOf<'a> = dyn Fn(&str) -> Result<Arc<dyn Identity>, Fault> + 'a;
+
+/// Opens the store; nothing is read yet. `identity` is asked for a profile where the store is in AWS.
 pub(crate) fn open_store(
     world: &World,
-    broker: &Broker,
     section: &VpnSection,
     place: StorePlace,
+    identity: &IdentityOf<'_>,
 ) -> Result<Arc<dyn Store>, Fault> {
     match place {
         StorePlace::File(directory) => Ok(Arc::new(FileStore::open(directory)?)),
         StorePlace::Ssm(prefix) => {
             let profile = profile(world, section).unwrap_or_default();
             let region = world.region(section.region.as_deref(), &profile)?;
-            Ok(Arc::new(ParameterStore::new(&world.aws, region, broker.identity(&profile), &prefix)?))
+            Ok(Arc::new(ParameterStore::new(&world.aws, region, identity(&profile)?, &prefix)?))
         }
     }
 }
@@ -128,8 +138,8 @@ impl VpnJob {
         let handle = Arc::new(Mutex::new(None));
         let opened = Arc::clone(&handle);
         let parts = self.tunnel.clone();
-        let open: OpenTunnel = Box::new(move |key| {
-            let tunnel = open_tunnel(parts, key)?;
+        let open: OpenTunnel = Box::new(move |keys| {
+            let tunnel = open_tunnel(parts, keys)?;
             *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tunnel));
             Ok(tunnel as Arc<dyn Tunnel>)
         });
@@ -141,7 +151,12 @@ impl VpnJob {
             ctx.metrics.ask(move || tunnel.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
         }
         if let Some((address, proxy)) = &self.proxy {
-            server.open_proxy(ctx, *address, proxy.clone(), Arc::clone(&self.tunnel.egress)).await?;
+            match server.open_proxy(ctx, *address, proxy.clone(), Arc::clone(&self.tunnel.egress)).await {
+                Err(fault) if self.proxy_by_default => {
+                    warn!(reason = %fault.chain(), "no CONNECT proxy; --proxy ADDRESS:PORT names another place for it");
+                }
+                opened => drop(opened?),
+            }
         }
         if let Some(key) = server.take_new_master_key() {
             output::say("note: this is the master key; it is shown once, and only its hash is kept:");
@@ -196,10 +211,12 @@ impl Job for VpnJob {
             why: away.unwrap_or_else(|| self.store.place()),
             fix: None,
         });
+        checks.extend(self.server().and_then(|server| server.on_the_former_key()).map(on_the_former_key));
         checks
     }
 }
 
+<<<<<<< HEAD
 /// The page for users as this machine reaches it: over loopback the API is heard without TLS.
 fn page(api: SocketAddr) -> String {
     let here = if api.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], api.port())) } else { api };
@@ -234,9 +251,23 @@ fn watch(ctx: &Ctx, tunnel: Arc<bowline_tunnel::Handle>) {
 }
 
 fn open_tunnel(parts: TunnelConfigParts, private_key: SecretKey) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
+=======
+/// A regeneration is over when nobody names the old key any more.
+fn on_the_former_key(users: usize) -> Check {
+    let (why, fix) = match users {
+        0 => ("nobody has named the server by its former key since this start", "bowline vpn keygen --forget-previous"),
+        _ => ("users still name the server by its former key: they need a new configuration", "bowline vpn users ls"),
+    };
+    let why = if users == 0 { why.to_owned() } else { format!("{users} {why}") };
+    Check { id: "vpn.former-key".to_owned(), verdict: Verdict::Ok, why, fix: Some(fix.to_owned()) }
+}
+
+fn open_tunnel(parts: TunnelConfigParts, keys: ServerKeys) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
+>>>>>>> main
     let config = TunnelConfig {
         listen: parts.listen,
-        private_key,
+        private_key: keys.current,
+        former_key: keys.former,
         addresses: parts.addresses,
         mtu: parts.mtu,
         egress: parts.egress,

@@ -54,6 +54,7 @@ pub(crate) fn config(rules: Rules) -> Config {
     Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         private_key: key(1),
+        former_key: None,
         addresses: vec![SERVER.into()],
         mtu: 1420,
         egress: Arc::new(Policy::new(rules)),
@@ -99,9 +100,14 @@ impl Client {
 
     /// The client with this key and address.
     pub(crate) fn with(seed: u8, address: Ipv4Addr, server: SocketAddr) -> Self {
+        Self::naming(1, seed, address, server)
+    }
+
+    /// The same, which knows the server by another key.
+    pub(crate) fn naming(server_seed: u8, seed: u8, address: Ipv4Addr, server: SocketAddr) -> Self {
         let wire = socket(server);
         let private = x25519::StaticSecret::from([seed; 32]);
-        let tunn = Tunn::new(private, x25519::PublicKey::from(key(1).public().0), None, None, 3, None);
+        let tunn = Tunn::new(private, x25519::PublicKey::from(key(server_seed).public().0), None, None, 3, None);
         let mut queues = Queues::default();
         let config = smoltcp::iface::Config::new(HardwareAddress::Ip);
         let start = clock();

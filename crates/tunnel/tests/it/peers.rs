@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use bowline_tunnel::{ChangeError, Tunnel, packet::build};
+use bowline_tunnel::{ChangeError, Config, Tunnel, packet::build};
 use smoltcp::socket::tcp::State;
 
 use crate::client::{Client, USER, config, key, open_loopback, peer, tunnel};
@@ -53,6 +53,28 @@ fn a_user_that_moves_is_followed_and_its_connections_live_on() {
     exchange(&mut client, connection, b"and there");
     let seen = tunnel.stats().unwrap().peers[&key(2).public()].endpoint.unwrap();
     assert_eq!(seen, client.wire.local_addr().unwrap());
+}
+
+#[test]
+fn a_former_key_is_honoured_and_an_old_initiation_for_it_moves_nobody() {
+    let config = Config { former_key: Some(key(9)), ..config(open_loopback()) };
+    let tunnel = Tunnel::start(config, vec![peer(2, USER)]).unwrap();
+    let server = tunnel.listening()[0];
+    let seen = || tunnel.stats().unwrap().peers[&key(2).public()].clone();
+    let mut client = Client::new(server);
+    let connection = client.connect(echo_server());
+    exchange(&mut client, connection, b"by the new key");
+    let mut old = Client::naming(9, 2, USER, server);
+    old.shake_hands_anew();
+    client.until("the handshake is answered", |_| tunnel.stats().unwrap().handshakes == 2);
+    assert_eq!((seen().endpoint, seen().former_key), (client.wire.local_addr().ok(), false));
+    exchange(&mut client, connection, b"as before");
+    let connection = old.connect(echo_server());
+    exchange(&mut old, connection, b"by the former key");
+    assert_eq!((seen().endpoint, seen().former_key), (old.wire.local_addr().ok(), true));
+    let connection = client.connect(echo_server());
+    exchange(&mut client, connection, b"and back");
+    assert!(!seen().former_key);
 }
 
 #[test]

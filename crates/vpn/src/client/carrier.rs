@@ -11,7 +11,10 @@ use std::{
 };
 
 use bowline_base::{Fault, Kind, Secret};
-use bowline_host::tls::{self, Pin};
+use bowline_host::{
+    client::Onward,
+    tls::{self, Pin},
+};
 use bytes::BytesMut;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -37,12 +40,15 @@ pub struct Via {
     pub tls: Option<Option<Pin>>,
     /// The user's key.
     pub key: Secret,
+    /// A proxy on the way to it, where the network has no other way out.
+    pub through: Option<Onward>,
 }
 
 /// An open stream and the port on loopback that stands for the server.
 pub(super) struct Carrier {
     via: Via,
-    proxy: SocketAddr,
+    /// Where connections go: the proxy, or the one before it.
+    first: SocketAddr,
     socket: UdpSocket,
     toward: Toward,
     stream: Option<Stream>,
@@ -67,15 +73,15 @@ impl Carrier {
     /// # Errors
     /// It is not there, is nobody's whom we know, or refuses; with its words.
     pub(super) async fn open(via: Via) -> Result<Self, Fault> {
-        let named = format!("{}:{}", via.host, via.port);
+        let (host, port) = via.first();
         let away = |cause: io::Error| {
-            Fault::new(Kind::Unreachable, "proxy", format!("cannot reach the proxy `{named}`")).cause(cause)
+            Fault::new(Kind::Unreachable, "proxy", format!("cannot reach the proxy `{host}:{port}`")).cause(cause)
         };
-        let proxy = lookup_host((via.host.as_str(), via.port)).await.map_err(away)?.next();
-        let proxy = proxy.ok_or_else(|| away(io::ErrorKind::NotFound.into()))?;
+        let first = lookup_host((host, port)).await.map_err(away)?.next();
+        let first = first.ok_or_else(|| away(io::ErrorKind::NotFound.into()))?;
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(away)?;
-        let stream = Some(stream(&via, proxy).await?);
-        Ok(Self { via, proxy, socket, toward: Toward::Last(Mutex::default()), stream })
+        let stream = Some(stream(&via, first).await?);
+        Ok(Self { via, first, socket, toward: Toward::Last(Mutex::default()), stream })
     }
 
     /// What the link is told.
@@ -85,7 +91,7 @@ impl Carrier {
 
     /// What must not go through the link.
     pub(super) fn outside(&self) -> SocketAddr {
-        self.proxy
+        self.first
     }
 
     /// Carries until dropped.
@@ -94,7 +100,7 @@ impl Carrier {
         loop {
             let opened = match self.stream.take() {
                 Some(stream) => Ok(stream),
-                None => stream(&self.via, self.proxy).await,
+                None => stream(&self.via, self.first).await,
             };
             match opened {
                 Ok(stream) => {
@@ -117,14 +123,24 @@ impl Carrier {
     }
 }
 
-async fn stream(via: &Via, proxy: SocketAddr) -> Result<Stream, Fault> {
+impl Via {
+    /// To whom a connection is opened.
+    fn first(&self) -> (&str, u16) {
+        self.through.as_ref().map_or((&self.host, self.port), |onward| (&onward.host, onward.port))
+    }
+}
+
+async fn stream(via: &Via, first: SocketAddr) -> Result<Stream, Fault> {
     let away = |cause: io::Error| {
         Fault::new(Kind::Unreachable, "proxy", format!("cannot talk to the proxy `{}:{}`", via.host, via.port))
             .cause(cause)
     };
     let opening = async {
-        let tcp = TcpStream::connect(proxy).await.map_err(away)?;
+        let mut tcp = TcpStream::connect(first).await.map_err(away)?;
         tcp.set_nodelay(true).map_err(away)?;
+        if let Some(onward) = &via.through {
+            go_on(onward, via, &mut tcp).await?;
+        }
         match via.tls {
             None => {
                 let (read, write) = tcp.into_split();
@@ -137,6 +153,28 @@ async fn stream(via: &Via, proxy: SocketAddr) -> Result<Stream, Fault> {
         }
     };
     timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err(away(io::ErrorKind::TimedOut.into())))
+}
+
+/// Asks a proxy on the way for a connection to ours. Whoever is behind it says nothing before we do.
+async fn go_on(onward: &Onward, via: &Via, tcp: &mut TcpStream) -> Result<(), Fault> {
+    let host = if via.host.contains(':') { format!("[{}]", via.host) } else { via.host.clone() };
+    let to = format!("{host}:{}", via.port);
+    let told = onward.authorization.as_ref();
+    let told = told.map(|told| format!("Proxy-Authorization: {}\r\n", told.expose())).unwrap_or_default();
+    let request = Secret::new(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{told}\r\n"));
+    let named = format!("{}:{}", onward.host, onward.port);
+    let away = |cause: io::Error| {
+        Fault::new(Kind::Unreachable, "proxy", format!("the proxy on the way, `{named}`, broke off")).cause(cause)
+    };
+    tcp.write_all(request.expose().as_bytes()).await.map_err(away)?;
+    let (head, _) = head(tcp).await.map_err(away)?;
+    match head.split(' ').nth(1).unwrap_or_default() {
+        "200" => Ok(()),
+        status => {
+            let message = format!("the proxy on the way, `{named}`, answers {status} to CONNECT {to}");
+            Err(Fault::new(Kind::Refused, "proxy", message).hint("HTTPS_PROXY names it; NO_PROXY goes past it"))
+        }
+    }
 }
 
 /// Asks for WireGuard, and believes only an answer of ours.
@@ -152,19 +190,24 @@ async fn greet(
     ));
     write.write_all(request.expose().as_bytes()).await.map_err(away)?;
     write.flush().await.map_err(away)?;
-    let mut come = BytesMut::new();
-    let end = loop {
-        if let Some(at) = come.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at;
-        }
-        if come.len() > LONGEST_HEAD || read.read_buf(&mut come).await.map_err(away)? == 0 {
-            return Err(away(io::ErrorKind::UnexpectedEof.into()));
-        }
-    };
-    let head = String::from_utf8_lossy(&come.split_to(end + 4)).into_owned();
+    let (head, come) = head(&mut read).await.map_err(away)?;
     match judge(&head) {
         Ok(()) => Ok(Stream { read: Box::new(read), write: Box::new(write), come }),
         Err(fault) => Err(fault.cause(String::from_utf8_lossy(&come).trim().chars().take(300).collect::<String>())),
+    }
+}
+
+/// The head of an answer, and what came behind it.
+async fn head(read: &mut (impl AsyncRead + Unpin)) -> io::Result<(String, BytesMut)> {
+    let mut come = BytesMut::new();
+    loop {
+        if let Some(at) = come.windows(4).position(|four| four == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&come.split_to(at + 4)).into_owned();
+            return Ok((head, come));
+        }
+        if come.len() > LONGEST_HEAD || read.read_buf(&mut come).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
 }
 

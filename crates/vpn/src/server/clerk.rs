@@ -23,7 +23,7 @@ use super::{
     orders::{Desk, Done, Order, Plan, Refusal},
     peers::{self, Act, Peers, Tunnel, V6},
     store::{Changes, Store, StoreError, Value},
-    usage::{Meter, Usage},
+    usage::{self, Meter, Usage},
     user::Idle,
     view::{Board, View},
 };
@@ -72,12 +72,16 @@ pub(crate) struct Clerk {
     /// Changed, and not told to other servers yet.
     unannounced: Vec<String>,
     last_flush: Duration,
+    /// Sums that were written and not confirmed, and what of them was new.
+    tried: BTreeMap<ClientId, (Usage, Usage)>,
 }
 
 /// How often the tunnel is looked at.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the store is told what was used.
 const FLUSH: Duration = Duration::from_secs(300);
+/// Users of whom the store is told early, in one look: orders wait meanwhile.
+const PRESSING_AT_ONCE: usize = 4;
 /// Without a handshake for so long, a client is gone: WireGuard makes one every two minutes while it sends.
 const SILENCE: Duration = Duration::from_secs(180);
 
@@ -96,6 +100,7 @@ impl Clerk {
             tunnel_away: None,
             unannounced: Vec::new(),
             last_flush: now,
+            tried: BTreeMap::new(),
         }
     }
 
@@ -135,7 +140,7 @@ impl Clerk {
             }
         }
         self.look().await;
-        self.flush().await;
+        self.flush(self.meter.owed()).await;
     }
 
     fn now(&self) -> Now {
@@ -251,12 +256,26 @@ impl Clerk {
         if !self.unannounced.is_empty() && self.store_away.is_none() {
             self.announce().await;
         }
-        let boot = self.now().boot;
-        if boot.saturating_sub(self.last_flush) >= FLUSH && self.store_away.is_none() {
-            self.last_flush = boot;
-            self.flush().await;
-            self.tidy().await;
+        if self.store_away.is_some() {
+            return;
         }
+        let boot = self.now().boot;
+        if boot.saturating_sub(self.last_flush) >= FLUSH {
+            self.last_flush = boot;
+            self.flush(self.meter.owed()).await;
+            self.tidy().await;
+        } else {
+            self.flush(self.pressing()).await;
+        }
+    }
+
+    /// Who comes so near to the end of a quota that other servers must know: what they count, we do not.
+    fn pressing(&self) -> Vec<(ClientId, Usage)> {
+        let pressing = |id: &ClientId, untold: Usage| {
+            let quota = self.directory.user(id).and_then(|user| user.limits.quota);
+            usage::is_pressing(quota, self.directory.usage(id), untold)
+        };
+        self.meter.owed().into_iter().filter(|(id, untold)| pressing(id, *untold)).take(PRESSING_AT_ONCE).collect()
     }
 
     /// Reads the tunnel's counters.
@@ -348,25 +367,39 @@ impl Clerk {
         });
     }
 
-    /// Tells the store what was used. Other servers read it when they read everything: their quotas may wait.
-    async fn flush(&mut self) {
-        let unannounced = self.unannounced.clone();
-        for (id, used) in self.meter.owed() {
+    /// Tells the store what was used, and other servers that it was told.
+    async fn flush(&mut self, owed: Vec<(ClientId, Usage)>) {
+        for (id, used) in owed {
             if self.directory.user(&id).is_none() {
                 self.meter.told(&id, used);
                 continue;
             }
-            let sum: Usage = self.directory.usage(&id).plus(used);
-            let step = Step::Replace(layout::usage(&id), Value::sealed(sum.to_record()));
-            match self.write(vec![step]).await {
-                Ok(()) => self.meter.told(&id, used),
-                Err(why) => {
-                    debug!(%why, "what was used is told later");
-                    break;
-                }
+            if let Err(why) = self.tell_usage(&id, used).await {
+                debug!(%why, "what was used is told later");
+                break;
             }
         }
-        self.unannounced = unannounced;
+        self.announce().await;
+    }
+
+    /// On top of what the store says at this moment: another server may have told it something a second ago, and so may
+    /// we, where the answer was lost.
+    async fn tell_usage(&mut self, id: &ClientId, used: Usage) -> Result<(), Refusal> {
+        let name = layout::usage(id);
+        let known = self.office.store.get(&name).await.map_err(away)?;
+        let known = known.and_then(|value| Usage::from_record(&value.text)).unwrap_or_default();
+        let mut new = used;
+        if let Some((sum, then)) = self.tried.remove(id)
+            && sum == known
+        {
+            self.meter.told(id, then);
+            new = used.minus(then);
+        }
+        self.tried.insert(id.clone(), (known.plus(new), new));
+        self.write(vec![Step::Replace(name, Value::sealed(known.plus(new).to_record()))]).await?;
+        self.tried.remove(id);
+        self.meter.told(id, new);
+        Ok(())
     }
 
     /// Removes invitations that are over.

@@ -179,6 +179,11 @@ pub(crate) fn server_key(values: &Values, random: Random<'_>) -> Result<(Secret,
     Ok((key, steps))
 }
 
+/// The key that a regeneration has replaced by `current`, as long as the store has it; one that cannot be read is none.
+pub(crate) fn former_key(values: &Values, current: &Secret) -> Option<Secret> {
+    wireguard_key::read(&values.get(PREVIOUS_KEY)?.text).ok().filter(|former| former != current)
+}
+
 /// Shows the public half of `key` where it is not shown yet.
 pub(crate) fn public_key(values: &Values, key: &Secret) -> Option<Step> {
     let text = SecretKey::parse(key).ok()?.public().to_string();

@@ -74,10 +74,20 @@ pub struct Server {
     wire: Arc<dyn Wire>,
     facts: Facts,
     tls: Arc<ServerTls>,
+    has_former_key: bool,
 }
 
-/// Opens the tunnel with the server's key.
-pub type OpenTunnel = Box<dyn FnOnce(SecretKey) -> Result<Arc<dyn Tunnel>, Fault> + Send>;
+/// The server's keys.
+#[derive(Clone, Debug)]
+pub struct ServerKeys {
+    /// What clients are told.
+    pub current: SecretKey,
+    /// The one before a regeneration: clients that have not moved still name it.
+    pub former: Option<SecretKey>,
+}
+
+/// Opens the tunnel with the server's keys.
+pub type OpenTunnel = Box<dyn FnOnce(ServerKeys) -> Result<Arc<dyn Tunnel>, Fault> + Send>;
 
 /// Orders that may wait; more are refused at once.
 const WAITING: usize = 64;
@@ -106,8 +116,9 @@ impl Server {
             (None, None) => return Err(Fault::new(Kind::Bug, "vpn", "the API has no certificate")),
         };
         let listener = ctx.listeners.listen(&config.api).await?;
-        let facts = facts(&config, &prepared.key);
-        let tunnel = open(prepared.key.clone())?;
+        let facts = facts(&config, &prepared.keys.current);
+        let has_former_key = prepared.keys.former.is_some();
+        let tunnel = open(prepared.keys.clone())?;
         let board = Board::new(recorder);
         let (orders, busy) = hire(ctx, &config, store, tunnel, &board, &prepared).await;
         let api = Arc::new(Api {
@@ -124,7 +135,7 @@ impl Server {
         let shown = address.map(|address| address.to_string()).unwrap_or_default();
         info!(api = shown, users = board.view().directory.users().count(), "the VPN serves");
         let (wire, new_master_key) = (Arc::clone(&ctx.wire), prepared.new_master_key);
-        Ok(Self { board, api: address, fingerprint, new_master_key, busy, wire, facts, tls })
+        Ok(Self { board, api: address, fingerprint, new_master_key, busy, wire, facts, tls, has_former_key })
     }
 
     /// Users, keys, and who may go on: what a proxy for the same users needs.
@@ -172,6 +183,13 @@ impl Server {
         self.facts.server_key
     }
 
+    /// How many users last spoke to the key before a regeneration; `None` where the store has none such.
+    #[must_use]
+    pub fn on_the_former_key(&self) -> Option<usize> {
+        let stats = || Arc::clone(&self.board.view().stats);
+        self.has_former_key.then(|| stats().peers.values().filter(|peer| peer.former_key).count())
+    }
+
     /// The master key that was made at this start; it is nowhere else.
     pub fn take_new_master_key(&mut self) -> Option<Secret> {
         self.new_master_key.take()
@@ -194,7 +212,7 @@ impl Server {
 struct Prepared {
     values: Values,
     mark: Mark,
-    key: SecretKey,
+    keys: ServerKeys,
     master: KeyHash,
     new_master_key: Option<Secret>,
     /// The API's own certificate and key; none where the operator gives them.
@@ -213,14 +231,21 @@ async fn prepare(store: &dyn Store, config: &Config, wire: &dyn Wire) -> Result<
         steps.extend(layout::migrate_users(&values, &config.subnet, now, &mut random)?);
         let (master, new_master_key) = master(config, &values, &mut steps, store.place())?;
         let pair = certificate(config, &values, &mut steps, now)?;
-        let key = SecretKey::parse(&key).map_err(|cause| Fault::new(Kind::Bug, "vpn", "no key").cause(cause))?;
-        let mut prepared = Prepared { values, mark, key, master, new_master_key, pair };
+        let keys = server_keys(&values, &key)?;
+        let mut prepared = Prepared { values, mark, keys, master, new_master_key, pair };
         if make(store, steps, &mut prepared.values).await? {
             return Ok(prepared);
         }
     }
     Err(Fault::new(Kind::Unreachable, "vpn", format!("other servers keep changing `{}`", store.place()))
         .hint("start once more"))
+}
+
+fn server_keys(values: &Values, current: &Secret) -> Result<ServerKeys, Fault> {
+    let parsed =
+        |key: &Secret| SecretKey::parse(key).map_err(|cause| Fault::new(Kind::Bug, "vpn", "no key").cause(cause));
+    let former = layout::former_key(values, current).map(|former| parsed(&former)).transpose()?;
+    Ok(ServerKeys { current: parsed(current)?, former })
 }
 
 /// Sets the clerk and the reader of news to work; gives the way to the clerk, and when somebody was last busy.

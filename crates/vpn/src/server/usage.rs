@@ -32,7 +32,8 @@ impl Usage {
         Self { received: self.received.saturating_add(more.received), sent: self.sent.saturating_add(more.sent) }
     }
 
-    fn minus(self, less: Self) -> Self {
+    /// What is left without `less`.
+    pub(crate) fn minus(self, less: Self) -> Self {
         Self { received: self.received.saturating_sub(less.received), sent: self.sent.saturating_sub(less.sent) }
     }
 
@@ -50,6 +51,17 @@ impl Usage {
         let ours = value["kind"] == KIND && value["version"] == 1;
         Some(Self { received: value["received"].as_u64()?, sent: value["sent"].as_u64()? }).filter(|_| ours)
     }
+}
+
+/// Less than this is never pressing by itself.
+const LITTLE: u64 = 1 << 20;
+
+/// Whether the store should hear of `untold` at once: it is an eighth of what the quota leaves, or all of it. So a quota
+/// is told of some dozens of times in its life, and several servers overrun it by little.
+pub(crate) fn is_pressing(quota: Option<u64>, known: Usage, untold: Usage) -> bool {
+    let Some(quota) = quota else { return false };
+    let (left, untold) = (quota.saturating_sub(known.total()), untold.total());
+    untold > 0 && (untold >= left || untold >= (left / 8).max(LITTLE))
 }
 
 /// What was counted since the store was last told.
@@ -114,6 +126,22 @@ mod tests {
     fn stats(received: u64, sent: u64) -> Stats {
         let peer = PeerStats { received, sent, ..PeerStats::default() };
         Stats { peers: [(PublicKey([1; 32]), peer)].into(), ..Stats::default() }
+    }
+
+    #[test]
+    fn the_nearer_the_end_of_a_quota_the_sooner_it_is_told() {
+        let bytes = |received| Usage { received, sent: 0 };
+        let pressing = |known, untold| is_pressing(Some(800 * LITTLE), bytes(known * LITTLE), bytes(untold));
+        assert!(!pressing(0, 99 * LITTLE) && pressing(0, 100 * LITTLE));
+        assert!(!pressing(792, LITTLE - 1) && pressing(792, LITTLE));
+        assert!(pressing(799, LITTLE) && pressing(900, 1) && !pressing(900, 0));
+        assert!(!is_pressing(None, bytes(0), bytes(u64::MAX)));
+        let (mut known, mut told) = (0, 0);
+        while known < 50 << 30 {
+            known += (((50_u64 << 30) - known) / 8).max(LITTLE);
+            told += 1;
+        }
+        assert!(told < 100, "{told}");
     }
 
     #[test]

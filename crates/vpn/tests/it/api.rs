@@ -8,6 +8,7 @@ use std::{
 use bowline_fakeaws::{Effect, Fault};
 use bowline_tunnel::PeerStats;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::world::{BOTH, Kind, MASTER, World, until};
 
@@ -240,6 +241,28 @@ async fn a_quota_ends_a_user_and_usage_survives_a_restart() {
     server.stop().await;
 }
 
+/// Neither has seen enough for itself, and both know within seconds that together they have.
+#[tokio::test]
+async fn a_quota_is_one_over_several_servers() {
+    let world = World::new().await;
+    let (one, two) = (world.serve(Kind::Ssm).await, world.serve(Kind::Ssm).await);
+    one.master("POST", "/users", r#"{"client_id":"alice","quota_bytes":8000000}"#).await;
+    until("both let alice in", async || one.peers() == 1 && two.peers() == 1).await;
+    let peer = *one.tunnel.peers.lock().unwrap().keys().next().unwrap();
+    let move_on = |server: &crate::world::Running, received| {
+        let stats = PeerStats { received, ..PeerStats::default() };
+        server.tunnel.traffic.lock().unwrap().insert(peer, stats);
+    };
+    move_on(&one, 5_000_000);
+    let seen = async || two.master("GET", "/users/alice", "").await.json()["received_bytes"] == 5_000_000;
+    until("the other server knows", seen).await;
+    assert_eq!(two.peers(), 1);
+    move_on(&two, 3_500_000);
+    until("both shut alice out", async || one.peers() == 0 && two.peers() == 0).await;
+    one.stop().await;
+    two.stop().await;
+}
+
 #[tokio::test]
 async fn ten_thousand_wrong_keys_are_bounded_and_told_in_a_few_lines() {
     let world = World::new().await;
@@ -262,6 +285,30 @@ async fn ten_thousand_wrong_keys_are_bounded_and_told_in_a_few_lines() {
     server.stop().await;
 }
 
+/// Without a key, from anybody: refused at the limit, however much is announced or sent.
+#[tokio::test]
+async fn a_body_without_end_is_refused_at_64_kib() {
+    let world = World::new().await;
+    let server = world.serve(Kind::File).await;
+    let announced = "content-length: 10000000000\r\n\r\n";
+    let chunked = "transfer-encoding: chunked\r\n\r\n";
+    for (kind, piece) in [(announced, vec![b'x'; 1024]), (chunked, [&b"400\r\n"[..], &[b'x'; 1024], b"\r\n"].concat())]
+    {
+        let mut stream =
+            server.knock(&format!("POST /users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {MASTER}\r\n{kind}")).await;
+        let mut sent = 0;
+        // It may be refused while we still send.
+        while sent < 8 << 20 && stream.write_all(&piece).await.is_ok() {
+            sent += piece.len();
+        }
+        let mut answer = vec![0; 12];
+        let status = stream.read_exact(&mut answer).await.map(|_| String::from_utf8_lossy(&answer).into_owned());
+        assert!(status.as_ref().is_ok_and(|status| status == "HTTP/1.1 413") || sent < 8 << 20, "{status:?} {sent}");
+    }
+    assert_eq!(server.master("GET", "/users", "").await.json(), json!([]));
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn a_change_that_the_lasting_log_cannot_take_hands_nothing_out() {
     let world = World::new().await;
@@ -281,15 +328,22 @@ async fn a_thousand_users_are_there_within_two_seconds_and_one_more_within_one()
         server.add("first").await;
         server.stop().await;
         copy_a_thousand_times(&world, kind).await;
+        world.cloud().clear_counts();
         let begun = bowline_host::clock::now().boot;
         let server = world.serve(kind).await;
         let started = bowline_host::clock::now().boot - begun;
         assert_eq!(server.peers(), 1001, "{kind:?}");
+        let read = world.cloud().counts().sum("ssm.");
+        world.cloud().clear_counts();
         let before = bowline_host::clock::now().boot;
         server.add("last").await;
         let added = bowline_host::clock::now().boot - before;
         assert_eq!(server.peers(), 1002, "{kind:?}");
         eprintln!("{kind:?}: started in {started:?}, one added in {added:?}");
+        // Ten values a page, and nothing read twice: what AWS's rate allows is the bound there, whatever this machine does.
+        let calls = (read, world.cloud().counts().sum("ssm."));
+        eprintln!("{kind:?}: {calls:?} calls");
+        assert!(calls.0 <= 110 && calls.1 <= 10, "{calls:?}");
         assert!(started < Duration::from_secs(6) && added < Duration::from_secs(3), "{kind:?} {started:?} {added:?}");
         server.stop().await;
     }

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use bowline_host::{Address, Listener, Tasks};
+use bowline_host::{Address, Listener, Tasks, authority, clock, tls, tls_server::ServerTls};
 use bowline_tunnel::egress::{Policy, Rules};
 use bowline_vpn::connect::{Config, Parts, WIREGUARD, serve};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
     time::timeout,
 };
@@ -33,6 +33,11 @@ struct Stage {
 
 impl Stage {
     async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::behind(change, None).await
+    }
+
+    /// With a certificate, for clients that begin with TLS.
+    async fn behind(change: impl FnOnce(&mut Config), tls: Option<Arc<ServerTls>>) -> Self {
         let tasks = Tasks::new();
         let echo = echo(&tasks).await;
         let shut = TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap();
@@ -50,6 +55,10 @@ impl Stage {
         };
         let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).await.unwrap();
         let proxy = listener.local_addr().unwrap();
+        let listener = match tls {
+            Some(tls) => Listener::Either(Arc::new(listener), tls),
+            None => listener,
+        };
         serve(&tasks, Arc::new(listener), config, parts);
         Self { tasks, book, proxy, echo, shut }
     }
@@ -102,7 +111,7 @@ async fn echo(tasks: &Tasks) -> SocketAddr {
     address
 }
 
-async fn head(stream: &mut TcpStream) -> String {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut got = Vec::new();
     while !got.ends_with(b"\r\n\r\n") {
         got.push(timeout(LONG, stream.read_u8()).await.unwrap().unwrap());
@@ -208,6 +217,49 @@ async fn a_tunnel_that_says_nothing_ends() {
     let stage = Stage::new(|config| config.idle = Duration::from_millis(200)).await;
     let mut quiet = stage.tunnel(ALICE).await;
     assert_eq!(timeout(LONG, quiet.read(&mut [0; 8])).await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn by_tls_each_side_may_end_first_and_a_deleted_user_is_cut() {
+    let (certificate, key) = authority::self_signed(&["localhost".to_owned()], clock::now().wall).unwrap();
+    let tls = ServerTls::from_pem(&certificate, &key).unwrap();
+    let pin = tls.fingerprint().parse().unwrap();
+    let stage = Stage::behind(|_| {}, Some(tls)).await;
+    let open = async |user: &str| {
+        let stream = TcpStream::connect(stage.proxy).await.unwrap();
+        let mut stream = tls::greet(stream, "localhost", Some(pin)).await.unwrap();
+        let request = format!("CONNECT {} HTTP/1.1\r\n{user}\r\n", stage.echo);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(head(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        stream
+    };
+    let (mut alice, mut bob) = (open(ALICE).await, open(BOB).await);
+    bob.write_all(b"question").await.unwrap();
+    bob.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    timeout(LONG, bob.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(answer, b"question");
+    stage.book.gone.lock().unwrap().insert("alice".to_owned());
+    let ended = timeout(Duration::from_secs(2), alice.read(&mut [0; 8])).await.expect("within two seconds");
+    assert!(!matches!(ended, Ok(length) if length > 0));
+}
+
+/// Who reads nothing holds up the far side, and costs no memory here.
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_its_target() {
+    let stage = Stage::new(|_| {}).await;
+    let mut slow = stage.tunnel(BOB).await;
+    let (block, mut sent) = (vec![7; 64 * 1024], 0_usize);
+    while let Ok(written) = timeout(Duration::from_millis(500), slow.write(&block)).await {
+        sent += written.unwrap();
+        assert!(sent < 256 << 20, "it is swallowed by somebody");
+    }
+    slow.shutdown().await.unwrap();
+    let (mut got, mut room) = (0, vec![0; 64 * 1024]);
+    while let read @ 1.. = timeout(LONG, slow.read(&mut room)).await.unwrap().unwrap() {
+        got += read;
+    }
+    assert_eq!(got, sent, "and nothing of it is lost");
 }
 
 /// A UDP server that answers each datagram with the same bytes stands for WireGuard.

@@ -43,6 +43,8 @@ async fn a_value_is_made_once_replaced_and_removed_once() {
         let (values, _) = one.load().await.unwrap();
         assert_eq!(values["users/alice/record"], value("3"), "{kind:?}");
         assert_eq!(values.len(), 2, "{kind:?}");
+        assert_eq!(one.get("users/alice/record").await.unwrap(), Some(value("3")), "{kind:?}");
+        assert_eq!(one.get("users/bob/record").await.unwrap(), None, "{kind:?}");
         let (first, second) = tokio::join!(one.remove("users/alice/record"), other.remove("users/alice/record"));
         assert!(first.unwrap() != second.unwrap(), "one of two is told that it was them: {kind:?}");
         assert_eq!(one.load().await.unwrap().0.len(), 1, "{kind:?}");

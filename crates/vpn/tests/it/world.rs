@@ -171,6 +171,13 @@ impl Running {
         Answer { status: head.status.as_u16(), headers: head.headers, text }
     }
 
+    /// A connection on which `text` was said.
+    pub(crate) async fn knock(&self, text: &str) -> tokio::net::TcpStream {
+        let mut stream = tokio::net::TcpStream::connect(&self.address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, text.as_bytes()).await.unwrap();
+        stream
+    }
+
     pub(crate) async fn master(&self, method: &str, path: &str, body: &str) -> Answer {
         self.ask(method, path, MASTER, body).await
     }

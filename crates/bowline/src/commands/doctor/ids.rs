@@ -68,6 +68,13 @@ ids! {
     GATEWAY_PERMISSIONS = "gateway.permissions", "EC2 allows every call that a change needs (dry run)";
     GATEWAY_PROVIDERS = "gateway.providers", "everybody who is asked for the address names the same one";
     GATEWAY_CGNAT = "gateway.cgnat", "the site's address is public and its own";
+    VPN_PORTS = "vpn.ports", "the VPN's addresses are free, or our daemon has them";
+    VPN_PING = "vpn.ping", "the system lets clients ping through the tunnel";
+    VPN_BUFFERS = "vpn.buffers", "the system grants receive buffers that a fast client needs";
+    VPN_ENDPOINT = "vpn.endpoint", "it is set where clients find the server";
+    VPN_EGRESS = "vpn.egress", "clients reach nothing more than most servers mean";
+    VPN_MASTER_KEY = "vpn.master-key", "there is a master key, and nobody else reads it";
+    VPN_STORE = "vpn.store", "users can be read and changed where they are kept";
     GATEWAY_STARTUP = "gateway.startup", "the tunnels begin by themselves after a change";
 }
 

@@ -23,6 +23,7 @@ mod remedy;
 mod sso;
 mod vault;
 mod verdict;
+mod vpn;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -128,6 +129,7 @@ fn checks(patient: &Patient, part: Part) -> Vec<Check> {
         Part::Sso => sso::checks(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::checks(patient),
         Part::Gateway => gateway::checks(patient),
+        Part::Vpn => vpn::checks(patient),
         Part::Audit => audit::checks(patient),
         Part::Vault => vault::checks(patient),
         Part::Delegation => vault::manager(patient),
@@ -140,6 +142,7 @@ fn applies(patient: &Patient, part: Part) -> bool {
         Part::Sso => sso::applies(&patient.world, patient.profile.as_deref()),
         Part::Artifacts => artifacts::applies(patient),
         Part::Gateway => gateway::applies(patient),
+        Part::Vpn => vpn::applies(patient),
         Part::Vault => vault::applies(patient),
         Part::Delegation => vault::manages(patient),
         _ => true,

@@ -42,6 +42,11 @@ pub(super) fn of_artifacts(listen: &[SocketAddr]) -> Vec<Check> {
     listen.iter().map(check).collect()
 }
 
+/// One address of a part that judges its own.
+pub(super) fn of(id: Id, address: SocketAddr, key: &str, ours: impl Fn() -> bool) -> Check {
+    judge(id, address, key, &look(address, ours))
+}
+
 /// What the daemon that answers on the status page runs.
 pub(super) fn our_jobs(page: SocketAddr) -> Option<Value> {
     let answer = get(page, "/status.json").ok()?;

@@ -35,20 +35,24 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
         ..section
     };
     let world = World::new(environment)?.with_config(&configured);
-    let (outcome, key) = small_runtime()?.block_on(make(&world, &section, task.as_ref()))?;
+    let forget = arguments.forget_previous;
+    let (outcome, key) = small_runtime()?.block_on(make(&world, &section, task.as_ref(), forget))?;
     match arguments.output.output {
-        Form::Text => output::data(&format!("{} {key}\n", outcome.word())),
+        Form::Text => output::data(&format!("{outcome}{}\n", key.map(|key| format!(" {key}")).unwrap_or_default())),
         Form::Json => {
-            output::data(&format!("{}\n", json!({ "outcome": outcome.word(), "public_key": key.to_string() })))
+            let key = key.map(|key| key.to_string());
+            output::data(&format!("{}\n", json!({ "outcome": outcome, "public_key": key })))
         }
     }
 }
 
+/// What was done, in a word, and the public key where it was about one.
 async fn make(
     world: &World,
     section: &VpnSection,
     task: Option<&KeyConfig>,
-) -> Result<(keygen::Outcome, bowline_tunnel::PublicKey), Fault> {
+    forget: bool,
+) -> Result<(&'static str, Option<bowline_tunnel::PublicKey>), Fault> {
     let tasks = Tasks::new();
     let ctx = Ctx {
         wire: std::sync::Arc::clone(&world.wire),
@@ -66,8 +70,13 @@ async fn make(
         witness: None,
     };
     let broker = Broker::start(&ctx, settings).await?;
-    let store = open_store(world, &broker, section, store_place(world, section))?;
-    let made = keygen::run(&*store, task, world.wire.now().wall).await;
+    let store = open_store(world, section, store_place(world, section), &|profile| Ok(broker.identity(profile)))?;
+    let made = if forget {
+        keygen::forget_previous(&*store).await.map(|there| (if there { "forgotten" } else { "nothing" }, None))
+    } else {
+        let made = keygen::run(&*store, task, world.wire.now().wall).await;
+        made.map(|(outcome, key)| (outcome.word(), Some(key)))
+    };
     tasks.begin_shutdown();
     made
 }

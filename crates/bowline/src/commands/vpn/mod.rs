@@ -17,6 +17,7 @@ use crate::{cli::Vpn, environment::Environment};
 pub(crate) use self::{
     job::checks as tunnel_checks,
     serve::this_machine,
+    server::section as served,
     settings::{Machine, nameservers},
 };
 

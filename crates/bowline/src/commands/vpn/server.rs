@@ -21,6 +21,7 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
     let troubles = logging::start(environment.var("LOG_LEVEL"))?;
     let configured = config_place::load(file, &environment)?;
     let section = section(arguments, &environment, configured.vpn.unwrap_or_default())?;
+    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section) };
     let mut config = Config {
         vpn: Some(section),
         identities: configured.identities,
@@ -39,7 +40,7 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
 }
 
 /// The section that flags and environment ask for, on top of what the file has.
-fn section(arguments: &VpnServe, environment: &Environment, file: VpnSection) -> Result<VpnSection, Fault> {
+pub(crate) fn section(arguments: &VpnServe, environment: &Environment, file: VpnSection) -> Result<VpnSection, Fault> {
     let (flags, egress) = (&arguments.users, &arguments.egress);
     Ok(VpnSection {
         identity: flags.profile.clone().or(file.identity),
@@ -47,6 +48,7 @@ fn section(arguments: &VpnServe, environment: &Environment, file: VpnSection) ->
         listen: if arguments.listen.is_empty() { file.listen } else { arguments.listen.clone() },
         api: everywhere(flags.api, "API_PORT", environment)?.unwrap_or(file.api),
         proxy: everywhere(flags.proxy, "PROXY_PORT", environment)?.or(file.proxy),
+        proxy_by_default: false,
         proxy_ports: if flags.proxy_port.is_empty() { file.proxy_ports } else { flags.proxy_port.clone() },
         endpoint: flags.endpoint.clone().or(file.endpoint),
         public_url: flags.public_url.clone().or(file.public_url),
@@ -71,6 +73,14 @@ fn section(arguments: &VpnServe, environment: &Environment, file: VpnSection) ->
         no_dns: arguments.dns.no_dns || file.no_dns,
         stop_when_idle: flags.stop_when_idle.or(file.stop_when_idle),
     })
+}
+
+/// The predecessor's place of the proxy, for this machine alone, where nobody names another one.
+fn with_usual_proxy(section: VpnSection) -> VpnSection {
+    if section.proxy.is_some() {
+        return section;
+    }
+    VpnSection { proxy: Some(([127, 0, 0, 1], 3128).into()), proxy_by_default: true, ..section }
 }
 
 /// A flag, then the predecessor's variable, then the file.
@@ -129,6 +139,15 @@ mod tests {
         let section = read("", &[("SSM_PREFIX", "ephem-vpn/"), ("API_PORT", "8001"), ("BOWLINE_VPN_MASTER_KEY", "x")]);
         assert_eq!(section.store, Some(StorePlace::Ssm("/ephem-vpn".to_owned())));
         assert_eq!((section.api.to_string().as_str(), section.master_key.is_some()), ("0.0.0.0:8001", true));
+    }
+
+    #[test]
+    fn the_proxy_is_on_loopback_unless_it_is_said_where() {
+        let usual = with_usual_proxy(read("", &[]));
+        assert_eq!((usual.proxy, usual.proxy_by_default), (Some("127.0.0.1:3128".parse().unwrap()), true));
+        let everywhere = with_usual_proxy(read("", &[("PROXY_PORT", "3129")]));
+        assert_eq!((everywhere.proxy, everywhere.proxy_by_default), (Some("0.0.0.0:3129".parse().unwrap()), false));
+        assert_eq!(with_usual_proxy(read("--proxy 10.0.0.1:1", &[])).proxy, Some("10.0.0.1:1".parse().unwrap()));
     }
 
     #[test]

@@ -40,7 +40,8 @@ pub(super) fn config(arguments: &VpnServe, conf: &Conf, machine: &Machine) -> Re
     let listen = listen(arguments, conf);
     let egress = Arc::new(Policy::new(rules(arguments, conf, machine, &addresses, &listen)));
     let mtu = arguments.mtu.or(conf.interface.mtu).unwrap_or(MTU);
-    Ok(Config { listen, private_key, addresses, mtu, egress, limits: limits(arguments), dns: dns(arguments, machine) })
+    let (limits, dns) = (limits(arguments), dns(arguments, machine));
+    Ok(Config { listen, private_key, former_key: None, addresses, mtu, egress, limits, dns })
 }
 
 /// The file's peers, with what they have used before.

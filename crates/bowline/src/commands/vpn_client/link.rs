@@ -98,7 +98,9 @@ fn via(environment: &Environment, place: &str) -> Result<Via, Fault> {
         _ => return Err(wrong()),
     };
     let host = uri.host().ok_or_else(wrong)?.trim_matches(['[', ']']).to_owned();
-    Ok(Via { host, port: uri.port_u16().unwrap_or(3128), tls, key: account::kept_key(environment)? })
+    let port = uri.port_u16().unwrap_or(3128);
+    let through = environment.outside().proxy_for(&host, port);
+    Ok(Via { host, port, tls, key: account::kept_key(environment)?, through })
 }
 
 /// Starts this very command once more in the foreground, and stays until it is up.

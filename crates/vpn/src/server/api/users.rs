@@ -174,6 +174,7 @@ pub(super) fn record(view: &View, user: &User) -> Value {
         "connected": view.connected.contains(&user.id),
         "last_handshake": peer.and_then(|peer| peer.last_handshake).map(utc),
         "source": peer.and_then(view::source).map(|address| address.to_string()),
+        "former_server_key": peer.is_some_and(|peer| peer.former_key),
     })
 }
 

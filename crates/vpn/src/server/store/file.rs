@@ -187,6 +187,14 @@ impl Store for FileStore {
         self.aside(|store| store.load_now().map_err(|cause| store.cannot("read the store", cause).into()))
     }
 
+    fn get<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Value>> {
+        let name = name.to_owned();
+        self.aside(move |store| {
+            store.checked(&name)?;
+            store.read(&name).map_err(|cause| store.cannot(&format!("read `{name}`"), cause).into())
+        })
+    }
+
     fn changes<'a>(&'a self, mark: &'a Mark) -> Answer<'a, Option<(Changes, Mark)>> {
         let mark = mark.clone();
         self.aside(move |store| store.changes_now(&mark).map_err(|cause| store.cannot("read the store", cause).into()))

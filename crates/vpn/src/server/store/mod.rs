@@ -92,6 +92,9 @@ pub trait Store: Send + Sync {
     /// Everything, and a mark from which changes can be asked for.
     fn load(&self) -> Answer<'_, (Values, Mark)>;
 
+    /// One value as it is at this moment.
+    fn get<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Value>>;
+
     /// What has changed since `mark`, and the next mark; `None` when nothing has.
     fn changes<'a>(&'a self, mark: &'a Mark) -> Answer<'a, Option<(Changes, Mark)>>;
 

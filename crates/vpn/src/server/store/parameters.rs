@@ -102,11 +102,14 @@ impl ParameterStore {
         };
         let mut changed = BTreeMap::new();
         for name in names.iter().collect::<BTreeSet<_>>() {
-            let found = ssm::parameter(&self.aws, &self.region, &*self.identity, &self.path(name)).await?;
-            let value = found.map(|one| Value { text: one.value, sealed: one.kind == Sealing::Sealed });
-            changed.insert(name.clone(), value);
+            changed.insert(name.clone(), self.one(name).await?);
         }
         Ok(Some((Changes::Some(changed), Mark(MarkOf::Version(version)))))
+    }
+
+    async fn one(&self, name: &str) -> Result<Option<Value>, Error> {
+        let found = ssm::parameter(&self.aws, &self.region, &*self.identity, &self.path(name)).await?;
+        Ok(found.map(|one| Value { text: one.value, sealed: one.kind == Sealing::Sealed }))
     }
 
     async fn put(&self, name: &str, value: &Value, overwrite: bool) -> Result<(), StoreError> {
@@ -137,6 +140,10 @@ impl Store for ParameterStore {
 
     fn load(&self) -> Answer<'_, (Values, Mark)> {
         Box::pin(async { self.everything().await.map_err(|error| self.away("read the users", error)) })
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> Answer<'a, Option<Value>> {
+        Box::pin(async move { self.one(name).await.map_err(|error| self.away(&format!("read `{name}`"), error)) })
     }
 
     fn changes<'a>(&'a self, mark: &'a Mark) -> Answer<'a, Option<(Changes, Mark)>> {
