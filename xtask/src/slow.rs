@@ -48,13 +48,12 @@ pub(crate) const SLOW: &[Slow] = &[
         shows: "the VPN's page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
     },
     Slow {
-<<<<<<< HEAD
         test: "status::the_page_of_the_demo_is_live_in_chromium",
         shows: "the status page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
-=======
+    },
+    Slow {
         test: "vpn::api::requests_that_never_end_are_ended",
         shows: "the API's ten seconds for a head and for a body, with a hundred slow clients at once",
->>>>>>> main
     },
     Slow {
         test: "tunnel::traffic::ten_thousand_idle_connections_cost_less_than_forty_kib_each",

@@ -55,6 +55,7 @@ impl Daemon {
                 Some(section) => self.start_artifacts(section).await,
                 None => Ok(()),
             },
+            Step::StopVpn | Step::StartVpn => self.replace_vpn(new.vpn.as_ref()).await,
             Step::Notify => {
                 self.notifier.replace(notify::channels(&self.world, &new.notify)?);
                 self.config.notify.clone_from(&new.notify);

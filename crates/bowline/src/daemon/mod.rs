@@ -12,7 +12,7 @@ pub(crate) mod gateway;
 pub(crate) mod notify;
 mod parts;
 mod reload;
-pub(crate) mod signals;
+mod signals;
 pub(crate) mod status_page;
 mod supervision;
 #[cfg(test)]
@@ -31,9 +31,9 @@ use bowline_host::{
 use tokio::sync::{Notify, mpsc};
 use tracing::{error, info, warn};
 
+pub(crate) use self::signals::{Signalled, Signals};
 use self::{
     board::Board,
-    signals::{Signalled, Signals},
     supervision::{Loss, Part, Supervision},
 };
 use crate::{
@@ -217,6 +217,7 @@ impl Daemon {
         self.wait(part, Loss::broke(why));
     }
 
+    /// Tries `part` again, after a while.
     fn wait(&self, part: Part, loss: Loss) {
         let (why, wire) = (loss.why.clone(), &self.world.wire);
         let wait = self.supervision.lost(part, wire.now(), loss, wire.entropy());

@@ -7,7 +7,11 @@ use bowline_base::Fault;
 use bowline_host::{Address, Job, Tasks};
 use tracing::info;
 
-use super::{Daemon, Start, artifacts, audit, ctx, endpoint, gateway, status_page, supervision::Part, vpn};
+use super::{
+    DRAIN, Daemon, Start, artifacts, audit, ctx, endpoint, gateway, status_page,
+    supervision::{Loss, Part},
+    vpn,
+};
 use crate::config::{ArtifactsSection, AuditSection, EndpointSection, GatewaySection, VpnSection};
 
 impl Daemon {
@@ -118,7 +122,39 @@ impl Daemon {
                 over.notify_one();
             });
         }
+        self.config.vpn = Some(section.clone());
         Ok(())
+    }
+
+    /// The old one gives its UDP port back first. What the new one cannot be started with is looked for before that, and
+    /// if it does not start all the same, the old one is started again.
+    pub(super) async fn replace_vpn(&mut self, section: Option<&VpnSection>) -> Result<(), Fault> {
+        let Some(section) = section else {
+            self.config.vpn = None;
+            self.end_vpn().await;
+            self.supervision.stopped(Part::Vpn);
+            return Ok(());
+        };
+        drop(vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned())?);
+        let old = self.config.vpn.take();
+        self.end_vpn().await;
+        let started = self.start_vpn(section).await;
+        if let (Err(_), Some(old)) = (&started, old) {
+            // Lost if it does not come back: then it is tried again, as it was.
+            self.config.vpn = Some(old.clone());
+            if let Err(fault) = self.start_vpn(&old).await {
+                self.wait(Part::Vpn, Loss::not_started(&fault));
+            }
+        }
+        started
+    }
+
+    /// Waits for its end: nothing of it is left then, its tunnel included.
+    async fn end_vpn(&mut self) {
+        self.board.remove(Part::Vpn.name());
+        if let Some(old) = self.running.remove(&Part::Vpn) {
+            old.shut_down(DRAIN).await;
+        }
     }
 
     pub(super) async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {

@@ -17,11 +17,7 @@ use bowline_tunnel::{
 };
 use bowline_vpn::connect;
 use bowline_vpn::server::{
-<<<<<<< HEAD
-    Config, OpenTunnel, Server, Tls, Tunnel, User, V6, View,
-=======
-    Config, OpenTunnel, Server, ServerKeys, Tls, Tunnel, V6,
->>>>>>> main
+    Config, OpenTunnel, Server, ServerKeys, Tls, Tunnel, User, V6, View,
     events::{Event, Recorder, What},
     store::{FileStore, ParameterStore, Store},
 };
@@ -216,7 +212,6 @@ impl Job for VpnJob {
     }
 }
 
-<<<<<<< HEAD
 /// The page for users as this machine reaches it: over loopback the API is heard without TLS.
 fn page(api: SocketAddr) -> String {
     let here = if api.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], api.port())) } else { api };
@@ -250,8 +245,6 @@ fn watch(ctx: &Ctx, tunnel: Arc<bowline_tunnel::Handle>) {
     });
 }
 
-fn open_tunnel(parts: TunnelConfigParts, private_key: SecretKey) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
-=======
 /// A regeneration is over when nobody names the old key any more.
 fn on_the_former_key(users: usize) -> Check {
     let (why, fix) = match users {
@@ -263,7 +256,6 @@ fn on_the_former_key(users: usize) -> Check {
 }
 
 fn open_tunnel(parts: TunnelConfigParts, keys: ServerKeys) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
->>>>>>> main
     let config = TunnelConfig {
         listen: parts.listen,
         private_key: keys.current,

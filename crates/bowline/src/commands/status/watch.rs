@@ -21,7 +21,7 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    daemon::signals::{Signalled, Signals},
+    daemon::{Signalled, Signals},
     world::{World, small_runtime},
 };
 

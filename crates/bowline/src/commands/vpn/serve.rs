@@ -14,11 +14,7 @@ use super::{
 };
 use crate::{
     cli::VpnServe,
-    daemon::{
-        board::Board,
-        signals::{Signalled, Signals},
-        status_page,
-    },
+    daemon::{Signalled, Signals, board::Board, status_page},
     environment::Environment,
     logging,
     troubles::Troubles,
