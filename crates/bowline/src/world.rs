@@ -11,6 +11,7 @@ use bowline_host::{HttpWire, client::Outside};
 use crate::{
     config::{AuditSection, Config, VaultSection},
     config_place,
+    daemon::confinement::Bounds,
     environment::Environment,
     output,
     troubles::Troubles,
@@ -26,6 +27,8 @@ pub(crate) struct World {
     pub(crate) audit: AuditSection,
     /// What went wrong lately, where this process keeps a log.
     pub(crate) troubles: Troubles,
+    /// What this process is bound to, if it is.
+    pub(crate) bounds: Option<Bounds>,
     /// There is a `bowline.toml`, and it was read.
     configured: bool,
 }
@@ -43,7 +46,7 @@ impl World {
         let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(outside)?);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
         let (audit, troubles) = (AuditSection::default(), Troubles::default());
-        Ok(Self { environment, setup, wire, aws, audit, troubles, configured: false })
+        Ok(Self { environment, setup, wire, aws, audit, troubles, bounds: None, configured: false })
     }
 
     /// The same with the identities, the vault and the audit log of `bowline.toml`; what the environment says wins.

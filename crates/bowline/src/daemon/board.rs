@@ -7,6 +7,7 @@ use bowline_credentials::{Overview, client::STATUS_VERSION};
 use bowline_host::{Check, Job, Verdict, clock, metrics::Metrics};
 use serde_json::{Value, json};
 
+use super::process_metrics;
 use crate::troubles::Troubles;
 
 /// The jobs of this process; clones share the list.
@@ -78,9 +79,10 @@ impl Board {
         })
     }
 
-    /// The metrics of every job as one OpenMetrics text.
+    /// The metrics of this process and of every job as one OpenMetrics text.
     pub(crate) fn metrics(&self) -> String {
-        let texts = self.all().into_iter().map(|posted| posted.metrics.text());
+        let own = process_metrics::of(self.checks());
+        let texts = [own].into_iter().chain(self.all().into_iter().map(|posted| posted.metrics)).map(|one| one.text());
         texts.map(|text| text.trim_end_matches("# EOF\n").to_owned()).collect::<String>() + "# EOF\n"
     }
 

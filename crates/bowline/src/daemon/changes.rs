@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use bowline_base::Fault;
 use tracing::{error, info, warn};
 
-use super::{Daemon, Start, endpoint, notify, reload, reload::Step, supervision::Part};
-use crate::config::{self, Config};
+use super::{Daemon, Start, confinement, endpoint, notify, reload, reload::Step, supervision::Part};
+use crate::config::Config;
 
 impl Daemon {
     pub(super) async fn reload(&mut self) {
@@ -14,10 +14,10 @@ impl Daemon {
             warn!("nothing is read again: there is no configuration file, or this is `artifacts serve`");
             return;
         };
-        let new = match config::load(file) {
+        let new = match confinement::reload(&self.world, file) {
             Ok(new) => new,
             Err(fault) => {
-                error!(reason = %fault.message, "the configuration has mistakes; nothing is changed");
+                error!(reason = %fault.message, fix = fault.hint, "the configuration cannot be used; nothing is changed");
                 return;
             }
         };

@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bowline_host::{Check, Listener, ServerLimits, Tasks, Verdict, clock, server};
+use bowline_host::{Check, Listener, ServerLimits, Tasks, Verdict, clock, exposition::Exposition, server};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -36,7 +36,9 @@ fn answer<B>(board: &Board, own: Option<SocketAddr>, request: &Request<B>) -> Re
         "/livez" => plain(StatusCode::OK, "ok\n".to_owned()),
         "/readyz" | "/healthz" => readiness(&board.checks()),
         "/metrics" => {
-            typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", board.metrics())
+            let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let form = Exposition::accepted(accept);
+            typed(StatusCode::OK, form.media_type(), form.of(board.metrics()))
         }
         "/status.json" => typed(StatusCode::OK, "application/json", format!("{:#}\n", board.status(clock::now()))),
         "/troubles.json" => typed(StatusCode::OK, "application/json", format!("{:#}\n", board.troubles())),

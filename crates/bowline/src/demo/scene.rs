@@ -193,7 +193,7 @@ fn config(
         repositories: vec![RepositorySection { path: "/".to_owned(), from }],
         ..ArtifactsSection::default()
     };
-    let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()] };
+    let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()], ..DaemonSection::default() };
     let audit = AuditSection { path: Some(home.join("audit")), ..AuditSection::default() };
     let rest = config::parse(sections).map_err(|mistakes| {
         let why: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
