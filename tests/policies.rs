@@ -11,7 +11,11 @@ const ANCHOR: &str =
     "arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/0a1b2c3d-0000-4000-8000-000000000000";
 
 /// Each shipped file and what to type for it; deploy/iam/README.md says the same.
-const SHIPPED: [(&str, &[&str]); 10] = [
+const SHIPPED: [(&str, &[&str]); 14] = [
+    ("admin.json", &["admin", "dirk", "--account", ACCOUNT]),
+    ("refresh.json", &["refresh", "dirk", "--account", ACCOUNT]),
+    ("lambda.json", &["lambda", "dirk", "--account", ACCOUNT]),
+    ("vpn.json", &["vpn", "--store", "ssm:/ephem-vpn", "--account", ACCOUNT, "--region", "us-east-1"]),
     ("artifacts.json", &["artifacts", "--from", "s3://corp-maven/releases"]),
     ("bedrock.json", &["bedrock", "--model", "anthropic.claude-3-haiku-20240307-v1:0", "--region", "eu-central-1"]),
     (

@@ -21,3 +21,9 @@ pub(crate) fn load() -> String {
     let minutes: Vec<&str> = load.split_whitespace().take(3).collect();
     format!("load average: {}", minutes.join(" "))
 }
+
+/// That of the last minute alone, for a cell of a table.
+pub(crate) fn load_of_a_minute() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().next().unwrap_or("?").to_owned()
+}

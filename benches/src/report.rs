@@ -63,6 +63,15 @@ impl Report {
         self
     }
 
+    /// The rows of `part` that have a target, for the table of all of them.
+    pub(crate) fn targets(&self, part: &str, load: &str) -> String {
+        let row = |row: &Row| {
+            let (target, verdict) = row.judged()?;
+            Some(format!("| {part} | {} | {} | {target} | {verdict} | {load} |\n", row.what, row.measured()))
+        };
+        self.0.iter().filter_map(row).collect()
+    }
+
     /// Whether no target was missed.
     pub(crate) fn is_met(&self) -> bool {
         self.0.iter().all(Row::is_met)
@@ -79,22 +88,29 @@ impl Row {
     }
 }
 
+impl Row {
+    fn measured(&self) -> String {
+        let measured = if self.value.is_nan() { "–".to_owned() } else { format!("{:.2} {}", self.value, self.unit) };
+        measured.trim_end().to_owned()
+    }
+
+    /// The target and what became of it, if there is one.
+    fn judged(&self) -> Option<(String, &'static str)> {
+        let target = match self.target? {
+            Target::AtMost(most) => format!("<= {most} {}", self.unit),
+            Target::AtLeast(least) => format!(">= {least} {}", self.unit),
+        };
+        Some((target.trim_end().to_owned(), if self.is_met() { "met" } else { "**missed**" }))
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| what | measured | target | |\n| --- | ---: | ---: | --- |")?;
         for row in &self.0 {
-            let value = if row.value.is_nan() { "–".to_owned() } else { format!("{:.2} {}", row.value, row.unit) };
-            let target = match row.target {
-                None => String::new(),
-                Some(Target::AtMost(most)) => format!("<= {most} {}", row.unit),
-                Some(Target::AtLeast(least)) => format!(">= {least} {}", row.unit),
-            };
-            let verdict = match row.target {
-                Some(_) if row.is_met() => "met ",
-                Some(_) => "**missed** ",
-                None => "",
-            };
-            writeln!(f, "| {} | {} | {} | {}{} |", row.what, value.trim_end(), target.trim_end(), verdict, row.note)?;
+            let (target, verdict) = row.judged().unwrap_or_default();
+            let space = if verdict.is_empty() { "" } else { " " };
+            writeln!(f, "| {} | {} | {target} | {verdict}{space}{} |", row.what, row.measured(), row.note)?;
         }
         Ok(())
     }
@@ -109,6 +125,7 @@ mod tests {
         let mut report = Report::default();
         report.say("a", 1.2, "x").at_least(1.1);
         assert!(report.is_met());
+        assert_eq!(report.targets("t", "0.10"), "| t | a | 1.20 x | >= 1.1 x | met | 0.10 |\n");
         report.say("b", 1.0, "x").at_least(1.1);
         assert!(!report.is_met() && report.to_string().contains("| b | 1.00 x | >= 1.1 x | **missed**  |"), "{report}");
     }

@@ -7,6 +7,6 @@ mod moto;
 mod rights;
 mod running;
 mod schedules;
-mod site;
+pub(crate) mod site;
 mod strongswan;
 mod trouble;

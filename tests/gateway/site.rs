@@ -15,10 +15,10 @@ use bowline_host::clock;
 
 use crate::harness::{Finished, Running, World, free_address, until};
 
-pub(super) const A: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-pub(super) const B: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
-pub(super) const C: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
-pub(super) const OWNER: &str = "site-1";
+pub(crate) const A: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+pub(crate) const B: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+pub(crate) const C: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 3);
+pub(crate) const OWNER: &str = "site-1";
 
 /// Longer than any change here takes on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(18);
@@ -27,21 +27,21 @@ const PATIENCE: Duration = Duration::from_secs(18);
 type Answers = Arc<Mutex<[String; 3]>>;
 
 /// A site with one connection at A, owned by `site-1`.
-pub(super) struct Site {
-    pub(super) world: World,
-    pub(super) connection: String,
+pub(crate) struct Site {
+    pub(crate) world: World,
+    pub(crate) connection: String,
     providers: SocketAddr,
     answers: Answers,
     keys: [String; 2],
 }
 
 /// What EC2 does quickly, so that a story takes seconds.
-pub(super) fn quick() -> VpnManners {
+pub(crate) fn quick() -> VpnManners {
     VpnManners { modify_time: Duration::from_millis(400), ..VpnManners::default() }
 }
 
 impl Site {
-    pub(super) fn new(name: &str, manners: VpnManners) -> Self {
+    pub(crate) fn new(name: &str, manners: VpnManners) -> Self {
         let world = World::new(name, |settings: &mut Settings| settings.vpn = manners);
         let key = world.cloud().add_user("gateway");
         let keys = texts(&key);
@@ -55,7 +55,7 @@ impl Site {
     }
 
     /// A customer gateway that is there already; gives its id.
-    pub(super) fn gateway(&self, address: Option<Ipv4Addr>, owner: &str) -> String {
+    pub(crate) fn gateway(&self, address: Option<Ipv4Addr>, owner: &str) -> String {
         let tags = tags(owner);
         self.world.cloud().add_customer_gateway(&NewGateway {
             address: address.map(Into::into),
@@ -65,37 +65,37 @@ impl Site {
     }
 
     /// A connection that is there already; gives its id.
-    pub(super) fn connect(&self, gateway: &str, owner: &str) -> String {
+    pub(crate) fn connect(&self, gateway: &str, owner: &str) -> String {
         let new = NewConnection { customer_gateway: gateway.to_owned(), tags: tags(owner), ..NewConnection::default() };
         self.world.cloud().add_vpn_connection(&new)
     }
 
     /// Every provider says so from now on.
-    pub(super) fn moves_to(&self, address: Ipv4Addr) {
+    pub(crate) fn moves_to(&self, address: Ipv4Addr) {
         self.said([0, 1, 2], &format!("{address}\n"));
     }
 
     /// These providers answer 200 with this body.
-    pub(super) fn said<const N: usize>(&self, providers: [usize; N], body: &str) {
+    pub(crate) fn said<const N: usize>(&self, providers: [usize; N], body: &str) {
         let length = body.len();
         self.answered(providers, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"));
     }
 
     /// These providers send exactly this and hang up; nothing at all is silence.
-    pub(super) fn answered<const N: usize>(&self, providers: [usize; N], answer: &str) {
+    pub(crate) fn answered<const N: usize>(&self, providers: [usize; N], answer: &str) {
         let mut answers = self.answers.lock().unwrap();
         providers.into_iter().for_each(|provider| answer.clone_into(&mut answers[provider]));
     }
 
     /// `bowline gateway COMMAND` with credentials and a region.
-    pub(super) fn bare(&self, command: &str) -> Command {
+    pub(crate) fn bare(&self, command: &str) -> Command {
         let mut line = self.world.bowline(&["gateway", command]);
         self.sign(&mut line);
         line
     }
 
     /// The same with three providers and `more`.
-    pub(super) fn command(&self, command: &str, more: &[&str]) -> Command {
+    pub(crate) fn command(&self, command: &str, more: &[&str]) -> Command {
         let mut line = self.bare(command);
         line.arg("--allow-test-addresses");
         for provider in 0..3 {
@@ -106,23 +106,30 @@ impl Site {
     }
 
     /// From now on the program signs with these keys.
-    pub(super) fn sign_as(&mut self, keys: &Credentials) {
+    pub(crate) fn sign_as(&mut self, keys: &Credentials) {
         self.keys = texts(keys);
     }
 
+    /// The keys as a profile of `~/.aws/credentials`, for programs that are given none.
+    pub(crate) fn keys_in_file(&self, profile: &str) {
+        let [id, secret] = &self.keys;
+        let text = format!("[{profile}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+        self.world.write(".aws/credentials", &text);
+    }
+
     /// Gives `command` keys and a region.
-    pub(super) fn sign(&self, command: &mut Command) {
+    pub(crate) fn sign(&self, command: &mut Command) {
         command.env("AWS_REGION", "us-east-1");
         command.env("AWS_ACCESS_KEY_ID", &self.keys[0]).env("AWS_SECRET_ACCESS_KEY", &self.keys[1]);
     }
 
     /// Writes a `bowline.toml` with a `[gateway]` that looks several times a second and has `more`; gives its path.
-    pub(super) fn configured(&self, more: &str) -> String {
+    pub(crate) fn configured(&self, more: &str) -> String {
         self.configured_at(free_address(), more)
     }
 
     /// The same with this address for the status page.
-    pub(super) fn configured_at(&self, status: SocketAddr, more: &str) -> String {
+    pub(crate) fn configured_at(&self, status: SocketAddr, more: &str) -> String {
         let providers = [0, 1, 2].map(|number| format!("\"http://{}/{number}\"", self.providers)).join(", ");
         let text = format!(
             "[daemon]\nlisten = \"{status}\"\n[gateway]\nowner = \"{OWNER}\"\nip-providers = [{providers}]\n\
@@ -134,23 +141,23 @@ impl Site {
 
     /// The same run to its end.
     #[track_caller]
-    pub(super) fn run(&self, command: &str, more: &[&str]) -> Finished {
+    pub(crate) fn run(&self, command: &str, more: &[&str]) -> Finished {
         self.world.run_foreign(command, &mut self.command(command, more))
     }
 
     /// `bowline gateway run`, looking several times a second.
-    pub(super) fn start(&self, more: &[&str]) -> Running {
+    pub(crate) fn start(&self, more: &[&str]) -> Running {
         let quick = ["--interval", "400ms", "--settle-poll", "100ms", "--min-change-interval", "0s"];
         let mut command = self.command("run", &quick);
         self.world.start("run", command.args(more))
     }
 
     /// Where our connection points, if it is available.
-    pub(super) fn address(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn address(&self) -> Option<Ipv4Addr> {
         self.address_of(&self.connection)
     }
 
-    pub(super) fn address_of(&self, connection: &str) -> Option<Ipv4Addr> {
+    pub(crate) fn address_of(&self, connection: &str) -> Option<Ipv4Addr> {
         let cloud = self.world.cloud();
         let connections = cloud.vpn_connections(clock::now());
         let found = connections.iter().find(|one| one.id == connection).filter(|one| one.state == "available")?;
@@ -162,23 +169,23 @@ impl Site {
     }
 
     /// How many gateways are there, whoever's.
-    pub(super) fn gateways(&self) -> usize {
+    pub(crate) fn gateways(&self) -> usize {
         self.world.cloud().customer_gateways().len()
     }
 
     /// So many calls whose name begins so, whatever was answered.
-    pub(super) fn calls(&self, name: &str) -> u64 {
+    pub(crate) fn calls(&self, name: &str) -> u64 {
         self.world.cloud().counts().sum(&format!("ec2.{name}"))
     }
 
     /// How often gateways were made, connections pointed elsewhere, gateways deleted, with success.
-    pub(super) fn changes(&self) -> [u64; 3] {
+    pub(crate) fn changes(&self) -> [u64; 3] {
         ["CreateCustomerGateway.ok", "ModifyVpnConnection.ok", "DeleteCustomerGateway.ok"].map(|call| self.calls(call))
     }
 
     /// Waits until the connection is at `address`, and nothing but its gateway and `others` is there.
     #[track_caller]
-    pub(super) fn settles(&self, address: Ipv4Addr, others: usize) {
+    pub(crate) fn settles(&self, address: Ipv4Addr, others: usize) {
         until(PATIENCE, &format!("all is settled at {address}"), || {
             self.address() == Some(address) && self.gateways() == 1 + others
         });
@@ -186,7 +193,7 @@ impl Site {
 
     /// Waits until `looks` more looks were made.
     #[track_caller]
-    pub(super) fn looks(&self, looks: u64) {
+    pub(crate) fn looks(&self, looks: u64) {
         let before = self.calls("DescribeVpnConnections");
         until(PATIENCE, "it looks again and again", || self.calls("DescribeVpnConnections") >= before + looks);
     }

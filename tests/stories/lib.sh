@@ -4,6 +4,7 @@
 # From outside: HOME, PATH (with `bowline` installed), AWS_ENDPOINT_URL, PYTHON (with boto3 and the AWS CLI), CALLERS (the
 # folder of little boto3 programs), STATUS and PORT (free addresses), JOB.
 set -eu
+cd "$HOME"
 
 # Seconds: long for a loaded machine; a story that cannot end well need not be waited for.
 if [ "$JOB" = on ]; then PATIENCE=15; else PATIENCE=3; fi

@@ -10,7 +10,10 @@ use bowline_fakeaws::{Bucket, NewConnection, NewGateway, Settings, VpnManners};
 use bowline_host::clock;
 use serde_json::Value;
 
-use crate::harness::{Finished, World, free_address, python, skip};
+use crate::{
+    harness::{Finished, World, free_address, python, skip},
+    vpn,
+};
 
 /// Under the runner's 20 s.
 const LIMIT: Duration = Duration::from_secs(19);
@@ -31,7 +34,7 @@ fn a_router_has_its_vpn_follow_the_address() {
     let aws = |settings: &mut Settings| {
         settings.vpn = VpnManners { modify_time: Duration::from_millis(300), ..VpnManners::default() };
     };
-    tell("router", &Setting { aws, furnish: vpn });
+    tell("router", &Setting { aws, furnish: site });
 }
 
 #[test]
@@ -63,15 +66,29 @@ fn an_auditor_is_told_who_got_what_and_proves_it() {
     tell("auditor", &Setting { aws: |_| {}, furnish: |world| drop(world.sign_in()) });
 }
 
-/// Runs the script `name` with its job and, beside that, without.
+#[test]
+fn a_traveller_comes_out_somewhere_else_and_leaves_no_trace() {
+    if let Some(why) = bowline_rig::missing() {
+        skip!("the story of the traveller: {why}");
+    }
+    both(vpn::traveller);
+}
+
+/// Tells the story `name`.
 #[track_caller]
 fn tell(name: &str, setting: &Setting) {
     if python().is_none() {
         skip!("the story of the {name}: no target/py for boto3 and the AWS CLI");
     }
+    both(|job| run(name, job, setting));
+}
+
+/// Once with its job and, beside that, once without.
+#[track_caller]
+fn both(story: impl Fn(&str) -> Finished + Sync) {
     let (with, without) = thread::scope(|scope| {
-        let without = scope.spawn(|| run(name, "off", setting));
-        (run(name, "on", setting), without.join().unwrap())
+        let without = scope.spawn(|| story("off"));
+        (story("on"), without.join().unwrap())
     });
     assert_eq!(with.code, Some(0), "{}{}", with.stdout, with.stderr);
     assert!(without.code.is_some_and(|code| code != 0), "nothing is missed: {}{}", without.stdout, without.stderr);
@@ -103,7 +120,7 @@ fn bucket(world: &World) {
 }
 
 /// A connection at the address that the site has at first, and the keys of its router.
-fn vpn(world: &World) {
+fn site(world: &World) {
     let tags = vec![("bowline:owner".to_owned(), "site-1".to_owned()), ("Name".to_owned(), "Home".to_owned())];
     let address = Some("198.51.100.1".parse().unwrap());
     let gateway =

@@ -7,13 +7,17 @@ mod laptop;
 mod page;
 mod predecessor;
 mod stage;
+mod traveller;
 mod tunnel;
 
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use serde_json::Value;
 
-pub(crate) use self::laptop::{LONG, Laptop};
+pub(crate) use self::{
+    laptop::{LONG, Laptop},
+    traveller::tell as traveller,
+};
 use crate::harness::{Running, World, free_address, until};
 
 /// A running `bowline vpn serve` with the embedded store.

@@ -13,8 +13,10 @@ mod bench;
 mod ci;
 mod coverage;
 mod house;
+mod package;
 mod place;
 mod process;
+mod sbom;
 mod scan;
 mod setup;
 mod slow;
@@ -30,8 +32,10 @@ cargo xtask COMMAND
   test           sets up what is missing, builds, runs every test and searches all output for secrets
   test --full    the same with the slow parts
   bench [PART]   measures the release build beside what it replaces: artifacts, connect, credentials, tunnel
+  package        a Debian package of the release build, in target/package
+  sbom           prints what the program is made of, as CycloneDX JSON
   coverage       how much of the code the tests reach, in per cent of lines
-  bless          writes down anew what is compared with the code (xtask/expose-sites.txt)";
+  bless          writes down anew what is compared with code and program: expose-sites.txt, docs/reference/commands.md";
 
 /// What a command ends with: a text says what failed.
 type Outcome = Result<(), String>;
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         ["test"] => suite::run(suite::Depth::Gate),
         ["test", "--full"] => suite::run(suite::Depth::Full),
         ["bench", ref parts @ ..] => bench::run(parts),
+        ["package", ref words @ ..] => package::run(words),
+        ["sbom"] => sbom::document().map(|document| print!("{document}")),
         ["coverage"] => coverage::run(),
         ["bless"] => house::bless(),
         _ => {

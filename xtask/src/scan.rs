@@ -132,7 +132,12 @@ fn disguises(secret: &str) -> Vec<(&'static str, String)> {
         ("JSON with escaped slashes", json.replace('/', "\\/")),
         ("URL-encoded", utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string()),
         ("URL-encoded", utf8_percent_encode(secret, UNRESERVED).to_string()),
+        ("URL-encoded in lower case", lower_case_escapes(&utf8_percent_encode(secret, UNRESERVED).to_string())),
         ("hex", hex.to_uppercase()),
+        ("hex with colons", spaced(secret, ":", |byte| format!("{byte:02x}"))),
+        ("hex with spaces", spaced(secret, " ", |byte| format!("{byte:02x}"))),
+        // As Rust's `{:?}` and many a language print an array.
+        ("a list of bytes", spaced(secret, ", ", |byte| byte.to_string())),
         ("hex", hex),
     ];
     for offset in 0..3 {
@@ -142,6 +147,20 @@ fn disguises(secret: &str) -> Vec<(&'static str, String)> {
     let mut seen = BTreeSet::new();
     forms.retain(|(_, text)| seen.insert(text.clone()));
     forms
+}
+
+/// `%2F` as `%2f`; letters outside of escapes stay.
+fn lower_case_escapes(text: &str) -> String {
+    let mut parts = text.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |lower, part| {
+        let (escape, rest) = part.split_at(part.len().min(2));
+        lower + "%" + &escape.to_ascii_lowercase() + rest
+    })
+}
+
+fn spaced(secret: &str, between: &str, byte: impl Fn(u8) -> String) -> String {
+    secret.bytes().map(byte).collect::<Vec<_>>().join(between)
 }
 
 /// The characters that stand for `secret` alone when it begins `offset` bytes (modulo three) into an encoded text.
@@ -175,7 +194,7 @@ mod tests {
     #[test]
     fn a_secret_is_found_in_every_disguise() {
         let disguises = disguises(SECRET);
-        assert!(disguises.len() >= 7);
+        assert!(disguises.len() >= 11);
         for (form, text) in disguises {
             assert!(found_in(&format!("before {text} after")).contains(&form), "{form}: {text}");
         }

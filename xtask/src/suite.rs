@@ -35,6 +35,9 @@ pub(crate) fn run(depth: Depth) -> Outcome {
 pub(crate) fn run_with(setup: Setup, depth: Depth) -> Outcome {
     let start = setup.begun();
     clean_output()?;
+    if depth == Depth::Full {
+        link_statically()?;
+    }
     step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
     setup.finish();
     let tests = Instant::now();
@@ -49,6 +52,15 @@ pub(crate) fn run_with(setup: Setup, depth: Depth) -> Outcome {
     }
     tally += Tally::check(in_time);
     close(&tally, depth)
+}
+
+/// The program once more without a single library, for the image: nothing but its own crate is compiled for that.
+fn link_statically() -> Outcome {
+    let words = ["rustc", "-p", "bowline", "--bin", "bowline", "--", "-C", "target-feature=+crt-static"];
+    step("static program", &mut cargo(&words))?;
+    let (made, kept) = (place::target().join("debug/bowline"), place::target().join("static"));
+    fs::create_dir_all(&kept).map_err(|error| error.to_string())?;
+    fs::copy(made, kept.join("bowline")).map(drop).map_err(|error| error.to_string())
 }
 
 /// What an earlier run left would be searched again.

@@ -1,6 +1,7 @@
 //! The broker: `bowline creds` beside boto3, the AWS CLI and a shell; the endpoint while a refresh hangs; memory and size.
 
 mod endpoint;
+mod startup;
 mod world;
 
 use std::{fs, process::Command, thread, time::Duration};
@@ -45,6 +46,7 @@ fn programs(tools: &Tools, report: &mut Report) -> Outcome<()> {
     report.say("`bowline creds`, warm, from the lease file: median", without.median(), "ms").at_most(5.0);
     report.say("… 99 of 100 below", without.p99(), "ms");
     report.say("… CPU", without.cpu, "ms").say("… memory at most", peak_memory(alone())?, "MiB");
+    startup::measure(&world, report)?;
     let daemon = world.daemon()?;
     thread::sleep(Duration::from_secs(2));
     report.say("idle daemon with the endpoint, memory", memory(daemon.id(), "VmRSS")?, "MiB").at_most(15.0);

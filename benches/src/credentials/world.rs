@@ -73,6 +73,11 @@ impl World {
         self.fake.cloud()
     }
 
+    /// A path below the home folder.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
     /// `program` in this world.
     pub(super) fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);

@@ -9,7 +9,7 @@ mod credentials;
 mod fault;
 mod identity;
 pub mod policy;
-mod secret;
+pub mod secret;
 mod time;
 pub mod units;
 pub mod wire;

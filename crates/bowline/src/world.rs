@@ -11,6 +11,7 @@ use bowline_host::{HttpWire, client::Outside};
 use crate::{
     config::{AuditSection, Config, VaultSection},
     config_place,
+    daemon::confinement::Bounds,
     environment::Environment,
     output,
 };
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) aws: Aws,
     /// What `bowline.toml` says of the audit log.
     pub(crate) audit: AuditSection,
+    /// What this process is bound to, if it is.
+    pub(crate) bounds: Option<Bounds>,
     /// There is a `bowline.toml`, and it was read.
     configured: bool,
 }
@@ -39,7 +42,7 @@ impl World {
         let setup = setup(&environment)?;
         let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(outside)?);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
-        Ok(Self { environment, setup, wire, aws, audit: AuditSection::default(), configured: false })
+        Ok(Self { environment, setup, wire, aws, audit: AuditSection::default(), bounds: None, configured: false })
     }
 
     /// The same with the identities, the vault and the audit log of `bowline.toml`; what the environment says wins.

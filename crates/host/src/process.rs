@@ -1,6 +1,6 @@
 //! Child processes with a time limit and a size limit, and what protects this process's memory.
 
-use std::{collections::BTreeMap, fs::File, io, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, fs::File, io, process::Stdio, sync::OnceLock, time::Duration};
 
 use bowline_base::{Fault, Kind, Retry};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -146,10 +146,27 @@ impl Drop for Group {
     }
 }
 
-/// Keeps the memory of this process out of core dumps and away from other processes of the same user. Not inherited:
-/// a program that takes this process's place by `exec` is as it would be without us.
+/// Keeps the memory of this process out of core dumps and away from other processes of the same user, and every secret in
+/// it out of swap, as far as the system lets it lock memory. Children inherit nothing of it but the limit of core files,
+/// which [`let_children_dump`] takes back.
 pub fn protect_memory() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
     crate::sys::forbid_dumps();
+    let limit = getrlimit(Resource::Core);
+    CORE_LIMIT.get_or_init(|| limit.current);
+    setrlimit(Resource::Core, rustix::process::Rlimit { current: Some(0), ..limit }).ok();
+    bowline_base::secret::keep_each_by(crate::sys::keep_in_memory);
+}
+
+/// What core files were limited to when this process was started.
+static CORE_LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+
+/// For a process that runs other people's programs: they dump core as they would without us. This one still does not.
+pub fn let_children_dump() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    if let Some(current) = CORE_LIMIT.get().copied() {
+        setrlimit(Resource::Core, rustix::process::Rlimit { current, ..getrlimit(Resource::Core) }).ok();
+    }
 }
 
 /// Allows as many open files as the system lets this user have: a connection with its file takes two.

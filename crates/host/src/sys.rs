@@ -1,5 +1,8 @@
 //! What differs between operating systems, and nothing else does: Linux is tested, macOS is written for.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod landlock;
+
 use std::{
     fs::File,
     io,
@@ -26,6 +29,16 @@ pub(crate) const BOOT_CLOCK: ClockId = ClockId::Monotonic;
 pub(crate) fn forbid_dumps() {
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
+}
+
+/// Keeps the pages that `bytes` lie in from being swapped out, as far as this process may lock memory.
+pub(crate) fn keep_in_memory(bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
+    // SAFETY: the range is that of a slice that is borrowed for the call; to lock a page changes nothing in it.
+    #[expect(unsafe_code, reason = "the system takes an address and a length")]
+    let _ = unsafe { rustix::mm::mlock(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
 }
 
 /// Has the allocator take every block from `bytes` on from the system and give it back there, whatever came before.

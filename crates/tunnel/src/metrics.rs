@@ -32,9 +32,12 @@ pub fn readings(stats: &Stats) -> Vec<Reading> {
         peers(stats, "vpn_client_drops", "Packets of a client that were dropped", |peer| peer.dropped),
         Reading {
             kind: Kind::Gauge,
-            ..peers(stats, "vpn_last_handshake_seconds", "When keys were last agreed on, since 1970", |peer| {
-                peer.last_handshake.map_or(0, |at| at.as_second().try_into().unwrap_or(0))
-            })
+            ..peers(
+                stats,
+                "vpn_last_handshake_timestamp_seconds",
+                "Unix time at which keys were last agreed on, 0 for never",
+                |peer| peer.last_handshake.map_or(0, |at| at.as_second().try_into().unwrap_or(0)),
+            )
         },
     ]
 }

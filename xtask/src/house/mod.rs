@@ -3,12 +3,19 @@
 
 mod arrows;
 mod expose;
+mod links;
 mod sources;
 mod tidy;
 
-use crate::Outcome;
+use crate::{
+    Outcome, place,
+    process::{capture, cargo},
+};
 
-/// Writes down anew what the tests compare with the code.
+/// Writes down anew what the tests compare with the code, and with the program.
 pub(crate) fn bless() -> Outcome {
-    expose::bless().map_err(|error| error.to_string())
+    expose::bless().map_err(|error| error.to_string())?;
+    let page = capture(&mut cargo(&["run", "--quiet", "--package", "bowline", "--", "man", "--markdown"]))?;
+    let path = place::root().join("docs/reference/commands.md");
+    std::fs::write(&path, page).map_err(|error| format!("`{}`: {error}", path.display()))
 }

@@ -1,13 +1,8 @@
-//! Small rules: how long a file may be, that nothing unfinished is left, that links lead somewhere.
+//! Small rules: how long a file may be, that nothing unfinished is left.
 
 #![cfg(test)]
 
-use std::path::Path;
-
-use crate::{
-    house::sources::{Source, sources},
-    place,
-};
+use crate::house::sources::{Source, sources};
 
 const LONGEST: usize = 500;
 
@@ -41,15 +36,6 @@ fn unfinished(sources: &[Source]) -> Vec<String> {
     found
 }
 
-/// Relative links of Markdown files that lead to nothing; anchors and web addresses are not looked at.
-fn dead_links(source: &Source, exists: impl Fn(&Path) -> bool) -> Vec<String> {
-    let folder = Path::new(&source.path).parent().unwrap_or(Path::new(""));
-    let targets = source.text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ']).next());
-    let relative =
-        targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:"));
-    relative.filter(|target| !exists(&folder.join(target))).map(|target| format!("{}: {target}", source.path)).collect()
-}
-
 #[test]
 fn no_file_is_too_long_to_read_at_a_sitting() {
     assert_eq!(too_long(&sources(&[".rs", ".py"])), Vec::<String>::new());
@@ -77,13 +63,4 @@ fn only_host_asks_which_system_it_runs_on() {
     let found = sources(&[".rs"]).into_iter().filter(|source| source.text.contains(asks));
     let found: Vec<String> = found.map(|source| source.path).filter(|path| !path.starts_with("crates/host/")).collect();
     assert_eq!(found, Vec::<String>::new());
-}
-
-#[test]
-fn links_between_our_pages_lead_somewhere() {
-    let exists = |path: &Path| place::root().join(path).exists();
-    let dead: Vec<String> = sources(&[".md"]).iter().flat_map(|source| dead_links(source, exists)).collect();
-    assert_eq!(dead, Vec::<String>::new());
-    let page = Source { path: "docs/a.md".into(), text: "[b](b.md#x) [c](https://c) [d](#d) [e](../e.md)".into() };
-    assert_eq!(dead_links(&page, |path| path == Path::new("docs/b.md")), ["docs/a.md: ../e.md"]);
 }

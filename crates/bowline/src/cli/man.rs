@@ -29,4 +29,7 @@ pub(crate) struct Man {
     /// Write every page into this directory instead
     #[arg(long, value_name = "DIRECTORY", conflicts_with = "commands")]
     pub(crate) directory: Option<PathBuf>,
+    /// Print all of it as one page of Markdown
+    #[arg(long, conflicts_with_all = ["commands", "directory"])]
+    pub(crate) markdown: bool,
 }

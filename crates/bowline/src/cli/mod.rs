@@ -161,7 +161,7 @@ pub(crate) enum Command {
     Completions(Completions),
     /// Print the manual, or write every page of it
     #[command(
-        after_help = "Examples:\n  bowline man | man -l -\n  bowline man exec | man -l -\n  bowline man --directory ~/.local/share/man/man1"
+        after_help = "Examples:\n  bowline man | man -l -\n  bowline man exec | man -l -\n  bowline man --directory ~/.local/share/man/man1\n  bowline man --markdown > commands.md"
     )]
     Man(Man),
     /// Try the ways in which people are told that a login is needed, or that something fails

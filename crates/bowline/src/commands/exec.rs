@@ -19,6 +19,7 @@ use super::{container, env::profile_region, obtain, scope};
 use crate::{cli::Exec, world::World};
 
 pub(crate) fn run(world: &World, arguments: &Exec) -> Result<ExitCode, Fault> {
+    bowline_host::process::let_children_dump();
     if arguments.env {
         match in_its_place(world, arguments)? {}
     }

@@ -13,6 +13,14 @@ use crate::{
 
 /// Everybody may read a manual.
 const PUBLIC: u32 = 0o644;
+/// Of the lines of the reference, whatever terminal it is made on.
+const WIDTH: usize = 100;
+const REFERENCE_HEAD: &str = "\
+# Every command
+
+Made by `bowline man --markdown`; a test holds this page against the program. Exit codes: [exit-codes.md](exit-codes.md).
+The keys of `bowline.toml`, which are called as the flags are: [keys.md](keys.md).
+";
 
 pub(crate) fn run(arguments: &Man) -> Result<(), Fault> {
     let mut program = Cli::command();
@@ -21,6 +29,9 @@ pub(crate) fn run(arguments: &Man) -> Result<(), Fault> {
         fs::create_dir_all(directory).map_err(|cause| cannot(directory, cause))?;
         return write_all(&program, directory);
     }
+    if arguments.markdown {
+        return output::data(&reference(&program));
+    }
     let mut command = &program;
     for name in &arguments.commands {
         command = command.find_subcommand(name).ok_or_else(|| {
@@ -28,6 +39,22 @@ pub(crate) fn run(arguments: &Man) -> Result<(), Fault> {
         })?;
     }
     output::data(&page(command))
+}
+
+/// Every command as a page of Markdown; `docs/reference/commands.md` is this.
+fn reference(program: &clap::Command) -> String {
+    let mut text = REFERENCE_HEAD.to_owned();
+    add(program, &mut text);
+    text
+}
+
+fn add(command: &clap::Command, text: &mut String) {
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    let help = command.clone().term_width(WIDTH).render_long_help().to_string();
+    let help: Vec<&str> = help.trim().lines().map(str::trim_end).collect();
+    text.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.join("\n")));
+    let shown = command.get_subcommands().filter(|below| !below.is_hide_set());
+    shown.for_each(|below| add(below, text));
 }
 
 fn write_all(command: &clap::Command, directory: &Path) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use bowline_base::Fault;
 
 use crate::{
     config, config_place,
-    daemon::{self, Start},
+    daemon::{self, Start, confinement},
     environment::Environment,
     logging,
     world::World,
@@ -17,5 +17,8 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(),
     // Parsed whole before anything is bound, started or logged.
     let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
     logging::start(environment.var("LOG_LEVEL"))?;
-    daemon::run(World::new(environment)?.with_config(&config), config, Start::Daemon { file: path })
+    let mut world = World::new(environment)?.with_config(&config);
+    // The kernel binds what is started from here on: before the first thread.
+    world.bounds = confinement::enter(&world, &config, path.as_deref())?;
+    daemon::run(world, config, Start::Daemon { file: path })
 }

@@ -108,7 +108,7 @@ mod tests {
     fn a_key_is_found_by_its_path_its_section_and_nearly() {
         let paths = |asked: &str| below(asked).iter().map(|key| key.path).collect::<Vec<_>>();
         assert_eq!(paths("artifacts.cache.max-size"), ["artifacts.cache.max-size"]);
-        assert_eq!(paths("[daemon]"), ["daemon.listen", "daemon.keep-fresh"]);
+        assert_eq!(paths("[daemon]"), ["daemon.listen", "daemon.keep-fresh", "daemon.landlock"]);
         assert_eq!(paths("identity.hut.roles-anywhere.role"), ["identity.NAME.roles-anywhere.role"]);
         assert_eq!(paths("artifacts.cache.max"), Vec::<&str>::new());
         assert_eq!(meant("max-size"), Some("artifacts.cache.max-size"));

@@ -66,11 +66,13 @@ pub(crate) struct DaemonSection {
     pub(crate) listen: SocketAddr,
     /// Profiles that are kept fresh from the start, asked for or not.
     pub(crate) keep_fresh: Vec<String>,
+    /// Whether the process takes from itself what it does not need; where it is not said, under a supervisor.
+    pub(crate) landlock: Option<bool>,
 }
 
 impl Default for DaemonSection {
     fn default() -> Self {
-        Self { listen: ([127, 0, 0, 1], 9910).into(), keep_fresh: Vec::new() }
+        Self { listen: ([127, 0, 0, 1], 9910).into(), keep_fresh: Vec::new(), landlock: None }
     }
 }
 

@@ -67,6 +67,7 @@ fn daemon(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> DaemonSection 
         daemon.listen = listen;
     }
     daemon.keep_fresh = section.values("keep-fresh", mistakes, name).unwrap_or_default();
+    daemon.landlock = section.flag("landlock", mistakes);
     section.finish(mistakes);
     daemon
 }

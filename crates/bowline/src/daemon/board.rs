@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bowline_host::{Check, Job, Verdict, metrics::Metrics};
 use serde_json::{Value, json};
 
+use super::process_metrics;
+
 /// The jobs of this process; clones share the list.
 #[derive(Clone, Default)]
 pub(crate) struct Board {
@@ -42,9 +44,10 @@ impl Board {
         json!({ "version": env!("CARGO_PKG_VERSION"), "jobs": jobs, "checks": self.checks() })
     }
 
-    /// The metrics of every job as one OpenMetrics text.
+    /// The metrics of this process and of every job as one OpenMetrics text.
     pub(crate) fn metrics(&self) -> String {
-        let texts = self.all().into_iter().map(|posted| posted.metrics.text());
+        let own = process_metrics::of(self.checks());
+        let texts = [own].into_iter().chain(self.all().into_iter().map(|posted| posted.metrics)).map(|one| one.text());
         texts.map(|text| text.trim_end_matches("# EOF\n").to_owned()).collect::<String>() + "# EOF\n"
     }
 

@@ -6,9 +6,11 @@
 mod artifacts;
 mod audit;
 pub(crate) mod board;
+pub(crate) mod confinement;
 pub(crate) mod endpoint;
 pub(crate) mod gateway;
 pub(crate) mod notify;
+mod process_metrics;
 mod reload;
 mod signals;
 pub(crate) mod status_page;
@@ -29,7 +31,7 @@ use tracing::{error, info, warn};
 pub(crate) use self::signals::{Signalled, Signals};
 use self::{board::Board, reload::Step};
 use crate::{
-    config::{self, ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection, VpnSection},
+    config::{ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection, VpnSection},
     world::{World, daemon_runtime},
 };
 
@@ -209,10 +211,10 @@ impl Daemon {
             warn!("nothing is read again: there is no configuration file, or this is `artifacts serve`");
             return;
         };
-        let new = match config::load(file) {
+        let new = match confinement::reload(&self.world, file) {
             Ok(new) => new,
             Err(fault) => {
-                error!(reason = %fault.message, "the configuration has mistakes; nothing is changed");
+                error!(reason = %fault.message, fix = fault.hint, "the configuration cannot be used; nothing is changed");
                 return;
             }
         };

@@ -47,6 +47,9 @@ pub(crate) fn steps(old: &Config, new: &Config) -> Vec<Step> {
     if old.daemon.keep_fresh != new.daemon.keep_fresh {
         steps.push(Step::KeepFresh);
     }
+    if old.daemon.landlock != new.daemon.landlock {
+        steps.push(Step::NeedsRestart("daemon.landlock"));
+    }
     if old.identities != new.identities {
         steps.push(Step::NeedsRestart("identity"));
     }

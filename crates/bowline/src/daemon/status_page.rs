@@ -5,7 +5,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bowline_host::{Check, Listener, ServerLimits, Tasks, Verdict, server};
+use bowline_host::{Check, Listener, ServerLimits, Tasks, Verdict, exposition::Exposition, server};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -32,7 +32,9 @@ fn answer<B>(board: &Board, own: Option<SocketAddr>, request: &Request<B>) -> Re
         "/livez" => plain(StatusCode::OK, "ok\n".to_owned()),
         "/readyz" | "/healthz" => readiness(&board.checks()),
         "/metrics" => {
-            typed(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", board.metrics())
+            let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+            let form = Exposition::accepted(accept);
+            typed(StatusCode::OK, form.media_type(), form.of(board.metrics()))
         }
         "/status.json" => typed(StatusCode::OK, "application/json", format!("{:#}\n", board.status())),
         "/" => typed(StatusCode::OK, "text/html; charset=utf-8", page(&board.checks())),

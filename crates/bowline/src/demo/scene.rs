@@ -167,7 +167,7 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
         repositories: vec![RepositorySection { path: "/".to_owned(), from }],
         ..ArtifactsSection::default()
     };
-    let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()] };
+    let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()], ..DaemonSection::default() };
     let audit = AuditSection { path: Some(home.join("audit")), ..AuditSection::default() };
     Config { daemon, artifacts: Some(artifacts), audit, ..Config::default() }
 }

@@ -71,7 +71,8 @@ impl Keeper {
             ends: Family::default(),
         };
         ctx.metrics.register("credential_fetches", "Fetches by kind and outcome", keeper.fetches.clone());
-        ctx.metrics.register("credential_ends_seconds", "Unix time at which the held set ends", keeper.ends.clone());
+        let help = "Unix time at which the held set ends, by profile";
+        ctx.metrics.register("credential_ends_timestamp_seconds", help, keeper.ends.clone());
         Arc::new(keeper)
     }
 
