@@ -3,7 +3,7 @@
 
 #[allow(dead_code, reason = "the crates that share this file use other parts of it")]
 #[path = "../crates/credentials/src/x509/openssl.rs"]
-mod openssl;
+pub(crate) mod openssl;
 
 use std::{
     collections::BTreeMap,

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use super::site::{A, B, OWNER, Site, quick};
-use crate::harness::{is_private, skip, until};
+use crate::harness::{fetch, free_address, is_private, skip, until};
 
 /// A hook that adds a line to `woken`.
 fn hook(site: &Site) -> String {
@@ -81,6 +81,36 @@ fn the_daemon_keeps_the_file_and_wakes_the_device_once_a_change() {
     site.settles(B, 0);
     site.looks(3);
     assert_eq!(woken(&site), 2, "nothing has changed since");
+}
+
+#[test]
+fn a_device_that_was_not_woken_is_shown_counted_and_told_once() {
+    let site = Site::new("gateway-device-broken", quick());
+    let (path, mended, told) = (site.world.path("aws.conf"), site.world.path("mended"), site.world.path("told"));
+    let page = free_address();
+    let more = format!(
+        "on-change = \"sh -c 'cat >> {}'\"\ndevice-config = {{ path = \"{}\", hook = \"{}\" }}\n",
+        told.display(),
+        path.display(),
+        format_args!("sh -c 'test -e {} || {{ echo no charon >&2; exit 3; }}'", mended.display())
+    );
+    let config = site.configured_at(page, &more);
+    let mut command = site.world.bowline(&["run", "--config", &config]);
+    site.sign(&mut command);
+    let process = site.world.start("run", &mut command);
+    let shown = |path: &str, words: &str| fetch(page, path).is_ok_and(|answer| answer.text().contains(words));
+    let patience = Duration::from_secs(15);
+    until(patience, "readiness says so", || shown("/readyz", "no charon"));
+    until(patience, "it is counted", || shown("/metrics", "bowline_gateway_device_configs_total{result=\"failed\"}"));
+    assert!(shown("/status.json", "\"device_config\"") && shown("/readyz", "gateway.device"));
+    let messages = || fs::read_to_string(&told).unwrap_or_default().matches("does not have its configuration").count();
+    until(patience, "it is told", || messages() >= 1);
+    site.looks(6);
+    assert_eq!(messages(), 1, "once");
+    assert_eq!(process.stderr().matches("the hook failed").count(), 1, "{}", process.stderr());
+    site.world.write("mended", "");
+    until(patience, "it has what AWS says", || shown("/readyz", "has what AWS says"));
+    assert!(shown("/metrics", "bowline_gateway_device_configs_total{result=\"woken\"} 1"));
 }
 
 #[test]

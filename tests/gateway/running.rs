@@ -114,6 +114,12 @@ fn killed_while_it_deletes_a_gateway_it_leaks_none() {
 }
 
 #[test]
+fn killed_while_it_looks_it_looks_again() {
+    survives_kills_at("DescribeVpnConnections");
+    survives_kills_at("DescribeCustomerGateways");
+}
+
+#[test]
 fn killed_in_the_midst_and_back_at_the_first_address_the_connection_is_not_touched() {
     let site = Site::new("gateway-kill-back", quick());
     let mut process = site.start(&OWNED);
@@ -127,23 +133,75 @@ fn killed_in_the_midst_and_back_at_the_first_address_the_connection_is_not_touch
     let process = site.start(&OWNED);
     site.settles(A, 0);
     assert_eq!(site.changes(), [1, 0, 1], "the orphan is gone, the connection untouched");
-    // And the other way: away again before anything is deleted.
-    site.moves_to(C);
-    site.settles(C, 0);
     process.signal(Signal::TERM);
     assert_eq!(process.finish(Duration::from_secs(5)).code, Some(0));
 }
 
 #[test]
+fn killed_in_the_midst_and_elsewhere_afterwards_the_gateway_of_the_address_between_is_gone() {
+    let site = Site::new("gateway-kill-on", quick());
+    let mut process = site.start(&OWNED);
+    site.looks(2);
+    site.world.cloud().fault(Fault::new("ec2.ModifyVpnConnection", Effect::Hang).times(1));
+    site.moves_to(B);
+    until(LONG, "the change is asked for", || site.calls("ModifyVpnConnection") == 1);
+    process.signal(Signal::KILL);
+    until(LONG, "it is dead", || !process.runs());
+    site.moves_to(C);
+    let _again = site.start(&OWNED);
+    site.settles(C, 0);
+    assert_eq!(site.changes(), [2, 1, 2]);
+}
+
+#[test]
+fn an_address_that_moves_on_during_a_change_is_followed_when_it_has_ended() {
+    let site = Site::new("gateway-moves-on", VpnManners { modify_time: Duration::from_secs(1), ..quick() });
+    let _process = site.start(&OWNED);
+    site.looks(2);
+    site.moves_to(B);
+    until(LONG, "the change is under way", || site.changes()[1] == 1);
+    site.moves_to(C);
+    site.settles(C, 0);
+    assert_eq!(site.changes(), [2, 2, 2]);
+}
+
+#[test]
+fn what_ec2_shows_late_is_waited_for_and_asked_for_once() {
+    let second = Duration::from_secs(1);
+    let slow = VpnManners {
+        describe_lag: second,
+        gateway_delay: second,
+        gateway_pending: second,
+        flip: Flip::Late,
+        ..quick()
+    };
+    let site = Site::new("gateway-late", slow);
+    let _process = site.start(&OWNED);
+    site.looks(2);
+    site.moves_to(B);
+    site.settles(B, 0);
+    site.looks(6);
+    assert_eq!((site.changes(), site.calls("ModifyVpnConnection")), ([1, 1, 1], 1));
+}
+
+#[test]
 fn ended_in_the_midst_of_a_change_it_goes_on_without_a_second_one() {
     let site = Site::new("gateway-term", VpnManners { modify_time: Duration::from_secs(2), ..quick() });
-    let process = site.start(&OWNED);
+    let told = site.world.path("told");
+    let hook = format!("sh -c 'echo $BOWLINE_PHASE $BOWLINE_OLD_ADDRESS $BOWLINE_NEW_ADDRESS >> {}'", told.display());
+    let flags = [&OWNED[..], &["--on-change", &hook]].concat();
+    let process = site.start(&flags);
     site.looks(2);
     site.moves_to(B);
     until(LONG, "the change is under way", || site.changes()[1] == 1);
     process.signal(Signal::TERM);
     assert_eq!(process.finish(Duration::from_secs(5)).code, Some(0));
-    let _again = site.start(&OWNED);
+    let _again = site.start(&flags);
     site.settles(B, 0);
     assert_eq!(site.changes(), [1, 1, 1]);
+    // The end is told by the run that saw it, although it did not see the beginning.
+    let words = || fs::read_to_string(&told).unwrap_or_default();
+    until(LONG, "its end is told", || words().contains("done 198.51.100.1 198.51.100.2"));
+    site.looks(3);
+    assert_eq!(words().matches("done").count(), 1, "{}", words());
 }

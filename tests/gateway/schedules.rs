@@ -41,7 +41,8 @@ fn address(number: u64) -> Ipv4Addr {
     Ipv4Addr::new(198, 51, 100, u8::try_from(number + 1).unwrap())
 }
 
-fn manners(chance: &mut Chance) -> VpnManners {
+/// A change that EC2 ends where it began is asked for again after some seconds: only the long run has some.
+fn manners(chance: &mut Chance, may_roll_back: bool) -> VpnManners {
     let millis = |chance: &mut Chance, most| Duration::from_millis(chance.below(most));
     VpnManners {
         flip: chance.one_of(&[Flip::Early, Flip::Late]),
@@ -49,6 +50,7 @@ fn manners(chance: &mut Chance) -> VpnManners {
         describe_lag: millis(chance, 150),
         gateway_delay: millis(chance, 300),
         gateway_pending: millis(chance, 300),
+        rollbacks: if may_roll_back { chance.below(2) } else { 0 },
         ..quick()
     }
 }
@@ -72,7 +74,7 @@ fn restart(process: &mut Running, site: &Site) {
 fn run(seed: u64, may_lose: bool) {
     eprintln!("seed {seed}");
     let mut chance = Chance(seed);
-    let site = Site::new(&format!("gateway-schedule-{seed}"), manners(&mut chance));
+    let site = Site::new(&format!("gateway-schedule-{seed}"), manners(&mut chance, may_lose));
     let foreign = site.gateway(Some(C), "site-2");
     let theirs = site.connect(&foreign, "site-2");
     let mut process = site.start(&["--owner", OWNER, "--tag", "bowline:owner=site-1"]);

@@ -42,14 +42,23 @@ pub(crate) fn quick() -> VpnManners {
 
 impl Site {
     pub(crate) fn new(name: &str, manners: VpnManners) -> Self {
-        let world = World::new(name, |settings: &mut Settings| settings.vpn = manners);
+        Self::with(name, OWNER, |settings| settings.vpn = manners)
+    }
+
+    /// The same made by hand: nothing bears an owner's tag.
+    pub(super) fn untagged(name: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        Self::with(name, "", change)
+    }
+
+    fn with(name: &str, owner: &str, change: impl FnOnce(&mut Settings)) -> Self {
+        let world = World::new(name, change);
         let key = world.cloud().add_user("gateway");
         let keys = texts(&key);
         let answers: Answers = Arc::default();
         let providers = serve(Arc::clone(&answers));
         let mut site = Self { world, connection: String::new(), providers, answers, keys };
-        let gateway = site.gateway(Some(A), OWNER);
-        site.connection = site.connect(&gateway, OWNER);
+        let gateway = site.gateway(Some(A), owner);
+        site.connection = site.connect(&gateway, owner);
         site.moves_to(A);
         site
     }
@@ -96,7 +105,14 @@ impl Site {
 
     /// The same with three providers and `more`.
     pub(crate) fn command(&self, command: &str, more: &[&str]) -> Command {
-        let mut line = self.bare(command);
+        let mut line = self.unsigned(command, more);
+        self.sign(&mut line);
+        line
+    }
+
+    /// The same without credentials and region.
+    pub(super) fn unsigned(&self, command: &str, more: &[&str]) -> Command {
+        let mut line = self.world.bowline(&["gateway", command]);
         line.arg("--allow-test-addresses");
         for provider in 0..3 {
             line.args(["--ip-provider", &format!("http://{}/{provider}", self.providers)]);

@@ -61,8 +61,18 @@ fn a_loudly_named_flag_lets_clients_have_them() {
 
 #[test]
 fn loopback_own_ports_and_other_clients_are_out_of_reach() {
-    let Some(stage) = Stage::start("tunnel-near", 2, &[]) else { return };
+    let Some(mut stage) = Stage::prepare("tunnel-near", 2, &[]) else { return };
+    // A second address of the server's machine, in a network that is open.
+    stage.rig.add_target(Ipv4Addr::new(198, 51, 100, 11).into()).unwrap();
+    stage.add_flags(&["--egress-allow", "198.51.100.0/24"]);
+    stage.serve();
+    (0..2).for_each(|index| stage.rig.connect(index).unwrap());
+    let _own = Service::start(&stage.rig.server, ([198, 51, 100, 11], 80).into(), drop).unwrap();
+    let _mail = Service::start(&stage.rig.server, (Rig::TARGET, 25).into(), drop).unwrap();
     let near = [
+        SocketAddr::from(([198, 51, 100, 11], 80)),
+        // Mail, on an address that is open.
+        (Rig::TARGET, 25).into(),
         // The status page, and the same port where the tunnel lets clients go.
         SocketAddr::from(([127, 0, 0, 1], 9920)),
         (Rig::TARGET, 9920).into(),
@@ -75,6 +85,10 @@ fn loopback_own_ports_and_other_clients_are_out_of_reach() {
         let client = &stage.rig.clients[0].namespace;
         let outcome = client.enter(|| TcpStream::connect_timeout(&address, Duration::from_secs(2)));
         assert!(outcome.is_err(), "{address}");
+    }
+    let metrics = stage.page("/metrics");
+    for reason in ["own_address", "smtp", "own_port", "private", "client_to_client"] {
+        assert!(metrics.contains(&format!("bowline_vpn_denied_total{{reason=\"{reason}\"}}")), "{reason}: {metrics}");
     }
 }
 

@@ -3,6 +3,8 @@
 mod attacks;
 mod egress;
 mod endings;
+mod limits;
+mod mtu;
 mod peers;
 mod punching;
 mod stage;

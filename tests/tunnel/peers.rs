@@ -171,4 +171,6 @@ fn what_a_client_has_used_is_remembered_and_its_quota_ends_it() {
     let echoed = echoed.count();
     assert!((20..200).contains(&echoed), "{echoed} times 2 kB of what was left of the quota");
     assert!((0..3).all(|_| !answered(&socket, &upstream)), "and it stays ended");
+    let metrics = stage.page("/metrics");
+    assert!(metrics.contains("bowline_vpn_drops_total{reason=\"over_quota\"}"), "it is counted: {metrics}");
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{Shutdown, TcpStream, UdpSocket},
+    net::{IpAddr, Shutdown, TcpStream, UdpSocket},
     time::Duration,
 };
 
@@ -91,11 +91,24 @@ fn ten_thousand_idle_connections_cost_less_than_forty_kib_each() {
 #[test]
 fn dig_is_answered_by_the_tunnel_itself_and_by_a_server_behind_it() {
     let Some(mut stage) = Stage::prepare("tunnel-dig", 1, &["--dns", "198.51.100.10:53"]) else { return };
-    let names = NameServer::start(&stage.rig.server);
+    let names = NameServer::start(&stage.rig.server, Rig::TARGET.into());
     stage.serve();
     stage.rig.connect(0).unwrap();
     let inner = format!("@{}", Rig::INNER);
     for (server, more) in [(inner.as_str(), "+notcp"), (inner.as_str(), "+tcp"), ("@198.51.100.10", "+notcp")] {
+        let answer = stage.run(0, &["dig", "+short", "+tries=2", "+time=4", more, server, "www.example.com", "A"]);
+        assert_eq!(answer.stdout.trim(), "203.0.113.77", "{server} {more}: {}", stage.told());
+    }
+    drop(names);
+}
+
+#[test]
+fn names_are_answered_over_ipv6_and_asked_for_over_ipv6() {
+    let Some(mut stage) = Stage::prepare("tunnel-dig6", 1, &["--dns", "[2001:db8:51::10]:53"]) else { return };
+    let names = NameServer::start(&stage.rig.server, Rig::TARGET6.into());
+    stage.serve();
+    stage.rig.connect(0).unwrap();
+    for (server, more) in [("@fd77::1", "+notcp"), ("@fd77::1", "+tcp"), ("@10.77.0.1", "+notcp")] {
         let answer = stage.run(0, &["dig", "+short", "+tries=2", "+time=4", more, server, "www.example.com", "A"]);
         assert_eq!(answer.stdout.trim(), "203.0.113.77", "{server} {more}: {}", stage.told());
     }
@@ -125,6 +138,11 @@ fn pings_are_answered_by_who_was_asked_and_never_invented() {
     for address in ["198.51.100.10", "2001:db8:51::10", "10.77.0.1", "fd77::1"] {
         let answer = stage.run(0, &["ping", "-c", "3", "-i", "0.2", "-W", "4", address]);
         assert!(answer.stdout.contains("3 received"), "{address}: {} {}", answer.stdout, stage.told());
+    }
+    // In fragments, both ways.
+    for address in ["198.51.100.10", "2001:db8:51::10"] {
+        let answer = stage.run(0, &["ping", "-c", "1", "-s", "3000", "-W", "4", address]);
+        assert!(answer.stdout.contains("1 received"), "{address}: {} {}", answer.stdout, stage.told());
     }
     // Nobody has this address: the server's system says so, and so must we.
     stage.rig.server.ip("route add unreachable 198.51.100.99").unwrap();
@@ -193,15 +211,20 @@ pub(super) fn serve_files(stream: TcpStream) {
 
 /// The same bytes each time, and none of them like its neighbours.
 pub(super) fn noise() -> Vec<u8> {
+    noise_of(BIG)
+}
+
+/// As many of them.
+pub(super) fn noise_of(length: usize) -> Vec<u8> {
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
-    let mut bytes = Vec::with_capacity(BIG + 8);
-    while bytes.len() < BIG {
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         bytes.extend(state.to_le_bytes());
     }
-    bytes.truncate(BIG);
+    bytes.truncate(length);
     bytes
 }
 
@@ -229,15 +252,15 @@ struct NameServer {
 }
 
 impl NameServer {
-    fn start(namespace: &Namespace) -> Self {
-        let socket = namespace.enter(|| UdpSocket::bind((Rig::TARGET, 53))).unwrap();
+    fn start(namespace: &Namespace, address: IpAddr) -> Self {
+        let socket = namespace.enter(|| UdpSocket::bind((address, 53))).unwrap();
         std::thread::spawn(move || {
             let mut buffer = [0; 1500];
             while let Ok((length, from)) = socket.recv_from(&mut buffer) {
                 socket.send_to(&answer(&buffer[..length]), from).ok();
             }
         });
-        let tcp = Service::start(namespace, (Rig::TARGET, 53).into(), |mut stream| {
+        let tcp = Service::start(namespace, (address, 53).into(), |mut stream| {
             let mut length = [0; 2];
             while stream.read_exact(&mut length).is_ok() {
                 let mut question = vec![0; usize::from(u16::from_be_bytes(length))];

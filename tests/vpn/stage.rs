@@ -53,7 +53,7 @@ impl Server {
     /// The same once more, after it was stopped.
     #[track_caller]
     pub(super) fn serve(&mut self, rig: &Rig, endpoint: &str, more: &[&str]) {
-        let mut command = command(rig, &["vpn", "serve", "--endpoint", endpoint, "--egress-allow", "198.51.100.0/24"]);
+        let mut command = command(rig, &["vpn", "serve", "--endpoint", endpoint, "--egress-allow", "198.51.100.10"]);
         let process = start(command.args(more), &self.output.join("serve"));
         until(PATIENCE, "the server is up", || {
             ask(rig, "", &["/health"]).contains("\"tunnel\":\"ok\"") && process.stderr().contains("sha256:")

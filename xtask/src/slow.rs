@@ -61,7 +61,7 @@ pub(crate) const SLOW: &[Slow] = &[
     },
     Slow {
         test: "gateway::schedules::a_larger_sample_with_lost_answers_converges",
-        shows: "a dozen random schedules through the real gateway, with answers that are lost and waited for",
+        shows: "a dozen random schedules through the real gateway, with answers that are lost and changes that EC2 takes back",
     },
     Slow {
         test: "fargate::the_kept_schema_is_that_of_the_aws_provider",

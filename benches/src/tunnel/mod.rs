@@ -119,11 +119,14 @@ fn absolute(report: &mut Report, contestant: &Contestant, index: usize, rounds: 
 
 fn memory(ours: &Contestant, report: &mut Report) -> Outcome<()> {
     let (rig, server) = connected(ours)?;
-    let idle = memory_kib(server.id(), "VmRSS")?;
-    report.say("memory with one client, idle", idle as f64 / 1024.0, "MiB").at_most(8.0);
+    // What is the process's own, and the pages of the program's file that happen to be mapped: those are the system's, which
+    // has them once for all processes and takes them back when it needs room.
+    let [own, file] = ["RssAnon", "RssFile"].map(|name| memory_kib(server.id(), name));
+    let (own, file) = (own?, file?);
+    report.say("memory with one client, idle: its own", own as f64 / 1024.0, "MiB").at_most(8.0);
+    report.say("… pages of the program's file beside it", file as f64 / 1024.0, "MiB");
     let flows = idle_flows(&rig, IDLE_FLOWS)?;
-    let full = memory_kib(server.id(), "VmRSS")?;
-    let each = full.saturating_sub(idle) as f64 / IDLE_FLOWS as f64;
+    let each = memory_kib(server.id(), "RssAnon")?.saturating_sub(own) as f64 / IDLE_FLOWS as f64;
     report.say(format!("memory for each of {IDLE_FLOWS} idle connections"), each, "KiB").at_most(40.0);
     drop(flows);
     Ok(())

@@ -11,6 +11,7 @@ use bowline_base::{Kind, Now};
 
 use crate::{
     account::Did,
+    observed::Gateway,
     outlook::{Outlook, Stand},
     plan::{Action, Verdict},
 };
@@ -58,7 +59,9 @@ pub struct Change {
     pub gateways: BTreeSet<String>,
     /// When it was detected.
     pub begun: Now,
-    /// How long it took, once it is done.
+    /// Another run of the program began it: nobody here knows when.
+    pub resumed: bool,
+    /// How long it took, once it is done and where that is known.
     pub took: Option<Duration>,
     /// Times from EC2's yes to the connection's being there, by connection.
     pub modified: BTreeMap<String, Duration>,
@@ -82,6 +85,8 @@ pub struct News {
 pub(crate) struct Changes {
     open: Option<Open>,
     last: Option<Change>,
+    /// Whether a look was taken with the address known: only the first can find what another run has begun.
+    looked: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -111,6 +116,37 @@ impl Changes {
         self.last.as_ref()
     }
 
+    /// Takes up a change that another run of the program has begun, so that its end is told. To be called at every look.
+    ///
+    /// There is no journal: EC2 must show it. A connection that is being changed and points, or will point, at the address,
+    /// and a gateway of ours that it has left, or goes to, and that nothing else uses. Less than both proves nothing:
+    /// others change connections too.
+    pub(crate) fn resume(&mut self, address: Option<Ipv4Addr>, outlook: &Outlook, unused: &[&Gateway], now: Now) {
+        let Some(address) = address else { return };
+        if std::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        let is_busy = |stand: &&Stand| matches!(stand.verdict, Some(Verdict::Busy(_)));
+        let coming = unused.iter().find(|gateway| gateway.v4() == Some(address));
+        let left = unused.iter().find(|gateway| gateway.v4().is_some_and(|other| other != address));
+        let stands = |flipped: bool| {
+            let there = |stand: &&Stand| (stand.address == Some(address)) == flipped;
+            outlook.stands.iter().filter(is_busy).filter(there).collect::<Vec<&Stand>>()
+        };
+        let change = match (stands(true), left, stands(false), coming) {
+            (moving, Some(left), ..) if !moving.is_empty() => {
+                Change { from: left.v4(), left: [left.id.clone()].into(), ..Change::to(address, &moving, now) }
+            }
+            (_, _, moving, Some(coming)) if !moving.is_empty() => {
+                let left = moving.iter().map(|stand| stand.connection.gateway.clone()).collect();
+                let gateways = [coming.id.clone()].into();
+                Change { from: moving[0].address, left, gateways, ..Change::to(address, &moving, now) }
+            }
+            _ => return,
+        };
+        self.open = Some(Open::of(Change { resumed: true, ..change }));
+    }
+
     /// Takes note of a look and of what was done after it; gives what is worth telling.
     pub(crate) fn observe(
         &mut self,
@@ -138,7 +174,8 @@ impl Changes {
         }
         open.arrived(outlook, now);
         if open.seen_good >= LOOKS_GOOD {
-            open.change.took = Some(now.boot.saturating_sub(open.change.begun.boot));
+            let took = now.boot.saturating_sub(open.change.begun.boot);
+            open.change.took = (!open.change.resumed).then_some(took);
             news.push(open.news(Phase::Done));
             self.last = self.open.take().map(|open| open.change);
         }
@@ -146,24 +183,40 @@ impl Changes {
     }
 }
 
+impl Change {
+    /// Of these connections, with nothing known yet of where they point.
+    fn to(to: Ipv4Addr, moving: &[&Stand], begun: Now) -> Self {
+        Self {
+            from: None,
+            to,
+            connections: moving.iter().map(|stand| stand.connection.id.clone()).collect(),
+            kept: BTreeSet::new(),
+            left: BTreeSet::new(),
+            gateways: BTreeSet::new(),
+            begun,
+            resumed: false,
+            took: None,
+            modified: BTreeMap::new(),
+        }
+    }
+}
+
 impl Open {
+    fn of(change: Change) -> Self {
+        Self { change, accepted: BTreeMap::new(), seen_good: 0, refusals: BTreeSet::new() }
+    }
+
     fn begin(to: Ipv4Addr, outlook: &Outlook, now: Now) -> Self {
         let is_moving = |stand: &&Stand| stand.verdict.as_ref().is_some_and(|verdict| !verdict.is_settled());
         let moving: Vec<&Stand> = outlook.stands.iter().filter(is_moving).collect();
         let from: BTreeSet<Ipv4Addr> = moving.iter().filter_map(|stand| stand.address).collect();
         let left: BTreeSet<String> = moving.iter().map(|stand| stand.connection.gateway.clone()).collect();
-        let change = Change {
+        Self::of(Change {
             from: if from.len() == 1 { from.into_iter().next() } else { None },
-            to,
-            connections: moving.iter().map(|stand| stand.connection.id.clone()).collect(),
             kept: left.iter().filter(|gateway| !outlook.owned.contains(gateway)).cloned().collect(),
             left,
-            gateways: BTreeSet::new(),
-            begun: now,
-            took: None,
-            modified: BTreeMap::new(),
-        };
-        Self { change, accepted: BTreeMap::new(), seen_good: 0, refusals: BTreeSet::new() }
+            ..Change::to(to, &moving, now)
+        })
     }
 
     /// Takes note of a call.

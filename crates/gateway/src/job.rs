@@ -118,14 +118,15 @@ impl Rounds {
         let round = self.patrol.round().await;
         self.told.round(&round);
         self.counts.round(&round);
-        let (owner, matters) = self.note(&round);
+        let owner = self.note(&round);
         for news in &round.news {
             self.post.tell(&owner, news);
         }
+        self.configure_device(&round).await;
+        let matters = self.standing().matters(round.at);
         for (subject, trouble) in matters {
             self.post.matter(subject, trouble);
         }
-        self.configure_device(&round).await;
         self.say_that_all_is_well(&round).await;
         let wait = self.patrol.wait(&round);
         debug!(wait = %bowline_base::units::duration(wait), "the next round");
@@ -139,22 +140,28 @@ impl Rounds {
         }
     }
 
-    /// Takes the round into the status and the metrics; gives the owner and what is to be told of what goes on.
-    fn note(&mut self, round: &Round) -> (String, Vec<crate::standing::Matter>) {
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the round into the status and the metrics; gives the owner.
+    fn note(&self, round: &Round) -> String {
+        let mut standing = self.standing();
         standing.take(round, &self.patrol);
         if let Some((address, since)) = standing.address() {
             self.counts.address(address, since.wall.as_second());
         }
         let done = round.news.iter().filter(|news| news.phase == Phase::Done);
         done.for_each(|news| self.counts.change(round.at.wall.as_second(), news.change.modified.values().copied()));
-        (standing.owner().unwrap_or_default().to_owned(), standing.matters(round.at))
+        standing.owner().unwrap_or_default().to_owned()
     }
 
     async fn configure_device(&mut self, round: &Round) {
         let Some(outlook) = &round.outlook else { return };
         if let Some(outcome) = self.patrol.configure_device(outlook).await {
             self.told.device(&outcome);
+            self.counts.device(&outcome);
+            self.standing().device(&outcome, round.at);
         }
     }
 
@@ -252,7 +259,7 @@ impl Told {
 
 fn step(news: &News) {
     if news.phase == Phase::Done {
-        let took = bowline_base::units::duration(news.change.took.unwrap_or_default());
+        let took = news.change.took.map(bowline_base::units::duration);
         info!(address = %news.change.to, took, "the change is done");
         for gateway in &news.change.kept {
             info!(

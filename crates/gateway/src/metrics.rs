@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bowline_base::Kind;
+use bowline_base::{Fault, Kind};
 use bowline_host::metrics::{Counter, Family, Gauge, Histogram, Metrics};
 
-use crate::{outlook::Stand, patrol::Round, plan::Action};
+use crate::{device, outlook::Stand, patrol::Round, plan::Action};
 
 type Labels<const N: usize> = [(&'static str, String); N];
 
@@ -22,6 +22,7 @@ pub(crate) struct Counts {
     tunnels: Family<Labels<1>, Gauge>,
     owned: Gauge,
     orphans: Gauge,
+    device: Family<Labels<1>, Counter<u64>>,
     changes: Counter<u64>,
     changed_at: Gauge,
     modify: Histogram,
@@ -40,6 +41,7 @@ impl Default for Counts {
             tunnels: Family::default(),
             owned: Gauge::default(),
             orphans: Gauge::default(),
+            device: Family::default(),
             changes: Counter::default(),
             changed_at: Gauge::default(),
             modify: Histogram::new([15.0, 60.0, 120.0, 180.0, 240.0, 300.0, 360.0, 480.0, 600.0, 900.0, 1800.0]),
@@ -64,6 +66,8 @@ impl Counts {
         metrics.register("gateway_tunnels_up", "Tunnels that are up, by connection", self.tunnels.clone());
         metrics.register("gateway_owned_gateways", "Customer gateways of this site", self.owned.clone());
         metrics.register("gateway_orphan_gateways", "Those that no connection uses", self.orphans.clone());
+        let help = "Looks at the device's configuration, by what came of them";
+        metrics.register("gateway_device_configs", help, self.device.clone());
         metrics.register(
             "gateway_changes",
             "Changes of the address that were brought to their end",
@@ -120,6 +124,17 @@ impl Counts {
         self.changes.inc();
         self.changed_at.set(at);
         took.for_each(|took| self.modify.observe(took.as_secs_f64()));
+    }
+
+    /// What became of the device's configuration.
+    pub(crate) fn device(&self, outcome: &Result<device::Outcome, Fault>) {
+        let result = match outcome {
+            Ok(device::Outcome::Same) => "same",
+            Ok(device::Outcome::Written) => "written",
+            Ok(device::Outcome::Woken) => "woken",
+            Err(_) => "failed",
+        };
+        self.device.get_or_create(&[("result", result.to_owned())]).inc();
     }
 
     fn connections(&self, stands: &[Stand]) {

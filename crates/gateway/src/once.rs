@@ -45,11 +45,12 @@ pub async fn once(patrol: &mut Patrol, wire: &dyn Wire, post: &Post, limit: Dura
         if let Some(arrived) = tally.judge(round, patrol.change().is_some())? {
             return Ok(arrived);
         }
-        if wire.now().boot >= end {
+        let left = end.saturating_sub(wire.now().boot);
+        if left.is_zero() {
             let message = format!("not everything is in its place after {}", units::duration(limit));
             return Err(Fault::new(Kind::Refused, "gateway", message).hint("look again: `bowline gateway plan`"));
         }
-        wire.sleep(wait).await;
+        wire.sleep(wait.min(left)).await;
     }
 }
 

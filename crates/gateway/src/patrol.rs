@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     device,
     memory::Memory,
+    observed::Gateway,
     outlook::{Outlook, Stand},
     plan::{Action, Site, Verdict, plan},
     rhythm::Pulse,
@@ -216,6 +217,9 @@ impl Patrol {
             Some(window) if is_closed(window) => window::split(actions, observed),
             _ => (actions, Vec::new()),
         };
+        let unused: Vec<&Gateway> =
+            observed.gateways.iter().filter(|gateway| outlook.orphans.contains(&gateway.id)).collect();
+        self.changes.resume(round.address, &outlook, &unused, now);
         let account = Account { aws: &self.aws, region: &self.config.region, identity: &*self.identity };
         round.done = account.act_all(actions, &site, &mut self.memory).await;
         round.held = held;

@@ -79,10 +79,11 @@ fn text(news: &News) -> String {
         },
         (Phase::Modifying, _) => format!("EC2 points {connections} at {to}; its tunnels are down for some minutes"),
         (Phase::Done, _) => {
-            let took = units::duration(std::time::Duration::from_secs(change.took.unwrap_or_default().as_secs()));
+            let whole = |took: std::time::Duration| units::duration(std::time::Duration::from_secs(took.as_secs()));
+            let after = change.took.map_or("a restart in the midst of it".to_owned(), whole);
             let kept = words(change.kept.iter());
             let kept = if kept.is_empty() { kept } else { format!("; {kept} was not made by bowline and is kept") };
-            format!("{connections} points at {to}, after {took}{kept}")
+            format!("{connections} points at {to}, after {after}{kept}")
         }
     }
 }

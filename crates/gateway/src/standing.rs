@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use bowline_base::{Kind, Now, utc};
+use bowline_base::{Fault, Kind, Now, utc};
 use bowline_host::{Check, Verdict};
 use serde_json::{Value, json};
 
 use crate::{
     address::Heed,
     changes::Change,
+    device::Outcome,
     outlook::{Outlook, Stand},
     patrol::{Patrol, Round},
     selection::Selection,
@@ -37,6 +38,16 @@ pub(crate) struct Standing {
     refused: Vec<(String, Option<String>)>,
     change: Option<Change>,
     last: Option<(Change, Now)>,
+    /// How the device's configuration stands, where one is kept, and since when.
+    device: Option<(Result<(), Broken>, Now)>,
+}
+
+/// Why the device does not have what it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Broken {
+    why: String,
+    fix: Option<String>,
+    kind: Kind,
 }
 
 #[derive(Clone, Debug)]
@@ -102,6 +113,17 @@ impl Standing {
         }
     }
 
+    /// Takes note of what became of the device's configuration.
+    pub(crate) fn device(&mut self, outcome: &Result<Outcome, Fault>, now: Now) {
+        let state = match outcome {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(Broken { why: fault.chain(), fix: fault.hint.clone(), kind: fault.kind }),
+        };
+        let goes_on = |(before, _): &&(Result<(), Broken>, Now)| before.is_ok() == state.is_ok();
+        let since = self.device.as_ref().filter(goes_on).map_or(now, |(_, since)| *since);
+        self.device = Some((state, since));
+    }
+
     /// The address that is believed, since when.
     pub(crate) fn address(&self) -> Option<&(String, Now)> {
         self.address.as_ref()
@@ -135,6 +157,11 @@ impl Standing {
             "waiting_for_window": self.held,
             "change": self.change.as_ref().map(|one| change(one, None)),
             "last_change": self.last.as_ref().map(|(one, ended)| change(one, Some(ended))),
+            "device_config": self.device.as_ref().map(|(state, since)| json!({
+                "state": if state.is_ok() { "current" } else { "failed" },
+                "since": time(since),
+                "why": state.as_ref().err().map(|broken| &broken.why),
+            })),
             "looked_at": self.at.as_ref().map(time),
         })
     }
@@ -143,6 +170,7 @@ impl Standing {
     pub(crate) fn checks(&self, now: Now) -> Vec<Check> {
         let mut checks = vec![self.check_address(), self.check_aws(), self.check_connections()];
         checks.extend(self.check_tunnels(now));
+        checks.extend(self.check_device());
         checks
     }
 
@@ -165,7 +193,13 @@ impl Standing {
             let fix = "look at the device: after a change it has to begin the IKE session itself".to_owned();
             (format!("no tunnel of {} is up", down.join(", ")), Some(fix))
         });
-        [("address", silence), ("aws", blind), ("connections", missing), ("tunnels", down)].into_iter().collect()
+        let device = self.device.as_ref().and_then(|(state, since)| Some((state.as_ref().err()?, since)));
+        // What cannot be reached may be back in a moment; a file or a hook does not mend itself.
+        let device = device.filter(|(broken, since)| broken.kind != Kind::Unreachable || lasts(since));
+        let device = device.map(|(broken, _)| {
+            (format!("the site's device does not have its configuration: {}", broken.why), broken.fix.clone())
+        });
+        vec![("address", silence), ("aws", blind), ("connections", missing), ("tunnels", down), ("device", device)]
     }
 
     fn check_address(&self) -> Check {
@@ -229,6 +263,17 @@ impl Standing {
                     format!("no tunnel of {} is up", down.join(", ")),
                     Some(fix),
                 )
+            }
+        })
+    }
+
+    fn check_device(&self) -> Option<Check> {
+        let (state, since) = self.device.as_ref()?;
+        Some(match state {
+            Ok(()) => check("gateway.device", Verdict::Ok, "has what AWS says".to_owned(), None),
+            Err(broken) => {
+                let why = format!("{}, since {}", broken.why, utc(since.wall));
+                check("gateway.device", Verdict::Degraded, why, broken.fix.clone())
             }
         })
     }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use bowline_host::metrics::Spread;
 use mio::Registry;
 
 use crate::{
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) addresses: Vec<IpAddr>,
     /// TCP segments sent again.
     pub(crate) retransmits: u64,
+    /// How long bytes and their acknowledgements took.
+    pub(crate) round_trips: Spread,
     pub(crate) denied: BTreeMap<&'static str, u64>,
     /// Where connections to port 53 of these addresses go on to.
     pub(crate) tcp_resolver: Option<SocketAddr>,

@@ -2,8 +2,9 @@
 //!
 //! It judges the **address that is dialled**, never a name, and every address that is wrapped in it: an IPv4 address in an
 //! IPv6 one is judged as itself. Public addresses are open. The machine itself, its neighbours and the credentials of the
-//! role that it runs under are not: see [`ranges`] for the list. An operator opens ranges by [`Rules::allow`]; the addresses
-//! that hand out credentials open by [`CredentialAddresses::Exposed`] alone, whatever ranges are allowed.
+//! role that it runs under are not: see [`ranges`] for the list. An operator opens ranges by [`Rules::allow`]; the machine's
+//! own addresses open one by one, each by its own entry; the addresses that hand out credentials open by
+//! [`CredentialAddresses::Exposed`] alone, whatever ranges are allowed.
 //!
 //! It opens no socket, resolves nothing and counts nothing: a verdict is a value, and [`Reason`] is a label for counters.
 
@@ -157,11 +158,18 @@ impl Policy {
         if self.rules.own_ports.contains(&port) {
             return Err(Reason::OwnPort);
         }
-        let own = self.rules.own_addresses.contains(&ip);
-        if own && !self.rules.allow.iter().any(|net| net.contains(ip) && is_meant(*net)) {
+        // Loopback has a rule of its own: a range of it says "this machine" as plainly as an address does.
+        let own = self.rules.own_addresses.contains(&ip) && !ip.is_loopback();
+        if own && !self.is_named(ip) {
             return Err(Reason::OwnAddress);
         }
         range.map_or(Ok(()), |range| self.judge_range(ip, range))
+    }
+
+    /// Whether an entry is exactly this address. Who allows a network means its hosts, and has not looked at what listens
+    /// on this machine: on an address of its own, services answer that trust whoever is that near.
+    fn is_named(&self, ip: IpAddr) -> bool {
+        self.rules.allow.iter().any(|net| net.is_host() && net.address() == ip)
     }
 
     fn judge_range(&self, ip: IpAddr, range: Range) -> Result<(), Reason> {
@@ -172,12 +180,6 @@ impl Policy {
         };
         if opened { Ok(()) } else { Err(range.reason) }
     }
-}
-
-/// Whether who allows this range means what is in it. Who writes "everything" means the world, not this machine; who
-/// allows a network means every host in it: what listens on our address there is open to those hosts anyway.
-fn is_meant(net: Prefix) -> bool {
-    net.bits() >= if net.address().is_ipv4() { 8 } else { 16 }
 }
 
 #[cfg(test)]
@@ -305,11 +307,32 @@ mod tests {
         assert_eq!(refused(&wide, "169.254.9.9"), Some(Reason::LinkLocal));
         assert_eq!(refused(&wide, "10.0.0.9"), Some(Reason::OwnAddress));
         assert_eq!(refused(&wide, "203.0.113.9"), Some(Reason::OwnAddress));
-        for range in ["10.0.0.9/32", "10.0.0.0/16"] {
-            let named = allowing(&["127.0.0.0/8", range]);
-            assert_eq!(refused(&named, "127.0.0.1"), None);
-            assert_eq!(refused(&named, "10.0.0.9"), None, "{range}");
+        assert_eq!(refused(&allowing(&["127.0.0.0/8"]), "127.0.0.1"), None);
+    }
+
+    #[test]
+    fn an_address_of_this_machine_opens_by_its_own_entry_and_by_no_network_that_holds_it() {
+        for net in ["10.0.0.0/8", "10.0.0.0/16", "10.0.0.8/31", "203.0.113.0/24", "203.0.113.8/31", "0.0.0.0/0"] {
+            let network = allowing(&[net]);
+            for ip in ["10.0.0.9", "203.0.113.9", "::ffff:10.0.0.9", "64:ff9b::10.0.0.9"] {
+                assert!(refused(&network, ip).is_some(), "{ip} by {net}");
+            }
         }
+        assert_eq!(refused(&allowing(&["10.0.0.0/16"]), "10.0.0.9"), Some(Reason::OwnAddress));
+        assert_eq!(refused(&allowing(&["10.0.0.0/16"]), "10.0.0.10"), None, "its neighbour is open");
+        for entry in ["10.0.0.9", "10.0.0.9/32", "::ffff:10.0.0.9"] {
+            let named = allowing(&[entry]);
+            assert_eq!(refused(&named, "10.0.0.9"), None, "{entry}");
+            assert_eq!(refused(&named, "203.0.113.9"), Some(Reason::OwnAddress), "{entry} names one");
+        }
+    }
+
+    #[test]
+    fn loopback_opens_by_its_range_although_it_is_an_address_of_this_machine() {
+        let own_addresses = ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap()).into();
+        let allow = ["127.0.0.0/8", "::1"].map(|net| net.parse().unwrap()).to_vec();
+        let open = Policy::new(Rules { allow, own_addresses, ..Rules::default() });
+        assert_eq!((refused(&open, "127.0.0.1"), refused(&open, "::1")), (None, None));
     }
 
     #[test]

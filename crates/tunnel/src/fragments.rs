@@ -297,7 +297,9 @@ fn check(fragment: &Fragment, packet: &Packet<'_>) -> Result<(), Dropped> {
 #[must_use]
 pub fn split(bytes: Vec<u8>, mtu: u16, id: u32) -> Vec<Vec<u8>> {
     let mtu = usize::from(mtu.max(68));
-    let Some(packet) = Packet::parse(&bytes).ok().filter(|packet| packet.bytes().len() > mtu) else {
+    // What is all headers has nothing that could be cut.
+    let can_be_cut = |packet: &Packet<'_>| packet.bytes().len() > mtu && !packet.payload().is_empty();
+    let Some(packet) = Packet::parse(&bytes).ok().filter(can_be_cut) else {
         return vec![bytes];
     };
     let header = if packet.source.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER + FRAGMENT_HEADER };

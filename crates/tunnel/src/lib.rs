@@ -24,6 +24,7 @@ pub mod metrics;
 mod noise;
 pub mod packet;
 mod path;
+mod peak;
 mod peers;
 mod prefix;
 mod slots;

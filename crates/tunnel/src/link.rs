@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use bowline_base::Now;
+use bowline_host::metrics::Spread;
 
 use crate::{
     batch::Batch,
@@ -48,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) drops: BTreeMap<&'static str, u64>,
     pub(crate) handshakes: u64,
     pub(crate) cookies: u64,
+    /// How long packets waited because of a limit.
+    pub(crate) queue_delays: Spread,
     /// Peers whose timers have to be looked after from now on.
     pub(crate) awoken: Vec<PeerId>,
     /// Peers whose queues may go on at that time.
@@ -70,6 +73,7 @@ impl Link {
             drops: BTreeMap::new(),
             handshakes: 0,
             cookies: 0,
+            queue_delays: Spread::default(),
             awoken: Vec::new(),
             queued: Vec::new(),
             door,
@@ -263,7 +267,8 @@ impl Link {
                 Ok(()) => {}
             }
             let Some(turn) = member.queue.pop(now) else { return };
-            member.queued_for = member.queued_for.max(turn.waited);
+            member.queued_for.observe(now, turn.waited);
+            self.queue_delays.observe(turn.waited);
             self.clear[..turn.packet.len()].copy_from_slice(&turn.packet);
             self.seal(peer, turn.packet.len());
         }

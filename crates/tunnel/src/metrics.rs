@@ -1,6 +1,8 @@
 //! A snapshot as numbers for `/metrics`. Peers are named by their public keys, which are no secret.
 
-use bowline_host::metrics::{Kind, Labels, Reading};
+use std::time::Duration;
+
+use bowline_host::metrics::{Kind, Labels, Reading, Times};
 
 use crate::{PeerStats, Stats};
 
@@ -39,7 +41,29 @@ pub fn readings(stats: &Stats) -> Vec<Reading> {
                 |peer| peer.last_handshake.map_or(0, |at| at.as_second().try_into().unwrap_or(0)),
             )
         },
+        seconds(
+            stats,
+            "vpn_client_round_trip_seconds",
+            "A byte to a client and its acknowledgement back, of late",
+            |peer| peer.round_trip,
+        ),
+        seconds(
+            stats,
+            "vpn_client_queue_delay_seconds",
+            "The longest wait because of a client's limit, of late",
+            |peer| Some(peer.queue_delay),
+        ),
     ]
+}
+
+/// How long things took.
+#[must_use]
+pub fn times(stats: &Stats) -> Vec<Times> {
+    let both = [
+        ("vpn_round_trip_seconds", "Bytes to clients and their acknowledgements back", stats.round_trips),
+        ("vpn_queue_delay_seconds", "Waits of packets because of a client's limit", stats.queue_delays),
+    ];
+    both.into_iter().map(|(name, help, spread)| Times { name, help, spread }).collect()
 }
 
 fn by<'a>(
@@ -55,6 +79,17 @@ fn by<'a>(
 fn peers(stats: &Stats, name: &'static str, help: &'static str, number: impl Fn(&PeerStats) -> u64) -> Reading {
     let value = |(key, peer)| (vec![("peer", ToString::to_string(key))], number(peer));
     Reading { name, help, kind: Kind::Counter, values: stats.peers.iter().map(value).collect() }
+}
+
+fn seconds(
+    stats: &Stats,
+    name: &'static str,
+    help: &'static str,
+    time: impl Fn(&PeerStats) -> Option<Duration>,
+) -> Reading {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let value = |(key, peer)| Some((vec![("peer", ToString::to_string(key))], micros(time(peer)?)));
+    Reading { name, help, kind: Kind::Time, values: stats.peers.iter().filter_map(value).collect() }
 }
 
 fn wide(number: usize) -> u64 {

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_host::clock;
+use bowline_host::{clock, metrics::Spread};
 use mio::{Events, Poll, Token, event::Event};
 
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     handle::Command,
     link::{Emit as _, Link},
     noise::{Door, Which},
-    packet::{Packet, Transport, build, icmp::Trouble},
+    packet::{Packet, Transport, build, icmp::Trouble, mss},
     peers::{AddressTaken, PeerId, Peers, TICK},
     stats::{Flows, PeerStats},
     tcp::TcpFlows,
@@ -102,6 +102,7 @@ impl Path {
             tcp_resolver: None,
             next_cut: random_slot(),
             retransmits: 0,
+            round_trips: Spread::default(),
         };
         Ok(Self {
             core,
@@ -295,7 +296,7 @@ impl Path {
             Err(malformed) => return self.core.link.dropped_of(peer, malformed.label()),
         };
         if let Some(other) = self.other_user(peer, &packet) {
-            return self.core.link.to(other).send(packet.bytes());
+            return self.pass_on(peer, other, &packet);
         }
         if packet.fragment.is_none() {
             return self.whole(peer, &packet);
@@ -352,6 +353,26 @@ impl Path {
         self.core.link.peers.by_address(packet.destination).filter(|other| *other != peer)
     }
 
+    /// To another user as it is, if it is no longer than what fits through the tunnel; and no segments that are longer are
+    /// asked for. Its ends know nothing of the way between them, and what is on the wire does not say why it went astray.
+    fn pass_on(&mut self, peer: PeerId, other: PeerId, packet: &Packet<'_>) {
+        let mtu = self.core.mtu;
+        let (core, is_long) = (&mut self.core, packet.bytes().len() > usize::from(mtu));
+        if is_long && (packet.dont_fragment || packet.fragment.is_some()) {
+            return core.trouble(peer, packet, Trouble::TooBig { mtu });
+        }
+        if is_long {
+            return core.send(other, packet.bytes().to_vec());
+        }
+        let fits = mss::fitting(mtu, packet.source.is_ipv4());
+        if mss::announced(packet.bytes()).is_none_or(|announced| announced <= fits) {
+            return core.link.to(other).send(packet.bytes());
+        }
+        let mut lowered = packet.bytes().to_vec();
+        mss::clamp(&mut lowered, fits);
+        core.link.to(other).send(&lowered);
+    }
+
     /// `false` when it is told to stop.
     fn obey(&mut self, commands: &Receiver<Command>) -> bool {
         loop {
@@ -390,6 +411,7 @@ impl Path {
     }
 
     fn stats(&mut self) -> Stats {
+        let now = self.core.boot();
         let link = &mut self.core.link;
         let peers = link.peers.iter_mut().map(|(_, member)| {
             let stats = PeerStats {
@@ -401,7 +423,8 @@ impl Path {
                 used: member.allowance.used(),
                 flows: member.flows,
                 dropped: member.dropped,
-                queue_delay: std::mem::take(&mut member.queued_for),
+                round_trip: member.round_trip,
+                queue_delay: member.queued_for.at(now),
             };
             (member.peer.public_key, stats)
         });
@@ -417,6 +440,8 @@ impl Path {
             denied: self.core.denied.clone(),
             flows,
             retransmits: self.core.retransmits,
+            round_trips: self.core.round_trips,
+            queue_delays: link.queue_delays,
             ping: self.echo.closed().map(ToOwned::to_owned),
             dns: self.dns.counters(),
         }

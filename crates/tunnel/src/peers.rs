@@ -11,6 +11,7 @@ use crate::{
     fair::FairQueue,
     limits::Allowance,
     noise::{Door, Noise, SLOTS, Which},
+    peak::Peak,
     stats::Flows,
     wire::Endpoint,
 };
@@ -31,8 +32,10 @@ pub(crate) struct Member {
     pub(crate) allowance: Allowance,
     /// What waits because of its limit.
     pub(crate) queue: FairQueue<u64>,
-    /// The longest that a packet has waited there since the last look at the statistics.
-    pub(crate) queued_for: Duration,
+    /// The longest that a packet has waited there of late.
+    pub(crate) queued_for: Peak,
+    /// How long a byte and its acknowledgement take, of late.
+    pub(crate) round_trip: Option<Duration>,
     /// When the timer wheel looks at its queue.
     pub(crate) queue_wake: Option<Duration>,
     pub(crate) endpoint: Option<Endpoint>,
@@ -244,7 +247,8 @@ impl Member {
         Self {
             allowance: Allowance::new(peer.limits.unwrap_or(usual), peer.used, now),
             queue: FairQueue::new(QUEUE),
-            queued_for: Duration::ZERO,
+            queued_for: Peak::default(),
+            round_trip: None,
             queue_wake: None,
             endpoint,
             last_handshake: None,

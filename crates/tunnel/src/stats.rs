@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use bowline_base::Timestamp;
+use bowline_host::metrics::Spread;
 
 use crate::{PublicKey, dns::Counters};
 
@@ -27,6 +28,10 @@ pub struct Stats {
     pub flows: Flows,
     /// TCP segments sent again.
     pub retransmits: u64,
+    /// How long bytes took to clients and their acknowledgements back: one measurement a connection and round trip.
+    pub round_trips: Spread,
+    /// How long packets waited because of a client's limit.
+    pub queue_delays: Spread,
     /// Whether the system lets us ask for echoes; if not, why.
     pub ping: Option<String>,
     /// What the DNS forwarder has done.
@@ -52,7 +57,9 @@ pub struct PeerStats {
     pub flows: Flows,
     /// Packets of its that were dropped, for whatever reason.
     pub dropped: u64,
-    /// The longest that a packet waited because of its limit, since the statistics were last asked for.
+    /// How long a byte takes to it and its acknowledgement back, of late; `None` before the first TCP connection.
+    pub round_trip: Option<Duration>,
+    /// The longest that a packet waited because of its limit, within about the last minute.
     pub queue_delay: Duration,
 }
 

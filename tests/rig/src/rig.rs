@@ -6,7 +6,7 @@
 //! …                                  ┘ the targets        itself: 10.77.0.1, fd77::1
 //! ```
 //!
-//! The targets, 198.51.100.0/24 and 2001:db8:51::/64, are addresses of the server's namespace.
+//! The targets, 198.51.100.10 and 2001:db8:51::10, are addresses of the server's namespace.
 
 use std::{
     fmt::Write as _,
@@ -46,8 +46,9 @@ impl Rig {
     pub const INNER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
     /// The same of the other family.
     pub const INNER6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
-    /// What a server has to allow, so that the targets can be reached.
-    pub const ALLOW: [&'static str; 2] = ["198.51.100.0/24", "2001:db8:51::/64"];
+    /// What a server has to allow, so that the targets can be reached: they are addresses of its own machine, which open
+    /// by nothing wider than themselves.
+    pub const ALLOW: [&'static str; 2] = ["198.51.100.10", "2001:db8:51::10"];
 
     /// A server's namespace and `clients` of them, not connected as yet.
     ///

@@ -36,6 +36,32 @@ fn unfinished(sources: &[Source]) -> Vec<String> {
     found
 }
 
+/// Tests that a document names, as `module::what_it_claims`, and that are nowhere in a file of that module.
+fn unknown_tests(document: &Source, code: &[Source]) -> Vec<String> {
+    let is_claim = |name: &str| {
+        let usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        name.matches('_').count() > 2 && name.chars().all(usual)
+    };
+    let is_there = |module: &str, name: &str| {
+        let call = format!("fn {name}(");
+        code.iter().any(|file| file.path.split(['/', '.']).any(|part| part == module) && file.text.contains(&call))
+    };
+    let quoted = document.text.split('`').skip(1).step_by(2);
+    let named = quoted.filter_map(|text| text.rsplit_once("::")).filter(|(_, name)| is_claim(name));
+    let unknown = named.filter(|(module, name)| !is_there(module.rsplit("::").next().unwrap_or(module), name));
+    unknown.map(|(module, name)| format!("{}: {module}::{name}", document.path)).collect()
+}
+
+#[test]
+fn tests_that_documents_name_are_there() {
+    let code = sources(&[".rs"]);
+    let unknown = sources(&[".md"]).iter().flat_map(|document| unknown_tests(document, &code)).collect::<Vec<_>>();
+    assert_eq!(unknown, Vec::<String>::new());
+    let text = "| it ends | `tidy::tests_that_documents_name_are_there`, `tidy::nobody_has_ever_written_this` |";
+    let planted = Source { path: "a.md".into(), text: text.into() };
+    assert_eq!(unknown_tests(&planted, &code), ["a.md: tidy::nobody_has_ever_written_this"]);
+}
+
 #[test]
 fn no_file_is_too_long_to_read_at_a_sitting() {
     assert_eq!(too_long(&sources(&[".rs", ".py"])), Vec::<String>::new());

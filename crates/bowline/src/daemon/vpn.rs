@@ -139,7 +139,9 @@ impl VpnJob {
         let mut server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
         let tunnel = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tunnel) = tunnel {
+            let times = Arc::clone(&tunnel);
             ctx.metrics.ask(move || tunnel.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
+            ctx.metrics.ask_times(move || times.stats().map(|stats| metrics::times(&stats)).unwrap_or_default());
         }
         if let Some((address, proxy)) = &self.proxy {
             match server.open_proxy(ctx, *address, proxy.clone(), Arc::clone(&self.tunnel.egress)).await {

@@ -1,7 +1,7 @@
 //! What is told of a change, and when.
 
 use super::*;
-use crate::observed::Connection;
+use crate::observed::{Connection, Gateway};
 
 const A: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 const B: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
@@ -78,4 +78,53 @@ fn another_address_in_between_is_another_change_and_a_way_back_is_none() {
     assert_eq!(phases(&mut changes, A, (outlook(A, Verdict::Good), Vec::new()), 30), []);
     assert!(!changes.is_open());
     assert_eq!(changes.observe(None, &Outlook::default(), &[], at(40)), []);
+}
+
+fn gateway(id: &str, address: Ipv4Addr) -> Gateway {
+    Gateway {
+        id: id.to_owned(),
+        state: "available".to_owned(),
+        address: Some(address.into()),
+        asn: None,
+        kind: "ipsec.1".to_owned(),
+        has_certificate: false,
+        owner: Some("site-1".to_owned()),
+        name: None,
+    }
+}
+
+/// What a program sees that starts while the connection, shown at `shown`, is being changed.
+fn restarted(shown: Ipv4Addr, unused: &[Gateway], address: Option<Ipv4Addr>) -> Changes {
+    let mut changes = Changes::default();
+    let unused: Vec<&Gateway> = unused.iter().collect();
+    changes.resume(None, &outlook(shown, Verdict::Busy("modifying".to_owned())), &unused, at(0));
+    changes.resume(address, &outlook(shown, Verdict::Busy("modifying".to_owned())), &unused, at(5));
+    changes
+}
+
+#[test]
+fn a_change_that_another_run_began_is_told_when_it_ends() {
+    // EC2 shows the new gateway early, or late: the old one of ours is left, or the new one waits.
+    let early = restarted(B, &[gateway("cgw-1", A)], Some(B));
+    let late = restarted(A, &[gateway("cgw-2", B)], Some(B));
+    for mut changes in [early, late] {
+        assert!(changes.is_open() && changes.open().unwrap().from == Some(A));
+        let quiet = || (outlook(B, Verdict::Good), Vec::new());
+        assert_eq!(phases(&mut changes, B, quiet(), 100), []);
+        assert_eq!(phases(&mut changes, B, quiet(), 110), [Phase::Done]);
+        assert_eq!((changes.last().unwrap().took, phases(&mut changes, B, quiet(), 120)), (None, vec![]));
+    }
+}
+
+#[test]
+fn what_others_do_to_a_connection_is_no_change_of_ours() {
+    assert!(!restarted(B, &[], Some(B)).is_open(), "nothing of ours is left or coming");
+    assert!(!restarted(A, &[gateway("cgw-9", C)], Some(B)).is_open(), "an orphan of long ago");
+    assert!(!restarted(B, &[gateway("cgw-2", B)], Some(B)).is_open());
+    assert!(!restarted(A, &[gateway("cgw-2", B)], None).is_open(), "the address is not known");
+    let mut changes = Changes::default();
+    changes.resume(Some(A), &outlook(A, Verdict::Good), &[], at(0));
+    let left = gateway("cgw-1", A);
+    changes.resume(Some(B), &outlook(B, Verdict::Busy("modifying".to_owned())), &[&left], at(5));
+    assert!(!changes.is_open(), "only a first look finds what another run has begun");
 }

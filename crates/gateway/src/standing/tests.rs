@@ -75,3 +75,31 @@ fn what_is_under_way_is_degraded_and_what_is_not_there_failed() {
     assert_eq!(matters(&standing, 0), ["connections"]);
     assert_eq!(standing.status()["state"], "starting");
 }
+
+#[test]
+fn a_device_without_its_configuration_is_shown_and_told_until_it_has_it() {
+    let mut standing = standing(&[], Judged::Good);
+    assert_eq!(verdict(&standing, "gateway.device", 0), None, "none is kept");
+    standing.device(&Ok(Outcome::Written), at(1000));
+    assert_eq!((verdict(&standing, "gateway.device", 1000), matters(&standing, 1000)), (Some(Verdict::Ok), vec![]));
+    let hook = || Err(Fault::new(Kind::Refused, "device-config", "the hook failed").hint("mend it"));
+    standing.device(&hook(), at(2000));
+    standing.device(&hook(), at(2300));
+    assert_eq!(verdict(&standing, "gateway.device", 2300), Some(Verdict::Degraded));
+    assert_eq!(standing.status()["device_config"]["since"], utc(at(2000).wall));
+    assert_eq!(
+        (standing.status()["device_config"]["why"].as_str(), matters(&standing, 2000)),
+        (Some("the hook failed"), vec!["device"])
+    );
+    standing.device(&Ok(Outcome::Woken), at(2400));
+    assert_eq!(
+        (standing.status()["device_config"]["state"].as_str(), matters(&standing, 2400)),
+        (Some("current"), vec![])
+    );
+    standing.device(&Err(Fault::new(Kind::Unreachable, "ec2", "no route")), at(3000));
+    assert_eq!(
+        (matters(&standing, 3119), matters(&standing, 3120)),
+        (vec![], vec!["device"]),
+        "it may be back in a moment"
+    );
+}

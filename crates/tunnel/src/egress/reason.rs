@@ -34,7 +34,7 @@ pub enum Reason {
     #[error("the address wraps another one")]
     Wrapped,
     /// An address of this machine.
-    #[error("the address is this machine's own: an allowed range that holds it opens it")]
+    #[error("the address is this machine's own: only an allowed entry that is exactly this address opens it")]
     OwnAddress,
     /// A port of this program on this machine.
     #[error("the port is one that this program listens on")]

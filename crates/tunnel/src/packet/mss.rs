@@ -1,9 +1,28 @@
-//! The largest segment that a SYN announces, made small enough for the tunnel: for connections from user to user, whose
-//! ends know nothing of the way between them.
+//! The largest segment that a SYN announces: kept to where a connection is ended here, and made small enough for the tunnel
+//! where it goes from user to user, whose ends know nothing of the way between them.
 
 use smoltcp::wire::checksum;
 
-use super::{Flags, Packet, Transport};
+use super::{Flags, IPV4_HEADER, IPV6_HEADER, Packet, Transport};
+
+/// What an end that announces nothing takes (RFC 9293, 3.7.1).
+pub const USUAL: u16 = 536;
+/// A TCP header without options.
+const TCP_HEADER: u16 = 20;
+
+/// The largest segment whose packet is no longer than `mtu`.
+#[must_use]
+pub fn fitting(mtu: u16, is_ipv4: bool) -> u16 {
+    let header = if is_ipv4 { IPV4_HEADER } else { IPV6_HEADER };
+    mtu.saturating_sub(u16::try_from(header).unwrap_or(u16::MAX)).saturating_sub(TCP_HEADER)
+}
+
+/// What the SYN in `bytes` announces.
+#[must_use]
+pub fn announced(bytes: &[u8]) -> Option<u16> {
+    let at = option(bytes)?;
+    Some(u16::from_be_bytes([bytes[at], bytes[at + 1]]))
+}
 
 /// Lowers the size that the SYN in `bytes` announces to `mss`. Whether it was higher.
 pub fn clamp(bytes: &mut [u8], mss: u16) -> bool {
@@ -69,9 +88,15 @@ mod tests {
                 Packet::parse(&bytes).unwrap().verify().unwrap();
                 let at = option(&bytes).unwrap();
                 assert_eq!(bytes[at..at + 2], 1240_u16.to_be_bytes());
+                assert_eq!(announced(&bytes), Some(1240));
                 assert!(!clamp(&mut bytes, 1240));
             }
         }
+    }
+
+    #[test]
+    fn a_segment_fits_with_its_headers() {
+        assert_eq!((fitting(1420, true), fitting(1280, false), fitting(9, true)), (1380, 1220, 0));
     }
 
     #[test]
@@ -81,7 +106,7 @@ mod tests {
         {
             let before = bytes.clone();
             assert!(!clamp(&mut bytes, 500));
-            assert_eq!(bytes, before);
+            assert_eq!((announced(&bytes), bytes), (None, before));
         }
     }
 }

@@ -18,9 +18,6 @@ use crate::{link::Emit, peers::PeerId};
 /// Bytes that one turn may move to the user, before other flows have theirs.
 const TURN: usize = 256 << 10;
 
-/// Less room than this is not worth a call, unless nothing is on its way.
-const WORTH_A_READ: usize = 16 << 10;
-
 /// What a flow is found by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
@@ -168,8 +165,7 @@ impl Flow {
     /// How many bytes one call brought.
     fn read_once(&mut self) -> io::Result<usize> {
         let Stage::Relaying(tcp) = &mut self.stage else { return Ok(0) };
-        let room = tcp.room();
-        if room == 0 || (room < WORTH_A_READ && tcp.queued() > WORTH_A_READ) {
+        if tcp.room() == 0 {
             return Ok(0);
         }
         let (stream, mut result, mut asked) = (&mut self.stream, Ok(0), 0);

@@ -5,6 +5,7 @@
 //! flow of a packet, holds the limits and keeps what has ended in mind for a while.
 
 mod flow;
+mod rtt;
 mod smol;
 mod table;
 mod window;
@@ -31,11 +32,8 @@ pub(crate) trait Tcp: Send {
     /// Takes the first `count` of them away.
     fn consume(&mut self, count: usize);
 
-    /// How many bytes for the user still find room.
+    /// How many bytes for the user should be brought now; 0 also where so few find room that it is not worth it yet.
     fn room(&self) -> usize;
-
-    /// How many bytes for the user wait for their acknowledgement.
-    fn queued(&self) -> usize;
 
     /// Has `read` write bytes for the user, and say how many they are.
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize);
@@ -48,6 +46,9 @@ pub(crate) trait Tcp: Send {
 
     /// Segments that were sent again since the last call.
     fn sent_again(&mut self) -> u64;
+
+    /// How long a byte and its acknowledgement took, where that was measured since the last call.
+    fn round_trip(&mut self) -> Option<Duration>;
 
     /// How far the connection is.
     fn phase(&self) -> Phase;

@@ -13,11 +13,14 @@ use smoltcp::{
     wire::{HardwareAddress, IpAddress, IpCidr},
 };
 
-use super::{Phase, Tcp, window::Window};
-use crate::link::Emit;
+use super::{Phase, Tcp, rtt::Stopwatch, window::Window};
+use crate::{link::Emit, packet::mss};
 
 /// A user that does not acknowledge for this long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(120);
+
+/// What `smoltcp` takes a smaller announcement for.
+const LEAST_SEGMENT: u16 = 48;
 
 /// How often `smoltcp` has to hear of a loss.
 const REPETITIONS: usize = 3;
@@ -28,6 +31,8 @@ pub(super) struct Smol {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     mtu: usize,
+    /// The longest segment that both ends take, without headers.
+    segment: usize,
     /// Ends of what was sent and received, as of the last segment that went out.
     sent: Sent,
     /// The number behind the user's FIN.
@@ -39,8 +44,22 @@ pub(super) struct Smol {
 
 /// What has gone out.
 struct Sent {
+    /// The time of the round.
+    now: Duration,
     last: Ends,
     window: Window,
+    watch: Stopwatch,
+}
+
+impl Sent {
+    /// Takes note of a segment that goes out.
+    fn note(&mut self, ends: Ends) {
+        let again = self.window.sent(ends.sequence, ends.length);
+        if ends.length > 0 {
+            self.watch.sent(self.now, ends.sequence, again);
+        }
+        self.last = ends;
+    }
 }
 
 /// Where a segment, and what its sender has, ends.
@@ -52,13 +71,15 @@ struct Ends {
 }
 
 impl Smol {
-    /// A connection to `server`, which waits for the user's SYN. `buffer` bytes each way; `seed` makes its numbers.
+    /// A connection to `server`, which waits for the user's SYN, to be handed to it next. `buffer` bytes each way; `seed`
+    /// makes its numbers.
     pub(super) fn new(
         server: std::net::SocketAddr,
-        mtu: usize,
+        mtu: u16,
         buffer: usize,
         seed: u64,
         now: Duration,
+        syn: &[u8],
     ) -> Option<Self> {
         let address = IpAddress::from(server.ip());
         if !address.is_unicast() {
@@ -67,7 +88,11 @@ impl Smol {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut nothing = Nothing;
-        let mut sent = Sent { last: Ends::default(), window: Window::new(buffer) };
+        let (last, window, watch) = (Ends::default(), Window::new(buffer), Stopwatch::default());
+        let mut sent = Sent { now, last, window, watch };
+        let segment =
+            mss::fitting(mtu, server.is_ipv4()).min(mss::announced(syn).unwrap_or(mss::USUAL).max(LEAST_SEGMENT));
+        let (mtu, segment) = (usize::from(mtu), usize::from(segment));
         let mut port = Port { incoming: None, out: &mut nothing, mtu, sent: &mut sent };
         let mut interface = Interface::new(config, &mut port, instant(now));
         // A range of no bits: the address is ours, and every other one is a neighbour.
@@ -83,7 +108,7 @@ impl Smol {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         let (aborted, user_finished, finished) = (false, false, false);
-        Some(Self { interface, sockets, handle, mtu, sent, user_end: None, aborted, user_finished, finished })
+        Some(Self { interface, sockets, handle, mtu, segment, sent, user_end: None, aborted, user_finished, finished })
     }
 
     fn socket(&mut self) -> &mut Socket<'static> {
@@ -106,9 +131,14 @@ impl Smol {
 
 impl Tcp for Smol {
     fn receive(&mut self, now: Duration, packet: &[u8], out: &mut dyn Emit) {
-        let waiting = self.queued();
+        self.sent.now = now;
+        let waiting = self.peek().send_queue();
         self.ingress(now, packet, out);
-        if let Some(ends) = Ends::of(packet)
+        let ends = Ends::of(packet);
+        if let Some(ends) = ends {
+            self.sent.watch.acknowledged(now, ends.acknowledgement);
+        }
+        if let Some(ends) = ends
             && self.sent.window.acknowledged(ends.acknowledgement, ends.length == 0, waiting)
         {
             // Said three times, `smoltcp` sends the segment again at once.
@@ -116,11 +146,12 @@ impl Tcp for Smol {
         }
         if matches!(self.peek().state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait) {
             self.user_finished = true;
-            self.user_end = Ends::of(packet).map(|ends| ends.sequence);
+            self.user_end = ends.map(|ends| ends.sequence);
         }
     }
 
     fn transmit(&mut self, now: Duration, out: &mut dyn Emit) {
+        self.sent.now = now;
         let mut port = Port { incoming: None, out, mtu: self.mtu, sent: &mut self.sent };
         while self.interface.poll_egress(instant(now), &mut port, &mut self.sockets)
             == smoltcp::iface::PollResult::SocketStateChanged
@@ -142,11 +173,7 @@ impl Tcp for Smol {
 
     fn room(&self) -> usize {
         let socket = self.peek();
-        if socket.may_send() { self.sent.window.limit().saturating_sub(socket.send_queue()) } else { 0 }
-    }
-
-    fn queued(&self) -> usize {
-        self.peek().send_queue()
+        if socket.may_send() { self.sent.window.room(socket.send_queue(), self.segment) } else { 0 }
     }
 
     fn fill(&mut self, read: &mut dyn FnMut(&mut [u8]) -> usize) {
@@ -170,6 +197,10 @@ impl Tcp for Smol {
 
     fn sent_again(&mut self) -> u64 {
         self.sent.window.sent_again()
+    }
+
+    fn round_trip(&mut self) -> Option<Duration> {
+        self.sent.watch.take()
     }
 
     fn phase(&self) -> Phase {
@@ -252,8 +283,7 @@ impl TxToken for Outgoing<'_> {
             }
         });
         if let Some(ends) = ends {
-            self.sent.last = ends;
-            self.sent.window.sent(ends.sequence, ends.length);
+            self.sent.note(ends);
         }
         // An emitter that has no room for the packet drops it, as a network may.
         match (result, write) {

@@ -239,7 +239,7 @@ impl TcpFlows {
     }
 
     fn establish(&mut self, core: &mut Core, place: usize) {
-        let (now, mtu) = (core.boot(), usize::from(core.mtu));
+        let (now, mtu) = (core.boot(), core.mtu);
         let large = self.flows.len() < LARGE_OF_ALL;
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let Some(flow) = self.flows.get_mut(place) else { return };
@@ -247,12 +247,11 @@ impl TcpFlows {
         member.flows.dialling = member.flows.dialling.saturating_sub(1);
         let buffer = if large && member.flows.tcp < LARGE_OF_ONE { LARGE } else { SMALL };
         let seed = self.seed ^ (self.seed >> 29) ^ now.subsec_nanos() as u64;
-        let Some(mut state) = Smol::new(flow.key.server, mtu, buffer, seed, now) else {
+        let Stage::Dialling { syn, .. } = &flow.stage else { return };
+        let Some(mut state) = Smol::new(flow.key.server, mtu, buffer, seed, now, syn) else {
             return self.forget(core, place);
         };
-        if let Stage::Dialling { syn, .. } = &flow.stage {
-            super::Tcp::receive(&mut state, now, syn, &mut core.link.to(flow.key.peer));
-        }
+        super::Tcp::receive(&mut state, now, syn, &mut core.link.to(flow.key.peer));
         flow.stage = Stage::Relaying(Box::new(state));
         self.touch(place);
     }
@@ -307,6 +306,12 @@ impl TcpFlows {
         let turn = flow.turn(now, &mut core.link.to(flow.key.peer));
         let Stage::Relaying(state) = &mut flow.stage else { return };
         core.retransmits += state.sent_again();
+        if let Some(took) = state.round_trip() {
+            core.round_trips.observe(took);
+            if let Some(member) = core.link.peers.get(flow.key.peer) {
+                member.round_trip = smoothed(member.round_trip, took);
+            }
+        }
         match state.phase() {
             Phase::Over => self.forget(core, place),
             Phase::Reset => {
@@ -368,6 +373,11 @@ impl TcpFlows {
             }
         }
     }
+}
+
+/// One measurement more, of which it takes eight to say something else (RFC 6298).
+fn smoothed(so_far: Option<Duration>, took: Duration) -> Option<Duration> {
+    Some(so_far.map_or(took, |so_far| (so_far * 7 + took) / 8))
 }
 
 /// What the user is told about a dial that failed; none for a reset.

@@ -9,6 +9,10 @@
 const BEGINNING: usize = 64 << 10;
 const LEAST: usize = 16 << 10;
 
+/// About what one call to the system sends: less room than this is not worth filling while enough is on its way. Full
+/// batches cost both ends least, however many connections share the way.
+const BATCH: usize = 60 << 10;
+
 /// Acknowledgements of the same byte that mean a loss.
 const DUPLICATES: u8 = 3;
 
@@ -55,9 +59,17 @@ impl Window {
         }
     }
 
-    /// How many bytes may wait for their acknowledgement.
-    pub(super) fn limit(&self) -> usize {
-        self.limit
+    /// How many bytes should be taken now, in whole segments of `segment` bytes, where `queued` wait to be sent or to be
+    /// acknowledged. A short segment would end the batch for everybody behind it.
+    pub(super) fn room(&self, queued: usize, segment: usize) -> usize {
+        let room = self.limit.saturating_sub(queued);
+        let worth = (self.limit / 4).min(BATCH);
+        if room < worth && queued >= worth {
+            return 0;
+        }
+        let unsent = queued.saturating_sub(self.on_its_way());
+        let whole = (unsent + room) / segment * segment;
+        whole.saturating_sub(unsent)
     }
 
     /// Segments that were sent again since the last call.
@@ -65,8 +77,8 @@ impl Window {
         std::mem::take(&mut self.again)
     }
 
-    /// A segment of `length` bytes that ends before `end` goes out.
-    pub(super) fn sent(&mut self, end: u32, length: u32) {
+    /// A segment of `length` bytes that ends before `end` goes out. Whether it has gone before.
+    pub(super) fn sent(&mut self, end: u32, length: u32) -> bool {
         if !self.begun {
             (self.highest, self.acknowledged, self.begun) = (end, end.wrapping_sub(length), true);
         } else if after(end, self.highest) {
@@ -78,7 +90,14 @@ impl Window {
                 self.mode = Mode::Resending(self.highest);
                 self.shrink(1, 2);
             }
+            return true;
         }
+        false
+    }
+
+    /// Bytes that were sent and not acknowledged.
+    fn on_its_way(&self) -> usize {
+        self.highest.wrapping_sub(self.acknowledged) as usize
     }
 
     /// The user has everything before `byte`; `bare` if it says nothing else. Whether the segment at `byte` has to go out
@@ -142,7 +161,7 @@ mod tests {
     /// Ten segments on their way, across the end of the numbers.
     fn ten() -> Window {
         let mut window = Window::new(1 << 20);
-        (1..=10).for_each(|segment| window.sent(number(segment), 1000));
+        (1..=10).for_each(|segment| assert!(!window.sent(number(segment), 1000)));
         window
     }
 
@@ -150,9 +169,23 @@ mod tests {
     fn what_may_be_on_its_way_grows_with_use_alone() {
         let mut window = ten();
         assert!(!window.acknowledged(number(5), true, 10_000));
-        assert_eq!(window.limit(), BEGINNING, "little was on its way");
+        assert_eq!(window.limit, BEGINNING, "little was on its way");
         window.acknowledged(number(9), true, BEGINNING);
-        assert_eq!(window.limit(), BEGINNING + 2000);
+        assert_eq!(window.limit, BEGINNING + 2000);
+    }
+
+    #[test]
+    fn bytes_are_taken_by_whole_segments_and_in_pieces_that_are_worth_it() {
+        let window = ten();
+        assert_eq!(window.on_its_way(), 10_000);
+        // 65,536 may wait: with 10,000 on their way 55 whole segments of 1,000 find room.
+        assert_eq!(window.room(10_000, 1000), 55_000);
+        assert_eq!(window.room(10_300, 1000), 54_700, "what waits to be sent is made a whole segment first");
+        assert_eq!((window.room(60_000, 1000), window.room(65_536, 1000), window.room(70_000, 1000)), (0, 0, 0));
+        assert_eq!(window.room(49_000, 1000), 16_000, "a quarter of what may wait");
+        let small = Window::new(16 << 10);
+        assert_eq!((small.room(0, 1380), small.room(0, 9000)), (11 * 1380, 9000));
+        assert_eq!(small.room(3000, 1380), 13_384 - (13_384 + 3000) % 1380, "less than a quarter is on its way");
     }
 
     #[test]
@@ -160,19 +193,19 @@ mod tests {
         let mut window = ten();
         assert!(!window.acknowledged(number(2), true, 10_000));
         assert_eq!([0; 3].map(|_| window.acknowledged(number(2), true, 10_000)), [false, false, true]);
-        assert_eq!(window.limit(), BEGINNING * 7 / 10);
+        assert_eq!(window.limit, BEGINNING * 7 / 10);
         window.sent(number(3), 1000);
         assert!(window.acknowledged(number(6), true, 10_000), "the next hole");
         window.sent(number(7), 1000);
         assert!(!window.acknowledged(number(10), true, 10_000), "all is there");
-        assert_eq!((window.limit(), window.sent_again(), window.sent_again()), (BEGINNING * 7 / 10, 2, 0));
+        assert_eq!((window.limit, window.sent_again(), window.sent_again()), (BEGINNING * 7 / 10, 2, 0));
     }
 
     #[test]
     fn after_a_timer_everything_is_on_its_way_again_and_nothing_is_asked_for_twice() {
         let mut window = ten();
-        (1..=10).for_each(|segment| window.sent(number(segment), 1000));
-        assert_eq!((window.limit(), window.sent_again()), (BEGINNING / 2, 10));
+        (1..=10).for_each(|segment| assert!(window.sent(number(segment), 1000)));
+        assert_eq!((window.limit, window.sent_again()), (BEGINNING / 2, 10));
         for segment in [1, 4, 4, 4, 4, 9] {
             assert!(!window.acknowledged(number(segment), true, 10_000), "{segment}");
         }

@@ -6,10 +6,16 @@ use std::{
     thread,
 };
 
-use bowline_tunnel::{ChangeError, Config, Tunnel, packet::build};
+use bowline_tunnel::{
+    ChangeError, Config, Tunnel,
+    egress::{ClientToClient, Rules},
+    packet::{Packet, Transport, build, mss},
+};
 use smoltcp::socket::tcp::State;
 
-use crate::client::{Client, USER, config, key, open_loopback, peer, tunnel};
+use crate::client::{Client, SERVER, USER, config, key, open_loopback, peer, tunnel};
+
+const OTHER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 
 /// A server that sends back what it gets.
 fn echo_server() -> SocketAddr {
@@ -170,4 +176,50 @@ fn a_thousand_peers_are_added_and_removed_within_a_moment() {
     assert_eq!(tunnel.stats().unwrap().peers.len(), 1001);
     tunnel.replace(vec![peer(2, USER)]).unwrap();
     assert_eq!(tunnel.stats().unwrap().peers.len(), 1);
+}
+
+/// Forbids that the packet, of IPv4 without options, is cut.
+fn not_to_be_cut(mut packet: Vec<u8>) -> Vec<u8> {
+    packet[6] |= 0x40;
+    packet[10..12].fill(0);
+    let words = packet[..20].chunks(2).map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
+    let sum = words.sum::<u32>();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
+#[test]
+fn what_goes_from_user_to_user_is_no_longer_than_fits_through_the_tunnel() {
+    let rules = Rules {
+        client_to_client: ClientToClient::Allowed,
+        tunnel: vec!["10.77.0.0/16".parse().unwrap()],
+        ..Rules::default()
+    };
+    let users = vec![peer(2, USER), peer(3, OTHER)];
+    let tunnel = Tunnel::start(Config { mtu: 1280, ..config(rules) }, users).unwrap();
+    let mut one = Client::new(tunnel.listening()[0]);
+    let mut other = Client::with(3, OTHER, tunnel.listening()[0]);
+    let hello = build::udp((OTHER, 9).into(), (SERVER, 9).into(), b"here I am").unwrap();
+    other.send_packet(&hello);
+    other.until("it is known where the other is", |_| {
+        tunnel.stats().unwrap().peers[&key(3).public()].last_handshake.is_some()
+    });
+
+    one.dial((OTHER, 80).into());
+    one.for_a_while();
+    let announced = |client: &Client| client.seen.iter().find_map(|bytes| mss::announced(bytes));
+    other.until("a SYN", |client| announced(client).is_some());
+    assert_eq!(announced(&other), Some(1240), "the client's own MTU would let it take 1380");
+    assert!(other.seen.iter().all(|bytes| Packet::parse(bytes).unwrap().verify().is_ok()));
+
+    let long = build::udp((USER, 7).into(), (OTHER, 7).into(), &[5; 1300]).unwrap();
+    one.send_packet(&long);
+    let parts =
+        |client: &Client| client.seen.iter().filter(|bytes| Packet::parse(bytes).unwrap().fragment.is_some()).count();
+    other.until("it comes in parts", |client| parts(client) == 2);
+    one.send_packet(&not_to_be_cut(long));
+    let too_big = |bytes: &Vec<u8>| matches!(Packet::parse(bytes).unwrap().transport(), Ok(Transport::Icmp(3)));
+    one.until("the sender is told", |client| client.seen.iter().any(too_big));
+    assert!(other.seen.iter().all(|bytes| bytes.len() <= 1280));
 }

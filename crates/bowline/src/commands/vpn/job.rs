@@ -45,8 +45,9 @@ impl TunnelJob {
 
     /// Makes its numbers visible.
     pub(super) fn show(&self, metrics: &Metrics) {
-        let job = self.clone();
-        metrics.ask(move || job.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
+        let (numbers, times) = (self.clone(), self.clone());
+        metrics.ask(move || numbers.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
+        metrics.ask_times(move || times.stats().map(|stats| metrics::times(&stats)).unwrap_or_default());
     }
 
     fn with<T>(&self, work: impl FnOnce(&Handle) -> T) -> T {
@@ -101,6 +102,8 @@ fn status(stats: &Stats) -> Value {
                     "echo": peer.flows.echo,
                 },
                 "dropped": peer.dropped,
+                "round-trip-seconds": peer.round_trip.map(|time| time.as_secs_f64()),
+                "queue-delay-seconds": peer.queue_delay.as_secs_f64(),
             })
         })
         .collect();
