@@ -4,6 +4,7 @@
 mod arrows;
 mod expose;
 mod links;
+mod promises;
 mod sources;
 mod tidy;
 
