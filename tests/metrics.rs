@@ -15,7 +15,7 @@ const RULES: &str = include_str!("../deploy/prometheus/bowline.rules.yml");
 const DASHBOARD: &str = include_str!("../deploy/grafana/bowline.json");
 
 /// What is shown in trouble or with clients only, and the code that says its name.
-const RARE: [(&str, &str); 10] = [
+const RARE: [(&str, &str); 11] = [
     ("bowline_artifact_joins_total", include_str!("../crates/artifacts/src/metrics.rs")),
     ("bowline_audit_sink_failures_total", include_str!("../crates/audit/src/tally.rs")),
     ("bowline_audit_dropped_records_total", include_str!("../crates/audit/src/tally.rs")),
@@ -25,6 +25,7 @@ const RARE: [(&str, &str); 10] = [
     ("bowline_artifact_fills_total", include_str!("../crates/artifacts/src/metrics.rs")),
     ("bowline_artifact_upstream_calls_total", include_str!("../crates/artifacts/src/metrics.rs")),
     ("bowline_artifact_upstream_seconds", include_str!("../crates/artifacts/src/metrics.rs")),
+    ("bowline_gateway_device_configs_total", include_str!("../crates/gateway/src/metrics.rs")),
     ("bowline_gateway_connection_state", include_str!("../crates/gateway/src/metrics.rs")),
 ];
 

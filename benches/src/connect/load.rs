@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::atomic::{AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -92,9 +92,10 @@ fn one(mut stream: TcpStream, bytes: u64, down: bool) -> Outcome<u64> {
         stream.write_all(&bytes.to_be_bytes())?;
         return Ok(take(&mut stream)?);
     }
+    // By its length: not every proxy lets one side end before the other.
     stream.write_all(&[TAKE])?;
+    stream.write_all(&bytes.to_be_bytes())?;
     send(&mut stream, bytes)?;
-    stream.shutdown(Shutdown::Write)?;
     let mut came = [0; 8];
     stream.read_exact(&mut came)?;
     Ok(u64::from_be_bytes(came))
@@ -111,7 +112,14 @@ fn serve(mut stream: TcpStream) {
             let mut bytes = [0; 8];
             stream.read_exact(&mut bytes).and_then(|()| send(&mut stream, u64::from_be_bytes(bytes)))
         }
-        TAKE => take(&mut stream).and_then(|came| stream.write_all(&came.to_be_bytes())),
+        TAKE => {
+            let mut bytes = [0; 8];
+            let came = stream.read_exact(&mut bytes).and_then(|()| {
+                let whole = u64::from_be_bytes(bytes);
+                take(&mut (&mut stream).take(whole))
+            });
+            came.and_then(|came| stream.write_all(&came.to_be_bytes()))
+        }
         _ => stream.write_all(b"x"),
     };
 }

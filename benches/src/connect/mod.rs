@@ -40,7 +40,8 @@ pub(crate) fn run(tools: &Tools, report: &mut Report) -> Outcome<()> {
         let mut round: Vec<(usize, Round)> = Vec::new();
         for turn in 0..contestants.len() {
             let index = (number + turn) % contestants.len();
-            round.push((index, measure(&contestants[index], &source)?));
+            let seen = measure(&contestants[index], &source);
+            round.push((index, seen.map_err(|error| format!("{}: {error}", contestants[index].name))?));
         }
         round.sort_by_key(|(index, _)| *index);
         rounds.push(round.into_iter().map(|(_, seen)| seen).collect());
