@@ -149,7 +149,9 @@ fn readiness_is_degraded_while_a_certificate_ends_and_good_once_it_is_renewed() 
     assert_eq!(check["verdict"], "degraded", "{check:#}");
     assert!(check["fix"].as_str().unwrap().contains("site.pem"), "{check:#}");
     assert_eq!(readiness().unwrap()["status"], "degraded");
-    assert!(String::from_utf8(fetch(page, "/").unwrap().body).unwrap().contains("credentials.certificate.site"));
+    assert!(
+        String::from_utf8(fetch(page, "/status.json").unwrap().body).unwrap().contains("credentials.certificate.site")
+    );
     pki.issue("site", "leaf", "ca", -DAY, 29 * DAY);
     until(Duration::from_secs(5), "the renewed one is no reason any more", || {
         certificate().is_none_or(|check| check["verdict"] == "ok") && readiness().unwrap()["status"] == "ok"

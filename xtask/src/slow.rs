@@ -48,6 +48,10 @@ pub(crate) const SLOW: &[Slow] = &[
         shows: "the VPN's page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
     },
     Slow {
+        test: "status::the_page_of_the_demo_is_live_in_chromium",
+        shows: "the status page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
+    },
+    Slow {
         test: "vpn::api::requests_that_never_end_are_ended",
         shows: "the API's ten seconds for a head and for a body, with a hundred slow clients at once",
     },

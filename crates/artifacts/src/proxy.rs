@@ -369,7 +369,7 @@ impl Proxy {
             stage,
         };
         let stopping = self.tasks.shutting_down();
-        self.tasks.spawn("artifact-fill", async move {
+        self.tasks.spawn_request("artifact-fill", async move {
             let flight = async {
                 match errand {
                     Errand::Fill => fill.fly().await,

@@ -5,6 +5,7 @@ mod commands;
 mod completion;
 mod config;
 mod config_place;
+mod crc32;
 mod daemon;
 mod demo;
 mod dropin;
@@ -16,6 +17,7 @@ mod output;
 mod report;
 mod secrets;
 mod terminal;
+mod troubles;
 mod unlock;
 mod world;
 
@@ -70,6 +72,7 @@ fn words_to_complete() -> Option<Vec<String>> {
 fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
     let file = cli.config;
     match cli.command {
+        Command::Init(arguments) => commands::init::run(&World::new(environment)?, file, &arguments)?,
         Command::Run => commands::run::run(environment, file)?,
         Command::Artifacts(Artifacts::Serve(arguments)) => commands::artifacts::serve(environment, file, &arguments)?,
         Command::Artifacts(Artifacts::Ls(arguments)) => commands::artifacts_cache::ls(&environment, file, &arguments)?,

@@ -14,6 +14,7 @@ use crate::{
     daemon::confinement::Bounds,
     environment::Environment,
     output,
+    troubles::Troubles,
 };
 
 /// Everything a command needs that is not on its command line.
@@ -24,6 +25,8 @@ pub(crate) struct World {
     pub(crate) aws: Aws,
     /// What `bowline.toml` says of the audit log.
     pub(crate) audit: AuditSection,
+    /// What went wrong lately, where this process keeps a log.
+    pub(crate) troubles: Troubles,
     /// What this process is bound to, if it is.
     pub(crate) bounds: Option<Bounds>,
     /// There is a `bowline.toml`, and it was read.
@@ -42,7 +45,8 @@ impl World {
         let setup = setup(&environment)?;
         let wire: Arc<dyn Wire> = Arc::new(HttpWire::new(outside)?);
         let aws = Aws::new(Arc::clone(&wire), setup.endpoints.clone());
-        Ok(Self { environment, setup, wire, aws, audit: AuditSection::default(), bounds: None, configured: false })
+        let (audit, troubles) = (AuditSection::default(), Troubles::default());
+        Ok(Self { environment, setup, wire, aws, audit, troubles, bounds: None, configured: false })
     }
 
     /// The same with the identities, the vault and the audit log of `bowline.toml`; what the environment says wins.
@@ -50,6 +54,11 @@ impl World {
         self.setup = with_file(self.setup, &self.environment, config);
         self.audit = config.audit.clone();
         self
+    }
+
+    /// The same with the memory of this process's log.
+    pub(crate) fn remembering(self, troubles: Troubles) -> Self {
+        Self { troubles, ..self }
     }
 
     /// As [`World::new`] with what the file says that is used.

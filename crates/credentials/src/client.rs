@@ -65,7 +65,11 @@ pub fn credentials(socket: &Path, context: &str, profile: &str) -> Result<Answer
     ask(socket, context, &format!("/v1/credentials/{}", encode(profile)))
 }
 
-/// What the daemon keeps fresh, as JSON.
+/// The version of the document that [`status`] gives and `bowline status --output json` prints. Keys are added without
+/// another number; one that goes or changes its meaning takes one.
+pub const STATUS_VERSION: u8 = 1;
+
+/// How the daemon and all of its jobs stand, as JSON.
 ///
 /// # Errors
 /// [`GoAlone`].

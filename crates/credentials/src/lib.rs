@@ -33,7 +33,7 @@ mod wiped;
 mod witness;
 pub mod x509;
 
-pub use broker::{Broker, Settings};
+pub use broker::{Broker, Overview, Settings};
 pub use lease_store::LeaseStore;
 pub use setup::{Context, Setup};
 pub use source::{

@@ -128,8 +128,7 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str, duty: Option<AuditDuty
         return reply(StatusCode::OK, "{}".to_owned());
     }
     if path == "/v1/status" {
-        let status = json!({ "version": env!("CARGO_PKG_VERSION"), "credentials": broker.status() });
-        return reply(StatusCode::OK, status.to_string());
+        return reply(StatusCode::OK, broker.overview().to_string());
     }
     let Some(profile) = profile(path) else {
         // Without our error object: a client takes that for another version and goes alone.

@@ -214,7 +214,7 @@ impl SsoTokens {
         }
         let (inner, aws, login, not) = (Arc::clone(&self.0), aws.clone(), login.clone(), not.cloned());
         let (answer, wait) = oneshot::channel();
-        self.0.tasks.spawn("sso-refresh", async move {
+        self.0.tasks.spawn_request("sso-refresh", async move {
             answer.send(inner.renew(&aws, &login, not.as_ref()).await).ok();
         });
         wait.await.map_err(|_| Fault::new(Kind::Bug, "sso", "the refresh of an SSO token broke off"))

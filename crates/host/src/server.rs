@@ -177,7 +177,7 @@ async fn accept_loop<H, F, B>(
             }
         };
         let (handler, kind, stopping) = (handler.clone(), kind.clone(), tasks.shutting_down());
-        tasks.spawn(name, async move {
+        tasks.spawn_request(name, async move {
             talk(connection, limits, kind, handler, stopping).await;
             drop(slot);
         });

@@ -1,15 +1,37 @@
-//! Supervised tasks: named, awaited at shutdown, and a panic costs one of them instead of the process.
+//! Supervised tasks: named, awaited at shutdown. A panic costs one task instead of the process; whether the group can go
+//! on without it is said where it is spawned, and what comes of that is decided by whoever watches the group.
 
-use std::{future::Future, time::Duration};
+use std::{
+    any::Any,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, warn};
 
+/// Of the words of a panic.
+const LONGEST_REASON: usize = 300;
+
 /// A group of tasks with one shutdown signal. Clones share both.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    /// Why the group cannot do its work any more.
+    broken: Arc<watch::Sender<Option<String>>>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        let broken = Arc::new(watch::Sender::new(None));
+        Self { tracker: TaskTracker::new(), shutdown: CancellationToken::new(), broken }
+    }
 }
 
 impl Tasks {
@@ -19,22 +41,41 @@ impl Tasks {
         Self::default()
     }
 
-    /// A group that begins its shutdown with this one, or alone. Its tasks are awaited by whoever ends it, not by this
-    /// group's [`Tasks::shut_down`].
+    /// A group that begins its shutdown with this one, or alone, and breaks with it. Its tasks are awaited by whoever ends
+    /// it, not by this group's [`Tasks::shut_down`].
     #[must_use]
     pub fn child(&self) -> Self {
-        Self { tracker: TaskTracker::new(), shutdown: self.shutdown.child_token() }
+        let (shutdown, broken) = (self.shutdown.child_token(), Arc::clone(&self.broken));
+        Self { tracker: TaskTracker::new(), shutdown, broken }
     }
 
-    /// Runs `work` in the background. It goes on through shutdown until it ends or the drain time is over.
-    #[expect(clippy::disallowed_methods, reason = "this is the supervised spawn")]
+    /// Runs `work` in the background. It goes on through shutdown until it ends or the drain time is over. The group
+    /// cannot do without it: a panic breaks the group.
     pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        let group = self.clone();
+        self.run(name, work, move |why| group.give_up(&format!("`{name}` panicked: {why}")));
+    }
+
+    /// As [`Tasks::spawn`] for what serves one request or one client: a panic costs them alone.
+    pub fn spawn_request(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.run(name, work, |_| ());
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is the supervised spawn")]
+    fn run(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = ()> + Send + 'static,
+        panicked: impl FnOnce(&str) + Send + 'static,
+    ) {
         let inner = tokio::spawn(work);
         self.tracker.spawn(async move {
             if let Err(failure) = inner.await
-                && failure.is_panic()
+                && let Ok(panic) = failure.try_into_panic()
             {
-                error!(task = name, "a task panicked; this is a bug, please report it");
+                let why = words(&*panic);
+                error!(task = name, why, "a task panicked; this is a bug, please report it");
+                panicked(&why);
             }
         });
     }
@@ -48,6 +89,35 @@ impl Tasks {
                 () = shutdown.cancelled() => {}
             }
         });
+    }
+
+    /// Says that the group cannot do its work any more; the first reason stays.
+    pub fn give_up(&self, why: &str) {
+        self.broken.send_if_modified(|broken| {
+            let first = broken.is_none();
+            broken.get_or_insert_with(|| why.to_owned());
+            first
+        });
+    }
+
+    /// Whether the group has said so.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.borrow().is_some()
+    }
+
+    /// Resolves with the reason once the group cannot do its work any more.
+    pub fn broken(&self) -> impl Future<Output = String> + Send + 'static {
+        // It lives as long as somebody waits.
+        let broken = Arc::clone(&self.broken);
+        async move {
+            let mut seen = broken.subscribe();
+            let why = seen.wait_for(Option::is_some).await.map(|why| why.clone().unwrap_or_default());
+            match why {
+                Ok(why) => why,
+                Err(_) => std::future::pending().await,
+            }
+        }
     }
 
     /// Whether every task has ended.
@@ -84,6 +154,29 @@ impl Tasks {
     }
 }
 
+/// What comes of `work`, or the words of its panic, which ends here.
+///
+/// # Errors
+/// The words of the panic.
+pub async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Result<T, String> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|context| {
+        // Whoever lost its work to a panic begins anew: nothing half done is looked at again.
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Err(panic) => Poll::Ready(Err(words(&*panic))),
+        }
+    })
+    .await
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a word".to_owned());
+    text.chars().take(LONGEST_REASON).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +193,38 @@ mod tests {
         });
         assert!(tasks.shut_down(Duration::from_secs(5)).await);
         wait.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_breaks_its_group_and_a_request_does_not() {
+        let tasks = Tasks::new();
+        let child = tasks.child();
+        tasks.spawn_request("request", async { panic!("of one client") });
+        tasks.spawn("fine", async {});
+        assert!(tasks.shut_down(Duration::from_secs(5)).await && !tasks.is_broken());
+        child.spawn_until_shutdown("ended", async { panic!("too late") });
+        child.spawn("loop", async { panic!("on {}", "purpose") });
+        let why = tasks.broken().await;
+        assert!(why.ends_with("on purpose") || why.ends_with("too late"), "{why}");
+        assert!(tasks.is_broken() && child.is_broken());
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_stays() {
+        let tasks = Tasks::new();
+        tasks.give_up("the thread has ended");
+        tasks.give_up("something else");
+        assert_eq!(tasks.broken().await, "the thread has ended");
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_in_its_words() {
+        let quiet = || std::future::ready(());
+        assert_eq!(unless_it_panics(async { quiet().await }).await, Ok(()));
+        let lost = async {
+            tokio::task::yield_now().await;
+            assert_eq!(1, 2, "numbers");
+        };
+        assert!(unless_it_panics(lost).await.is_err_and(|why| why.contains("numbers")));
     }
 }

@@ -6,7 +6,8 @@
 //! the batch that one system call sends (`batch`, `wire`).
 //!
 //! Who may be reached is decided by [`egress`] alone, on the address that is dialled. This crate knows no AWS, no
-//! HTTP, no TOML and no command line: users, stores and APIs are built on [`Handle`].
+//! HTTP, no TOML and no command line: users, stores and APIs are built on [`Handle`]. The other side of it, for a demo
+//! and for trying a server, is [`visitor`].
 
 mod batch;
 mod config;
@@ -32,6 +33,7 @@ mod stats;
 mod tcp;
 mod udp;
 pub mod usage;
+pub mod visitor;
 pub mod wg_conf;
 mod wheel;
 mod wire;

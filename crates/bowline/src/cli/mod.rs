@@ -43,9 +43,16 @@ pub(crate) struct Cli {
 /// One command each.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show everything at work on an embedded AWS, with 10-second sessions
-    #[command(after_help = "Examples:\n  bowline demo\n  bowline demo --for 30s")]
+    /// Show all five jobs at work on an embedded AWS, with 10-second sessions
+    #[command(
+        after_help = "Credentials rotate under a build's requests, a VPN connection follows a changed address, a sealed manager's key makes a\nuser, a WireGuard client reads through the tunnel, and the audit log is verified. Needs no root and no AWS. Ctrl+C ends it.\n\nExamples:\n  bowline demo\n  bowline demo --for 10m"
+    )]
     Demo(Demo),
+    /// Write a bowline.toml from what is found here: ~/.aws/config, and files of the programs that Bowline replaces
+    #[command(
+        after_help = "Asks one question for each part. Written is --config, else BOWLINE_CONFIG, else this user's bowline.toml.\n\nExamples:\n  bowline init\n  bowline init --from .env --from docker-compose.yml\n  bowline init --yes --print\n  sudo bowline init --config /etc/bowline/bowline.toml"
+    )]
+    Init(Init),
     /// Run the daemon: keep credentials fresh, serve what the configuration switches on
     #[command(
         after_help = "SIGHUP reads the configuration again; SIGTERM drains and ends within 5 s.\n\nExamples:\n  bowline run\n  bowline run --config ./bowline.toml"
@@ -69,12 +76,12 @@ pub(crate) enum Command {
     Service(Service),
     /// Show sessions, credentials and jobs, and the command to type where one is needed
     #[command(
-        after_help = "Exit code 5 when a login is needed.\n\nExamples:\n  bowline status\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"
+        after_help = "Exit code 5 when a login is needed. What --output json prints: docs/reference/status.md.\n\nExamples:\n  bowline status\n  bowline status --watch\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"
     )]
     Status(Status),
     /// Check the set-up, and print the exact fix for what is wrong
     #[command(
-        after_help = "Exit code 1 when a check failed, 0 when some are only degraded.\nEvery check: docs/guide/doctor.md, or `bowline doctor --list`.\n\nExamples:\n  bowline doctor\n  bowline doctor files --fix\n  bowline doctor sso build\n  bowline doctor network --output json"
+        after_help = "Exit code 1 when a check failed, 0 when some are only degraded.\nEvery check: docs/guide/doctor.md, or `bowline doctor --list`.\n\nExamples:\n  bowline doctor\n  bowline doctor files --fix\n  bowline doctor sso build\n  bowline doctor network --output json\n  bowline doctor --bundle support.tar.gz"
     )]
     Doctor(Doctor),
     /// Sign in through IAM Identity Center
@@ -173,8 +180,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// End by itself after this long, with a summary; exit 1 if anything failed
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
-    pub(crate) length: Option<Duration>,
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) length: Duration,
     /// Length of the demo's sessions
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = session_length)]
     pub(crate) sessions: Duration,
@@ -186,8 +193,11 @@ pub(crate) struct Status {
     /// Only this profile
     pub(crate) profile: Option<String>,
     /// Show where its credentials come from, and why not from elsewhere [profile default: env]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "watch")]
     pub(crate) explain: bool,
+    /// Show it live on the terminal: q ends it, the arrows scroll
+    #[arg(long)]
+    pub(crate) watch: bool,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -206,6 +216,9 @@ pub(crate) struct Doctor {
     /// Only list every check by its id, with what it means
     #[arg(long, conflicts_with_all = ["fix", "part"])]
     pub(crate) list: bool,
+    /// Write what was found, status, log and configuration into FILE (.tar.gz), without secrets: for whoever helps
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fix", "list"])]
+    pub(crate) bundle: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: Output,
 }
@@ -237,11 +250,17 @@ pub(crate) enum Part {
     Gateway,
     /// The VPN's server: ports, what the system grants, master key, store, egress policy
     Vpn,
+    /// The audit log: whether it is whole
+    Audit,
+    /// The vault: whether something here opens it
+    Vault,
+    /// The key of the manager of IAM users
+    Delegation,
 }
 
 impl Part {
     /// In the order in which they are shown.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Files,
         Self::Keys,
         Self::Certificates,
@@ -254,6 +273,9 @@ impl Part {
         Self::Artifacts,
         Self::Gateway,
         Self::Vpn,
+        Self::Audit,
+        Self::Vault,
+        Self::Delegation,
     ];
 }
 

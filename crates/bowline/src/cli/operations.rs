@@ -1,8 +1,27 @@
-//! `explain`, `healthcheck`, `service`: what keeps an installation going.
+//! `init`, `explain`, `healthcheck`, `service`: what begins an installation and keeps it going.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::Output;
+
+/// `init`
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// An .env or a compose file of the program that Bowline replaces; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Vec<PathBuf>,
+    /// Ask nothing and take everything that is proposed
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub(crate) print: bool,
+    /// Replace a file that is there, and keep it as bowline.toml.bak
+    #[arg(long)]
+    pub(crate) force: bool,
+}
 
 /// `explain`
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod explain;
 pub(crate) mod explain_key;
 pub(crate) mod gateway;
 pub(crate) mod healthcheck;
+pub(crate) mod init;
 pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod notify;

@@ -16,8 +16,8 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(),
     let path = config_place::find(file, &environment);
     // Parsed whole before anything is bound, started or logged.
     let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
-    logging::start(environment.var("LOG_LEVEL"))?;
-    let mut world = World::new(environment)?.with_config(&config);
+    let troubles = logging::start(environment.var("LOG_LEVEL"))?;
+    let mut world = World::new(environment)?.with_config(&config).remembering(troubles);
     // The kernel binds what is started from here on: before the first thread.
     world.bounds = confinement::enter(&world, &config, path.as_deref())?;
     daemon::run(world, config, Start::Daemon { file: path })

@@ -2,15 +2,20 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bowline_host::{Check, Job, Verdict, metrics::Metrics};
+use bowline_base::{Now, Timestamp, utc};
+use bowline_credentials::{Overview, client::STATUS_VERSION};
+use bowline_host::{Check, Job, Verdict, clock, metrics::Metrics};
 use serde_json::{Value, json};
 
 use super::process_metrics;
+use crate::troubles::Troubles;
 
 /// The jobs of this process; clones share the list.
 #[derive(Clone, Default)]
 pub(crate) struct Board {
     jobs: Arc<Mutex<Vec<Posted>>>,
+    troubles: Troubles,
+    started: Option<Timestamp>,
 }
 
 /// A job and what it counts: each has a registry of its own, so that a restarted job starts at zero and not twice.
@@ -21,6 +26,11 @@ struct Posted {
 }
 
 impl Board {
+    /// An empty one of a process that was started at `now` and remembers its `troubles`.
+    pub(crate) fn new(now: Now, troubles: Troubles) -> Self {
+        Self { troubles, started: Some(now.wall), ..Self::default() }
+    }
+
     /// Adds `job`, in place of one with the same name.
     pub(crate) fn add(&self, job: Arc<dyn Job>, metrics: Metrics) {
         self.remove(job.name());
@@ -37,11 +47,36 @@ impl Board {
         self.all().iter().flat_map(|posted| posted.job.checks()).collect()
     }
 
-    /// The state of every job, by name.
-    pub(crate) fn status(&self) -> Value {
+    /// The status document: docs/reference/status.md.
+    pub(crate) fn status(&self, now: Now) -> Value {
         let jobs: serde_json::Map<String, Value> =
             self.all().iter().map(|posted| (posted.job.name().to_owned(), posted.job.status())).collect();
-        json!({ "version": env!("CARGO_PKG_VERSION"), "jobs": jobs, "checks": self.checks() })
+        let checks = self.checks();
+        json!({
+            "version": STATUS_VERSION,
+            "program": env!("CARGO_PKG_VERSION"),
+            "at": utc(now.wall),
+            "since": self.started.map(utc),
+            "state": overall(&checks),
+            "credentials": jobs.get("credentials").cloned().unwrap_or_else(|| json!([])),
+            "jobs": jobs,
+            "checks": checks,
+            "last_trouble": self.troubles.last(),
+        })
+    }
+
+    /// The last warnings of the log, oldest first.
+    pub(crate) fn troubles(&self) -> Value {
+        Value::Array(self.troubles.all())
+    }
+
+    /// The same document for the broker's socket. It holds no job: the broker is one of them.
+    pub(crate) fn overview(&self) -> Overview {
+        let (jobs, troubles, started) = (Arc::downgrade(&self.jobs), self.troubles.clone(), self.started);
+        Overview::new(move || {
+            let jobs = jobs.upgrade().unwrap_or_default();
+            Self { jobs, troubles: troubles.clone(), started }.status(clock::now())
+        })
     }
 
     /// The metrics of this process and of every job as one OpenMetrics text.

@@ -1,16 +1,20 @@
-//! `/livez`, `/readyz`, `/metrics`, `/status.json` and a page for people, on the daemon's own address.
+//! `/livez`, `/readyz`, `/metrics`, `/status.json` and a page for people (`page/`), on the daemon's own address.
 //!
 //! Read-only, without secrets. Only requests for a loopback name or the bound address are answered, so that a web
-//! page cannot read it through a rebound DNS name.
+//! page cannot read it through a rebound DNS name. The page runs no script but its own file, which asks `/status.json`.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use bowline_host::{Check, Listener, ServerLimits, Tasks, Verdict, exposition::Exposition, server};
+use bowline_host::{Check, Listener, ServerLimits, Tasks, Verdict, clock, exposition::Exposition, server};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 
 use super::board::{Board, overall};
+
+/// Nothing comes from elsewhere, nothing is framed, and no script runs but the page's own file.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Serves `board` on `listener` until shutdown.
 pub(crate) fn serve(tasks: &Tasks, listener: Arc<Listener>, board: Board) {
@@ -36,9 +40,12 @@ fn answer<B>(board: &Board, own: Option<SocketAddr>, request: &Request<B>) -> Re
             let form = Exposition::accepted(accept);
             typed(StatusCode::OK, form.media_type(), form.of(board.metrics()))
         }
-        "/status.json" => typed(StatusCode::OK, "application/json", format!("{:#}\n", board.status())),
-        "/" => typed(StatusCode::OK, "text/html; charset=utf-8", page(&board.checks())),
-        _ => plain(StatusCode::NOT_FOUND, "try /, /livez, /readyz, /metrics or /status.json\n".to_owned()),
+        "/status.json" => typed(StatusCode::OK, "application/json", format!("{:#}\n", board.status(clock::now()))),
+        "/troubles.json" => typed(StatusCode::OK, "application/json", format!("{:#}\n", board.troubles())),
+        path => match page(path) {
+            Some((kind, text)) => typed(StatusCode::OK, kind, text.to_owned()),
+            None => plain(StatusCode::NOT_FOUND, "try /, /livez, /readyz, /metrics or /status.json\n".to_owned()),
+        },
     }
 }
 
@@ -50,18 +57,15 @@ fn readiness(checks: &[Check]) -> Response<Full<Bytes>> {
     typed(status, "application/json", format!("{body:#}\n"))
 }
 
-fn page(checks: &[Check]) -> String {
-    let row = |check: &Check| {
-        let fix = check.fix.as_deref().map(|fix| format!("<br><code>{}</code>", escape(fix))).unwrap_or_default();
-        format!("<tr><td>{}<td>{:?}<td>{}{fix}", escape(&check.id), check.verdict, escape(&check.why))
-    };
-    let rows: String = checks.iter().map(row).collect();
-    format!(
-        "<!doctype html><meta charset=utf-8><meta http-equiv=refresh content=5><title>Bowline</title>\
-         <h1>Bowline: {:?}</h1><table border=1 cellpadding=6><tr><th>what<th>verdict<th>why{rows}</table>\
-         <p><a href=/status.json>status.json</a> · <a href=/metrics>metrics</a> · <a href=/readyz>readyz</a>\n",
-        overall(checks)
-    )
+/// A file of the page, with its type.
+fn page(path: &str) -> Option<(&'static str, &'static str)> {
+    match path {
+        "/" => Some(("text/html; charset=utf-8", include_str!("page/index.html"))),
+        "/page.css" => Some(("text/css; charset=utf-8", include_str!("page/page.css"))),
+        "/page.js" => Some(("text/javascript; charset=utf-8", include_str!("page/page.js"))),
+        "/icon.svg" | "/favicon.ico" => Some(("image/svg+xml", include_str!("page/icon.svg"))),
+        _ => None,
+    }
 }
 
 fn names_us<B>(request: &Request<B>, own: Option<SocketAddr>) -> bool {
@@ -74,10 +78,6 @@ fn names_us<B>(request: &Request<B>, own: Option<SocketAddr>) -> bool {
         || address.is_some_and(|ip| ip.is_loopback() || Some(ip) == bound || bound.is_some_and(|b| b.is_unspecified()))
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     typed(status, "text/plain; charset=utf-8", text)
 }
@@ -85,9 +85,16 @@ fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
 fn typed(status: StatusCode, content_type: &'static str, text: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(text)));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    let fixed = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 
@@ -106,6 +113,27 @@ mod tests {
         assert_eq!(status_of("/readyz", "[::1]:9910"), StatusCode::OK);
         assert_eq!(status_of("/metrics", "evil.example:9910"), StatusCode::FORBIDDEN);
         assert_eq!(status_of("/nothing", "127.0.0.1:9910"), StatusCode::NOT_FOUND);
+    }
+
+    #[test]
+    fn the_page_is_files_of_its_own_and_no_script_stands_in_it() {
+        for path in ["/", "/page.css", "/page.js", "/icon.svg"] {
+            let request = Request::builder().uri(path).header("host", "localhost").body(()).unwrap();
+            let answer = answer(&Board::default(), None, &request);
+            assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+            assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        }
+        let (_, html) = page("/").unwrap();
+        assert!(["<style", " style=", " onclick", " onload"].iter().all(|inline| !html.contains(inline)), "{html}");
+        assert!(html.matches("<script").count() == 1 && html.contains("<script src=\"page.js\" defer></script>"));
+        let (_, script) = page("/page.js").unwrap();
+        assert!(!script.contains("innerHTML"), "what others say must not become markup");
+        // Every place that the script fills is there.
+        let named = script.split("at(\"").skip(1).chain(script.split("show(\"").skip(1));
+        for id in named.filter_map(|rest| rest.split('"').next()) {
+            assert!(html.contains(&format!("id=\"{id}\"")), "{id}");
+        }
     }
 
     #[test]

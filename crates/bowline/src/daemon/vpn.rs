@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use bowline_audit::{Client, Event as Kept, Record};
@@ -16,7 +17,7 @@ use bowline_tunnel::{
 };
 use bowline_vpn::connect;
 use bowline_vpn::server::{
-    Config, OpenTunnel, Server, ServerKeys, Tls, Tunnel, V6,
+    Config, OpenTunnel, Server, ServerKeys, Tls, Tunnel, User, V6, View,
     events::{Event, Recorder, What},
     store::{FileStore, ParameterStore, Store},
 };
@@ -29,6 +30,9 @@ use crate::{
     output, secrets,
     world::World,
 };
+
+/// How often the packet path is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The server as the daemon's job.
 pub(super) struct VpnJob {
@@ -139,6 +143,7 @@ impl VpnJob {
         let mut server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
         let tunnel = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tunnel) = tunnel {
+            watch(ctx, Arc::clone(&tunnel));
             let times = Arc::clone(&tunnel);
             ctx.metrics.ask(move || tunnel.stats().map(|stats| metrics::readings(&stats)).unwrap_or_default());
             ctx.metrics.ask_times(move || times.stats().map(|stats| metrics::times(&stats)).unwrap_or_default());
@@ -186,11 +191,12 @@ impl Job for VpnJob {
     fn status(&self) -> Value {
         let Some(server) = self.server() else { return Value::Null };
         let view = server.board().view();
+        let api = server.api();
         json!({
             "listening": view.stats.listening.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "api": server.api().map(|address| address.to_string()), "pin": server.fingerprint(),
+            "api": api.map(|address| address.to_string()), "pin": server.fingerprint(), "page": api.map(page),
             "store": self.store.place(), "users": view.directory.users().count(),
-            "connected": view.connected.len(), "inactive": view.idle.len(),
+            "connected": view.connected.len(), "inactive": view.idle.len(), "peers": peers(&view),
         })
     }
 
@@ -206,6 +212,39 @@ impl Job for VpnJob {
         checks.extend(self.server().and_then(|server| server.on_the_former_key()).map(on_the_former_key));
         checks
     }
+}
+
+/// The page for users as this machine reaches it: over loopback the API is heard without TLS.
+fn page(api: SocketAddr) -> String {
+    let here = if api.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], api.port())) } else { api };
+    let scheme = if here.ip().is_loopback() { "http" } else { "https" };
+    format!("{scheme}://{here}/")
+}
+
+/// Who may come, by name, and when they were last heard; not where from.
+fn peers(view: &View) -> Vec<Value> {
+    let peer = |user: &Arc<User>| {
+        let (stats, used) = (view.peer(user), view.usage(&user.id));
+        json!({
+            "user": user.id.as_str(), "connected": view.connected.contains(&user.id),
+            "inactive": view.idle.get(&user.id).map(|idle| idle.why()),
+            "last_handshake": stats.and_then(|stats| stats.last_handshake).map(bowline_base::utc),
+            "received": stats.map_or(0, |stats| stats.received), "sent": stats.map_or(0, |stats| stats.sent),
+            "used": used.total(),
+        })
+    };
+    view.directory.users().map(peer).collect()
+}
+
+/// A packet path that has ended takes the job with it, so that both are started again.
+fn watch(ctx: &Ctx, tunnel: Arc<bowline_tunnel::Handle>) {
+    let (wire, group) = (Arc::clone(&ctx.wire), ctx.tasks.clone());
+    ctx.tasks.spawn_until_shutdown("vpn-watch", async move {
+        while tunnel.is_running() {
+            wire.sleep(LOOK).await;
+        }
+        group.give_up("the packet path has ended");
+    });
 }
 
 /// A regeneration is over when nobody names the old key any more.

@@ -16,7 +16,7 @@ use super::repository::Artifact;
 /// Between two pairs of requests.
 const PACE: Duration = Duration::from_millis(100);
 /// An artifact that is asked for again and again.
-const WARM: (&str, &str) = ("warm", "1.0");
+pub(super) const WARM: (&str, &str) = ("warm", "1.0");
 
 /// What came back so far.
 #[derive(Clone, Debug, Default)]

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use sha1::{Digest as _, Sha1};
 
+use crate::crc32::crc32;
+
 const GROUP: &str = "org/example/demo";
 
 /// One artifact as the keys and contents that a repository holds for it.
@@ -83,19 +85,9 @@ fn jar(manifest: &str) -> Vec<u8> {
     zip
 }
 
-fn crc32(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_checksum_is_the_one_of_the_standard() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
 
     #[test]
     fn the_jar_opens_in_another_program() {

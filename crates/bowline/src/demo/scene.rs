@@ -2,33 +2,41 @@
 
 use std::{
     collections::BTreeMap,
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use bowline_base::{Fault, Kind, atomic};
+use bowline_base::{Fault, Kind, Secret, atomic};
 use bowline_credentials::{
     Sources,
     login::{How, LoginEvent, login},
 };
-use bowline_fakeaws::{FakeAws, Scenario, Settings};
+use bowline_fakeaws::{FakeAws, Scenario, Settings, VpnManners};
 use bowline_host::Tasks;
 
+use super::{
+    delegation::{self, MANAGER},
+    gateway::Site,
+    vpn,
+};
 use crate::{
-    config::{ArtifactsSection, AuditSection, CacheSection, Config, DaemonSection, Origin, RepositorySection},
+    config::{self, ArtifactsSection, AuditSection, CacheSection, Config, DaemonSection, Origin, RepositorySection},
     environment::Environment,
     output,
     world::World,
 };
 
-const PROFILE: &str = "demo";
+pub(super) const PROFILE: &str = "demo";
 
 /// Everything that the demo runs in.
 pub(super) struct Scene {
-    home: PathBuf,
-    environment: Environment,
+    pub(super) home: PathBuf,
+    /// Where the VPN's API is, and what opens it.
+    pub(super) api: SocketAddr,
+    pub(super) master_key: Secret,
+    pub(super) environment: Environment,
     endpoint: String,
     pub(super) scenario: Scenario,
     pub(super) config: Config,
@@ -42,25 +50,32 @@ pub(super) fn settings(sessions: Duration) -> Settings {
         sts_lifetime: Some(sessions),
         access_token_lifetime: sessions * 2,
         approve_after: Some(Duration::from_millis(500)),
+        vpn: VpnManners { modify_time: Duration::from_secs(2), ..VpnManners::default() },
         ..Settings::default()
     }
 }
 
 impl Scene {
     /// Makes the files and chooses the ports.
-    pub(super) fn set(outside: &Environment, fake: &FakeAws, settings: &Settings) -> Result<Self, Fault> {
+    pub(super) fn set(outside: &Environment, fake: &FakeAws, settings: &Settings, site: &Site) -> Result<Self, Fault> {
         let scenario = Scenario::furnish(fake.cloud(), settings);
-        let home = std::env::temp_dir().join(format!("bowline-demo-{:016x}", bowline_host::client::random_u64()));
-        let (proxy, status) = (free(9000)?, free(9910)?);
+        let random = bowline_host::client::random_u64;
+        let home = std::env::temp_dir().join(format!("bowline-demo-{:016x}", random()));
+        let (proxy, status, api) = (free(9000)?, free(9910)?, free(8000)?);
+        let wireguard = free_datagrams(51820)?;
+        let (master_file, store) = (home.join("master.key"), home.join("vpn"));
+        let sections = site.section(PROFILE, &scenario.region) + &vpn::section(wireguard, api, &master_file, &store);
         let scene = Self {
             environment: environment(outside, &home, fake),
             endpoint: fake.endpoint(),
-            config: config(&home, &scenario, proxy, status),
+            config: config(&home, &scenario, proxy, status, &sections)?,
+            api,
+            master_key: Secret::new(format!("demo-{:016x}{:016x}", random(), random())),
             home,
             scenario,
             proxy,
         };
-        scene.write_files().map_err(|cause| {
+        scene.write_files(&master_file).map_err(|cause| {
             Fault::new(Kind::Refused, "demo", format!("cannot write to `{}`", scene.home.display())).cause(cause)
         })?;
         Ok(scene)
@@ -68,7 +83,7 @@ impl Scene {
 
     /// The world as the daemon of the demo sees it.
     pub(super) fn world(&self) -> Result<World, Fault> {
-        World::new(self.environment.clone())
+        Ok(World::new(self.environment.clone())?.with_config(&self.config))
     }
 
     /// Signs in with a device code, as a person would; the embedded AWS approves by itself.
@@ -89,9 +104,9 @@ impl Scene {
     /// What to try in a second terminal.
     pub(super) fn invitation(&self) -> String {
         let Self { endpoint, proxy, .. } = self;
-        let status = self.config.daemon.listen;
+        let (status, api) = (self.config.daemon.listen, self.api);
         format!(
-            "\nStatus page  http://{status}/\nRepository   http://{proxy}/\n\nIn a second terminal:\n\n  \
+            "\nStatus page  http://{status}/\nRepository   http://{proxy}/\nVPN users    http://{api}/\n\nIn a second terminal:\n\n  \
              export AWS_CONFIG_FILE={consumer}\n  export AWS_PROFILE={PROFILE}\n  export AWS_ENDPOINT_URL={endpoint}\n  \
              export AWS_REGION={region}\n\n  \
              python3 -c 'import boto3; print(boto3.client(\"sts\").get_caller_identity()[\"Arn\"])'\n  \
@@ -111,13 +126,16 @@ impl Scene {
         self.home.join("consumer.config")
     }
 
-    fn write_files(&self) -> std::io::Result<()> {
+    fn write_files(&self, master_file: &Path) -> std::io::Result<()> {
         let Scenario { account_id, role, region, start_url, .. } = &self.scenario;
         atomic::private_directory(&self.home.join(".aws"))?;
         let config = format!(
             "[sso-session demo]\nsso_start_url = {start_url}\nsso_region = {region}\nsso_registration_scopes = sso:account:access\n\n\
-             [profile {PROFILE}]\nsso_session = demo\nsso_account_id = {account_id}\nsso_role_name = {role}\nregion = {region}\n"
+             [profile {PROFILE}]\nsso_session = demo\nsso_account_id = {account_id}\nsso_role_name = {role}\nregion = {region}\n\n\
+             [profile {MANAGER}]\nregion = {region}\ncredential_process = {} creds {MANAGER}\n",
+            self.environment.this_program(),
         );
+        atomic::write_private(master_file, self.master_key.expose().as_bytes())?;
         atomic::write_private(&self.home.join(".aws/config"), config.as_bytes())?;
         atomic::write_private(&self.consumer_file(), self.consumer(region).as_bytes())
     }
@@ -154,10 +172,18 @@ fn environment(outside: &Environment, home: &Path, fake: &FakeAws) -> Environmen
     set("AWS_CONFIG_FILE", home.join(".aws/config").display().to_string());
     set("AWS_SHARED_CREDENTIALS_FILE", home.join(".aws/credentials").display().to_string());
     set("AWS_ENDPOINT_URL", fake.endpoint());
+    set("BOWLINE_VAULT_RECOVERY_KEY_FILE", delegation::recovery_file(home).display().to_string());
     Environment::of(variables)
 }
 
-fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAddr) -> Config {
+/// `sections` is the rest, as a file has it.
+fn config(
+    home: &Path,
+    scenario: &Scenario,
+    proxy: SocketAddr,
+    status: SocketAddr,
+    sections: &str,
+) -> Result<Config, Fault> {
     let from = vec![Origin::S3 { bucket: scenario.bucket.clone(), prefix: String::new() }];
     let artifacts = ArtifactsSection {
         identity: Some(PROFILE.to_owned()),
@@ -169,7 +195,11 @@ fn config(home: &Path, scenario: &Scenario, proxy: SocketAddr, status: SocketAdd
     };
     let daemon = DaemonSection { listen: status, keep_fresh: vec![PROFILE.to_owned()], ..DaemonSection::default() };
     let audit = AuditSection { path: Some(home.join("audit")), ..AuditSection::default() };
-    Config { daemon, artifacts: Some(artifacts), audit, ..Config::default() }
+    let rest = config::parse(sections).map_err(|mistakes| {
+        let why: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        Fault::new(Kind::Bug, "demo", format!("the demo's own configuration: {}", why.join("; ")))
+    })?;
+    Ok(Config { daemon, artifacts: Some(artifacts), audit, ..rest })
 }
 
 /// The usual port if it is free, else any.
@@ -178,4 +208,12 @@ fn free(usual: u16) -> Result<SocketAddr, Fault> {
     bound
         .and_then(|listener| listener.local_addr().ok())
         .ok_or_else(|| Fault::new(Kind::Refused, "demo", "no free port on 127.0.0.1"))
+}
+
+/// The same for datagrams.
+fn free_datagrams(usual: u16) -> Result<SocketAddr, Fault> {
+    let bound = [usual, 0].into_iter().find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok());
+    bound
+        .and_then(|socket| socket.local_addr().ok())
+        .ok_or_else(|| Fault::new(Kind::Refused, "demo", "no free port for datagrams on 127.0.0.1"))
 }

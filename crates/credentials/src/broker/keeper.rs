@@ -192,7 +192,7 @@ impl Keeper {
 
     fn fetch(self: &Arc<Self>, name: Name, not: Option<KeyId>) {
         let mut pending = Pending { keeper: Arc::clone(self), name: Some(name.clone()) };
-        self.tasks.spawn("fetch", async move {
+        self.tasks.spawn_request("fetch", async move {
             let brought = pending.keeper.bring_alive(&name, not.as_ref()).await;
             pending.name = None;
             pending.keeper.settle(&name, brought);
@@ -284,7 +284,7 @@ impl Keeper {
     /// Reads certificates as they are now, used or not: one that ends is told before it is missed.
     fn look_at_certificates(self: &Arc<Self>) {
         let keeper = Arc::clone(self);
-        self.tasks.spawn_until_shutdown("broker-certificates", async move {
+        self.tasks.spawn_request("broker-certificates", async move {
             keeper.sources.look_at_certificates().await;
             keeper.alarm.certificates(&keeper.sources.certificates());
         });

@@ -10,7 +10,11 @@ pub mod machine;
 mod slot;
 mod status;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Unavailable};
 use bowline_host::{Address, Check, Ctx, Job, notice::LoginNotice};
@@ -41,6 +45,23 @@ pub struct Settings {
     pub grants: Grants,
 }
 
+/// How the whole process stands: what the socket tells of the jobs that the broker does not know.
+#[derive(Clone)]
+pub struct Overview(Arc<dyn Fn() -> serde_json::Value + Send + Sync>);
+
+impl Overview {
+    /// Asked anew whenever somebody wants to know.
+    pub fn new(ask: impl Fn() -> serde_json::Value + Send + Sync + 'static) -> Self {
+        Self(Arc::new(ask))
+    }
+}
+
+impl fmt::Debug for Overview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Overview")
+    }
+}
+
 /// A handle to the broker; clones share it.
 #[derive(Clone, Debug)]
 pub struct Broker {
@@ -48,6 +69,7 @@ pub struct Broker {
     profiles: Arc<[String]>,
     socket: Option<PathBuf>,
     grants: Grants,
+    overview: Arc<OnceLock<Overview>>,
 }
 
 impl Broker {
@@ -56,7 +78,8 @@ impl Broker {
     pub fn new(ctx: &Ctx, settings: Settings) -> Self {
         let Settings { setup, profiles, notice, socket, grants, witness } = settings;
         let sources = Sources::new(Arc::clone(&ctx.wire), ctx.tasks.clone(), setup);
-        Self { keeper: Keeper::new(ctx, sources, notice, witness), profiles: profiles.into(), socket, grants }
+        let keeper = Keeper::new(ctx, sources, notice, witness);
+        Self { keeper, profiles: profiles.into(), socket, grants, overview: Arc::default() }
     }
 
     /// [`Broker::new`] and its [`Job::start`] in one.
@@ -121,6 +144,22 @@ impl Broker {
     #[must_use]
     pub fn status(&self) -> Vec<Status> {
         self.keeper.status()
+    }
+
+    /// What the socket tells of the whole process from now on; the first one stays.
+    pub fn tell_also(&self, overview: Overview) {
+        self.overview.set(overview).ok();
+    }
+
+    /// The document of `/v1/status`: of the whole process where somebody told how it stands, else of the credentials.
+    pub(crate) fn overview(&self) -> serde_json::Value {
+        match self.overview.get() {
+            Some(overview) => (overview.0)(),
+            None => serde_json::json!({
+                "version": crate::client::STATUS_VERSION, "program": env!("CARGO_PKG_VERSION"),
+                "credentials": self.status(),
+            }),
+        }
     }
 
     /// Who writes down what leaves.

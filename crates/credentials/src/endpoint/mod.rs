@@ -320,7 +320,7 @@ impl Inner {
         }
         if floors::is_due(door, &credentials, now.wall) {
             let inner = Arc::clone(self);
-            tasks.spawn_until_shutdown("endpoint-renewal", async move {
+            tasks.spawn_request("endpoint-renewal", async move {
                 // What went wrong is told by the broker.
                 drop(inner.serve[number].identity.renew(&credentials.key_id).await);
             });

@@ -23,20 +23,23 @@ use std::{
 
 use bowline_base::wire::Wire;
 use tokio::sync::watch;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::{
     channel::Way,
     outbox::{Fate, Next, Outcome},
     state::State,
 };
-use crate::{Tasks, clock, notice::LoginNotice};
+use crate::{Tasks, clock, notice::LoginNotice, tasks::unless_it_panics};
 
 pub use channel::Channels;
 pub use command::Hook;
 pub use desktop::Desktop;
 pub use message::{Event, Message, Notification, Pace, Severity};
 pub use webhook::{SecretPlace, Webhook};
+
+/// After a panic, so that one that comes again does not keep a core busy.
+const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
 /// A handle; clones share it. The default one says nothing to nobody.
 #[derive(Clone, Default)]
@@ -94,7 +97,9 @@ impl Notifier {
             bell: watch::Sender::new(()),
         });
         let clerk = Arc::clone(&office);
-        tasks.spawn_until_shutdown("notify", async move { clerk.attend().await });
+        tasks.spawn_until_shutdown("notify", async move {
+            clerk.again_and_again(|| clerk.attend()).await;
+        });
         let notifier = Self(Some(office));
         notifier.replace(channels);
         notifier
@@ -203,10 +208,20 @@ impl Office {
         desk.state.outboxes.retain(|name, _| ways.contains(&name.as_str()));
         for way in desk.ways.clone() {
             let office = Arc::clone(self);
-            couriers.spawn_until_shutdown("notify-courier", async move { office.bring(way).await });
+            couriers.spawn_until_shutdown("notify-courier", async move {
+                office.again_and_again(|| office.bring(way.clone())).await;
+            });
         }
         drop(desk);
         self.ring();
+    }
+
+    /// Without this work nobody would be told anything: after a panic it begins anew, and what waits is on disk.
+    async fn again_and_again<F: Future<Output = ()>>(&self, work: impl Fn() -> F) {
+        while let Err(why) = unless_it_panics(work()).await {
+            error!(why, "handing out messages panicked; this is a bug, please report it");
+            self.wire.sleep(AFTER_A_PANIC).await;
+        }
     }
 
     /// Hands out what is due.

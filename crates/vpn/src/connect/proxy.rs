@@ -49,8 +49,13 @@ impl Proxy {
                     Far::Stream(_) => answers::connected(),
                     Far::WireGuard(_) => answers::frames(),
                 };
-                let tasks = self.tasks.clone();
-                tasks.spawn_until_shutdown("connect-tunnel", async move { self.tunnel(&ticket, far, request).await });
+                let (tasks, ending) = (self.tasks.clone(), self.tasks.shutting_down());
+                tasks.spawn_request("connect-tunnel", async move {
+                    tokio::select! {
+                        () = self.tunnel(&ticket, far, request) => {}
+                        () = ending => {}
+                    }
+                });
                 answer
             }
             Err(refusal) => {

@@ -4,6 +4,8 @@ mod records;
 mod scan;
 mod verify;
 
+pub(crate) use verify::verify_own;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,

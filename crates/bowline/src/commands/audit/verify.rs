@@ -33,6 +33,13 @@ pub(super) fn run(places: &Places, arguments: &AuditVerify) -> Result<ExitCode, 
     Ok(if verdict.bad.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// The whole log in `places`, against the checkpoint and the key beside it.
+pub(crate) fn verify_own(places: &Places) -> Result<Verdict, Fault> {
+    let key = fs::read_to_string(places.public_key()).ok().and_then(|text| PublicKey::parse(&text));
+    let checkpoint = checkpoint(&places.checkpoint()).ok();
+    verify_files(&files(places)?, &Against { checkpoint, key })
+}
+
 fn checkpoint(path: &Path) -> Result<Checkpoint, Fault> {
     let text = fs::read_to_string(path).map_err(|cause| cannot_read(path, cause))?;
     Checkpoint::last_in(&text).ok_or_else(|| {

@@ -89,7 +89,7 @@ fn judge_door(socket: (&Path, u32), directory: (&Path, u32), granted: bool) -> C
 
 fn version(status: &Value) -> Check {
     let id = ids::DAEMON_VERSION;
-    match status["version"].as_str() {
+    match status["program"].as_str() {
         Some(VERSION) => ok(id, format!("it is of version {VERSION}, as this program")),
         theirs => {
             let why = format!("it is of version {}, this program of {VERSION}", theirs.unwrap_or("?"));
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn another_version_is_told() {
-        assert_eq!(version(&json!({ "version": VERSION })).verdict, Verdict::Ok);
-        assert_eq!(version(&json!({ "version": "0.0.1" })).verdict, Verdict::Degraded);
+        assert_eq!(version(&json!({ "program": VERSION })).verdict, Verdict::Ok);
+        assert_eq!(version(&json!({ "program": "0.0.1" })).verdict, Verdict::Degraded);
     }
 
     #[test]

@@ -60,6 +60,10 @@ ids! {
     SSO_TOKEN = "sso.token", "somebody is signed in, and the sign-in renews itself";
     ARTIFACTS_CONFIG = "artifacts.config", "the repository's configuration has no mistake";
     ARTIFACTS_UPSTREAM = "artifacts.upstream", "each bucket can be listed, each directory is there";
+    AUDIT_CHAIN = "audit.chain", "the audit log is whole, and every line follows from the one before";
+    VAULT_STORE = "vault.store", "the vault can be read, and says to whom it is sealed";
+    VAULT_KEY = "vault.key", "a key, a passphrase or an agent of this machine may open it";
+    DELEGATION_KEY = "delegation.key", "the manager's long-lived key is sealed";
     GATEWAY_CONNECTIONS = "gateway.connections", "the VPN connections that are meant are there";
     GATEWAY_PERMISSIONS = "gateway.permissions", "EC2 allows every call that a change needs (dry run)";
     GATEWAY_PROVIDERS = "gateway.providers", "everybody who is asked for the address names the same one";

@@ -3,7 +3,10 @@
 //! A file a part: each gathers facts in a thin shell and judges them in a pure function. Nothing is changed, but for
 //! what `--fix` names and a probe file in the cache of sign-ins.
 
+mod archive;
 mod artifacts;
+mod audit;
+mod bundle;
 mod certificates;
 mod clock;
 mod daemon;
@@ -15,8 +18,10 @@ mod modes;
 mod network;
 mod ports;
 mod proxy;
+mod redaction;
 mod remedy;
 mod sso;
+mod vault;
 mod verdict;
 mod vpn;
 
@@ -62,6 +67,11 @@ impl Patient {
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Doctor) -> Result<ExitCode, Fault> {
     if arguments.list {
         return list(arguments.output.output);
+    }
+    if let Some(path) = &arguments.bundle {
+        let patient = patient(environment, file, arguments.profile.clone())?;
+        bundle::write(&patient, &examine(&patient, arguments.part), path)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let (checks, fixed) = match patient(environment, file, arguments.profile.clone()) {
         Ok(patient) => {
@@ -120,6 +130,9 @@ fn checks(patient: &Patient, part: Part) -> Vec<Check> {
         Part::Artifacts => artifacts::checks(patient),
         Part::Gateway => gateway::checks(patient),
         Part::Vpn => vpn::checks(patient),
+        Part::Audit => audit::checks(patient),
+        Part::Vault => vault::checks(patient),
+        Part::Delegation => vault::manager(patient),
     }
 }
 
@@ -130,6 +143,8 @@ fn applies(patient: &Patient, part: Part) -> bool {
         Part::Artifacts => artifacts::applies(patient),
         Part::Gateway => gateway::applies(patient),
         Part::Vpn => vpn::applies(patient),
+        Part::Vault => vault::applies(patient),
+        Part::Delegation => vault::manages(patient),
         _ => true,
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn of(id: Id, address: SocketAddr, key: &str, ours: impl Fn() -> bool
 pub(super) fn our_jobs(page: SocketAddr) -> Option<Value> {
     let answer = get(page, "/status.json").ok()?;
     let status: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
-    status["version"].is_string().then(|| status["jobs"].clone())
+    status["program"].is_string().then(|| status["jobs"].clone())
 }
 
 /// What is found at an address.

@@ -89,9 +89,9 @@ fn status(stats: &Stats) -> Value {
         .iter()
         .map(|(key, peer)| {
             json!({
-                "public-key": key.to_string(),
+                "public_key": key.to_string(),
                 "endpoint": peer.endpoint.map(|endpoint| endpoint.to_string()),
-                "last-handshake": peer.last_handshake.map(bowline_base::utc),
+                "last_handshake": peer.last_handshake.map(bowline_base::utc),
                 "received": peer.received,
                 "sent": peer.sent,
                 "used": peer.used,
@@ -109,7 +109,7 @@ fn status(stats: &Stats) -> Value {
         .collect();
     json!({
         "listening": stats.listening.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "receive-buffer": stats.receive_buffer,
+        "receive_buffer": stats.receive_buffer,
         "handshakes": stats.handshakes,
         "cookies": stats.cookies,
         "retransmits": stats.retransmits,

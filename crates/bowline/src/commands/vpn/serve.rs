@@ -3,7 +3,7 @@
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use bowline_base::{Fault, Kind};
-use bowline_host::{Address, Listeners, Tasks, Verdict, addresses, metrics::Metrics};
+use bowline_host::{Address, Listeners, Tasks, Verdict, addresses, clock, metrics::Metrics};
 use bowline_tunnel::{Stats, usage::Usage, wg_conf::Conf};
 use tracing::{error, info, warn};
 
@@ -17,6 +17,7 @@ use crate::{
     daemon::{Signalled, Signals, board::Board, status_page},
     environment::Environment,
     logging,
+    troubles::Troubles,
     world::small_runtime,
 };
 
@@ -24,7 +25,7 @@ use crate::{
 const ROUND: Duration = Duration::from_secs(5);
 
 pub(super) fn run(environment: &Environment, arguments: &VpnServe, file: &Path) -> Result<(), Fault> {
-    logging::start(environment.var("LOG_LEVEL"))?;
+    let troubles = logging::start(environment.var("LOG_LEVEL"))?;
     bowline_host::process::raise_file_limit();
     let conf = peers_file::read(file)?;
     let config = settings::config(arguments, &conf, &this_machine())?;
@@ -36,7 +37,7 @@ pub(super) fn run(environment: &Environment, arguments: &VpnServe, file: &Path) 
         let job = TunnelJob::begin(config, peers)?;
         let tasks = Tasks::new();
         if let Some(address) = arguments.status {
-            serve_status(&job, &tasks, address).await?;
+            serve_status(&job, &tasks, address, troubles).await?;
         }
         announce(&job.stats().unwrap_or_default());
         Serving { arguments, file, conf, usage, job }.attend(signals).await
@@ -117,9 +118,9 @@ pub(crate) fn this_machine() -> Machine {
     Machine { addresses: addresses::own(), resolv_conf }
 }
 
-async fn serve_status(job: &TunnelJob, tasks: &Tasks, address: SocketAddr) -> Result<(), Fault> {
+async fn serve_status(job: &TunnelJob, tasks: &Tasks, address: SocketAddr, troubles: Troubles) -> Result<(), Fault> {
     let listeners = Listeners::default();
-    let (metrics, board) = (Metrics::default(), Board::default());
+    let (metrics, board) = (Metrics::default(), Board::new(clock::now(), troubles));
     job.show(&metrics);
     board.add(Arc::new(job.clone()), metrics);
     let listener = listeners.listen(&Address::Tcp(address)).await?;

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &VpnServe) -> Result<(), Fault> {
-    logging::start(environment.var("LOG_LEVEL"))?;
+    let troubles = logging::start(environment.var("LOG_LEVEL"))?;
     let configured = config_place::load(file, &environment)?;
     let section = section(arguments, &environment, configured.vpn.unwrap_or_default())?;
     let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section) };
@@ -33,7 +33,7 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
         config.daemon.listen = status;
     }
     daemon::run(
-        World::new(environment)?.with_config(&config),
+        World::new(environment)?.with_config(&config).remembering(troubles),
         config,
         Start::VpnAlone { status: arguments.status.is_some() },
     )

@@ -1,7 +1,12 @@
-//! `bowline status`: sessions and credentials as they stand, with the command to type where one is needed.
+//! `bowline status`: sessions, credentials and jobs as they stand, with the command to type where one is needed.
 //!
 //! With a daemon it is the daemon's own word; without one it is what the files on disk say. Exit code 5 when a login
 //! is needed.
+
+mod screen;
+mod snapshot;
+mod watch;
+mod words;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -10,12 +15,13 @@ use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::{
     Sources,
     certificate::{Life, Standing},
-    client::{self, Answer},
+    client::{self, Answer, STATUS_VERSION},
     session_name,
 };
-use bowline_host::Tasks;
+use bowline_host::{Tasks, clock};
 use serde_json::{Value, json};
 
+use self::snapshot::Snapshot;
 use crate::{
     cli::{self, Form},
     output,
@@ -29,37 +35,63 @@ pub(crate) fn run(world: &World, arguments: &cli::Status) -> Result<ExitCode, Fa
         super::explain::run(world, arguments.profile.as_deref(), arguments.output.output)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let profile = arguments.profile.as_deref();
+    if arguments.watch {
+        return watch::run(world, || document(world, profile));
+    }
+    let document = document(world, profile)?;
+    match arguments.output.output {
+        Form::Json => output::data(&format!("{document:#}\n"))?,
+        Form::Text => output::data(&words::table(&Snapshot::of(&document)))?,
+    }
+    let needed = document["credentials"].as_array().is_some_and(|lines| lines.iter().any(is_login_needed));
+    Ok(if needed { ExitCode::from(Kind::LoginRequired.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+fn is_login_needed(line: &Value) -> bool {
+    line["state"] == LOGIN_NEEDED
+}
+
+/// Everything that is known, in the form of docs/reference/status.md.
+fn document(world: &World, profile: Option<&str>) -> Result<Value, Fault> {
     let daemon = from_daemon(world);
-    let mut lines = daemon.clone().unwrap_or_default();
-    for line in from_files(world, arguments.profile.as_deref())? {
+    let mut document = json!({
+        "version": STATUS_VERSION, "program": env!("CARGO_PKG_VERSION"), "daemon": daemon.is_some(),
+        "at": utc(clock::now().wall), "since": null, "state": null, "credentials": [], "jobs": {}, "checks": [],
+        "last_trouble": null,
+    });
+    for (key, value) in daemon.as_ref().and_then(Value::as_object).into_iter().flatten() {
+        document[key] = value.clone();
+    }
+    let held = document["credentials"].as_array().cloned().unwrap_or_default();
+    document["credentials"] = Value::Array(credentials(world, profile, held)?);
+    Ok(document)
+}
+
+/// What the daemon holds, and what the files say besides; narrowed to `profile` and its session.
+fn credentials(world: &World, profile: Option<&str>, mut lines: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    for line in from_files(world, profile)? {
         let known = lines.iter().any(|other| other["kind"] == line["kind"] && other["name"] == line["name"]);
         if !known {
             lines.push(line);
         }
     }
     lines.extend(certificates(world));
-    if let Some(profile) = &arguments.profile {
+    if let Some(profile) = profile {
         let session = session_of(world, profile)?;
         lines.retain(|line| {
-            line["name"] == profile.as_str()
-                || (line["kind"] == "session" && line["name"].as_str() == session.as_deref())
+            line["name"] == profile || (line["kind"] == "session" && line["name"].as_str() == session.as_deref())
         });
     }
-    match arguments.output.output {
-        Form::Json => output::data(&format!("{:#}\n", json!({ "daemon": daemon.is_some(), "credentials": lines })))?,
-        Form::Text => output::data(&table(daemon.is_some(), &lines))?,
-    }
-    let needed = lines.iter().any(|line| line["state"] == LOGIN_NEEDED);
-    Ok(if needed { ExitCode::from(Kind::LoginRequired.exit_code()) } else { ExitCode::SUCCESS })
+    Ok(lines)
 }
 
 /// `None` when no daemon answers for this context.
-fn from_daemon(world: &World) -> Option<Vec<Value>> {
+fn from_daemon(world: &World) -> Option<Value> {
     let Ok(Answer::Good(text)) = client::status(&world.environment.socket(), &world.context()) else {
         return None;
     };
-    let status: Value = serde_json::from_str(text.expose()).ok()?;
-    status["credentials"].as_array().cloned()
+    serde_json::from_str(text.expose()).ok()
 }
 
 /// A line for each session, narrowed to the one behind `profile`.
@@ -125,37 +157,4 @@ fn line(session: &str, source: &str, standing: Result<SsoToken, Fault>) -> Value
 fn session_of(world: &World, profile: &str) -> Result<Option<String>, Fault> {
     let login = world.aws_config()?.login(profile)?;
     Ok(login.map(|login| session_name(&login).to_owned()))
-}
-
-fn table(daemon: bool, lines: &[Value]) -> String {
-    let mut text = format!("daemon: {}\n", if daemon { "running" } else { "not running (bowline run)" });
-    if lines.is_empty() {
-        text.push_str("nothing to show: no sso-session is configured and nothing was asked for\n");
-        return text;
-    }
-    let cell = |line: &Value, name: &str| line[name].as_str().unwrap_or("-").to_owned();
-    let rows: Vec<[String; 4]> = lines
-        .iter()
-        .map(|line| {
-            [
-                format!("{} {}", cell(line, "kind"), cell(line, "name")),
-                cell(line, "state"),
-                cell(line, "expires"),
-                cell(line, "source"),
-            ]
-        })
-        .collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(6);
-    let (name, state, expires) = (width(0), width(1), width(2));
-    text.push_str(&format!("{:name$}  {:state$}  {:expires$}  SOURCE\n", "NAME", "STATE", "UNTIL"));
-    for (row, line) in rows.iter().zip(lines) {
-        text.push_str(format!("{:name$}  {:state$}  {:expires$}  {}", row[0], row[1], row[2], row[3]).trim_end());
-        text.push('\n');
-        for (label, key) in [("why", "failure"), ("next", "command")] {
-            if let Some(said) = line[key].as_str() {
-                text.push_str(&format!("    {label}: {said}\n"));
-            }
-        }
-    }
-    text
 }

@@ -1,0 +1,98 @@
+//! A configuration that is read again: takes the steps that `reload` decides.
+
+use std::net::SocketAddr;
+
+use bowline_base::Fault;
+use tracing::{error, info, warn};
+
+use super::{Daemon, Start, confinement, endpoint, notify, reload, reload::Step, supervision::Part};
+use crate::config::Config;
+
+impl Daemon {
+    pub(super) async fn reload(&mut self) {
+        let Start::Daemon { file: Some(file) } = &self.start else {
+            warn!("nothing is read again: there is no configuration file, or this is `artifacts serve`");
+            return;
+        };
+        let new = match confinement::reload(&self.world, file) {
+            Ok(new) => new,
+            Err(fault) => {
+                error!(reason = %fault.message, fix = fault.hint, "the configuration cannot be used; nothing is changed");
+                return;
+            }
+        };
+        let steps = reload::steps(&self.config, &new);
+        info!(changes = steps.len(), "the configuration was read again");
+        for step in steps {
+            if let Err(fault) = self.take(&step, &new).await {
+                error!(?step, reason = %fault.chain(), "this part of the new configuration cannot be used; the old one goes on");
+            }
+        }
+        self.listeners.retain(&self.addresses());
+    }
+
+    async fn take(&mut self, step: &Step, new: &Config) -> Result<(), Fault> {
+        match step {
+            Step::MoveStatusPage => self.move_status_page(new.daemon.listen).await,
+            Step::KeepFresh => {
+                self.config.daemon.keep_fresh.clone_from(&new.daemon.keep_fresh);
+                for profile in &self.config.daemon.keep_fresh {
+                    drop(self.broker.identity(profile));
+                }
+                Ok(())
+            }
+            Step::NeedsRestart(section) => {
+                warn!(section, "this section is read at the start only; restart to use the new values");
+                Ok(())
+            }
+            Step::Audit => self.replace_audit(&new.audit).await,
+            Step::StopArtifacts => {
+                self.config.artifacts = None;
+                self.retire(Part::Artifacts);
+                Ok(())
+            }
+            Step::StartArtifacts => match &new.artifacts {
+                Some(section) => self.start_artifacts(section).await,
+                None => Ok(()),
+            },
+            Step::StopVpn | Step::StartVpn => self.replace_vpn(new.vpn.as_ref()).await,
+            Step::Notify => {
+                self.notifier.replace(notify::channels(&self.world, &new.notify)?);
+                self.config.notify.clone_from(&new.notify);
+                Ok(())
+            }
+            Step::Grants => {
+                self.grants.replace(endpoint::grants(&new.grants, self.config.audit.duty())?);
+                self.config.grants.clone_from(&new.grants);
+                self.broker.open_socket()
+            }
+            Step::StopGateway => {
+                self.config.gateway = None;
+                self.retire(Part::Gateway);
+                Ok(())
+            }
+            Step::StartGateway => match &new.gateway {
+                Some(section) => self.start_gateway(section).await,
+                None => Ok(()),
+            },
+            Step::StopEndpoint => {
+                self.config.endpoint = None;
+                self.retire(Part::Endpoint);
+                Ok(())
+            }
+            Step::StartEndpoint => match &new.endpoint {
+                Some(section) => self.start_endpoint(section).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    async fn move_status_page(&mut self, to: SocketAddr) -> Result<(), Fault> {
+        let old = std::mem::replace(&mut self.config.daemon.listen, to);
+        let moved = self.serve_status_page().await;
+        if moved.is_err() {
+            self.config.daemon.listen = old;
+        }
+        moved
+    }
+}

@@ -1,0 +1,106 @@
+//! Every part is lost once, in a daemon that runs them all: the others go on, and it comes back.
+
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+use bowline_base::atomic;
+use bowline_fakeaws::{FakeAws, Settings};
+use bowline_host::{Check, Verdict};
+
+use super::*;
+use crate::{config::parse, environment::Environment};
+
+/// However busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ports are the system's choice: a listener stays for its address, and so for its part.
+fn configuration(home: &Path) -> Config {
+    let home = home.display();
+    let text = format!(
+        "[daemon]\nlisten = \"127.0.0.1:0\"\n\
+         [audit]\npath = \"{home}/audit\"\n\
+         [artifacts]\nlisten = \"127.0.0.2:0\"\ncache = {{ path = \"{home}/cache\" }}\n\
+         [[artifacts.repository]]\nfrom = \"{home}\"\n\
+         [endpoint]\nlisten = \"127.0.0.3:0\"\nserve = \"build\"\ntoken-file = \"{home}/token\"\n\
+         [gateway]\nregion = \"us-east-1\"\nidentity = \"build\"\nip-providers = [\"http://127.0.0.1:1/\"]\n\
+         [vpn]\nlisten = \"127.0.0.1:0\"\napi = \"127.0.0.4:0\"\nendpoint = \"127.0.0.1:51820\"\nstore = \"file:{home}/vpn\"\n\
+         master-key = {{ file = \"{home}/master\" }}\n"
+    );
+    parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+}
+
+async fn daemon(home: &Path, fake: &FakeAws) -> Daemon {
+    atomic::write_private(&home.join("master"), b"a-master-key-for-this-test").unwrap();
+    atomic::write_private(&home.join("config"), b"[profile build]\nregion = us-east-1\n").unwrap();
+    let text = |name: &str| home.join(name).display().to_string();
+    let variables: BTreeMap<String, String> = [
+        ("HOME", text("")),
+        ("XDG_RUNTIME_DIR", text("run")),
+        ("XDG_STATE_HOME", text("state")),
+        ("AWS_CONFIG_FILE", text("config")),
+        ("AWS_ENDPOINT_URL", fake.endpoint()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
+    let world = World::new(Environment::of(variables)).unwrap();
+    Daemon::start(world, configuration(home), Start::Daemon { file: None }).await.unwrap()
+}
+
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let end = clock::now().boot + PATIENCE;
+    while !done() {
+        assert!(clock::now().boot < end, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What is said of `part` being lost.
+fn said(board: &Board, part: Part) -> Option<Check> {
+    let id = format!("{}.running", part.name());
+    board.checks().into_iter().find(|check| check.id == id)
+}
+
+fn loses(group: &Tasks) {
+    group.spawn("test", async { panic!("on purpose") });
+}
+
+async fn story(board: Board, groups: BTreeMap<Part, Tasks>) {
+    assert_eq!(groups.keys().copied().collect::<Vec<_>>(), Part::ALL, "every part runs");
+    loses(&groups[&Part::Artifacts]);
+    until("the loss is told", || said(&board, Part::Artifacts).is_some_and(|check| check.verdict == Verdict::Failed))
+        .await;
+    let told = said(&board, Part::Artifacts).unwrap();
+    assert!(told.why.contains("on purpose") && told.fix.is_some(), "{told:?}");
+    assert!(board.metrics().contains("bowline_job_up{job=\"artifacts\"} 0"), "{}", board.metrics());
+    let others = |part: &Part| *part != Part::Artifacts;
+    for part in Part::ALL.into_iter().filter(others) {
+        assert!(!groups[&part].is_shutting_down() && said(&board, part).is_none(), "{part:?} goes on");
+    }
+    until("it runs again", || said(&board, Part::Artifacts).is_none_or(|check| check.verdict == Verdict::Degraded))
+        .await;
+    Part::ALL.into_iter().filter(others).for_each(|part| loses(&groups[&part]));
+    let restarted =
+        |part: &Part| board.metrics().contains(&format!("bowline_job_restarts_total{{job=\"{}\"}} 1", part.name()));
+    until("every other part was lost and runs again", || Part::ALL.iter().all(restarted)).await;
+    let status = board.status(clock::now());
+    for part in Part::ALL {
+        assert_eq!(status["jobs"]["supervision"][part.name()]["state"], "running", "{status:#}");
+    }
+    for job in ["credentials", "audit", "artifacts", "endpoint", "vpn", "gateway"] {
+        assert!(!status["jobs"][job].is_null(), "{job} is shown again: {status:#}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_part_that_panics_is_lost_alone_and_comes_back() {
+    let home = tempfile::tempdir().unwrap();
+    let fake = FakeAws::start(Settings::default()).await.unwrap();
+    let mut daemon = daemon(home.path(), &fake).await;
+    let told = story(daemon.board.clone(), daemon.running.clone());
+    let mut signals = Signals::listen().unwrap();
+    let supervisor = Supervisor::default();
+    tokio::select! {
+        () = daemon.attend(&mut signals, &supervisor) => panic!("nobody ended it"),
+        () = told => {}
+    }
+    daemon.stop().await;
+}
