@@ -21,7 +21,6 @@ const RARE: [(&str, &str); 11] = [
     ("bowline_audit_dropped_records_total", include_str!("../crates/audit/src/tally.rs")),
     ("bowline_audit_queued_lines", include_str!("../crates/audit/src/tally.rs")),
     ("bowline_gateway_actions_total", include_str!("../crates/gateway/src/metrics.rs")),
-    ("bowline_gateway_device_configs_total", include_str!("../crates/gateway/src/metrics.rs")),
     ("bowline_gateway_provider_failures_total", include_str!("../crates/gateway/src/metrics.rs")),
     ("bowline_artifact_fills_total", include_str!("../crates/artifacts/src/metrics.rs")),
     ("bowline_artifact_upstream_calls_total", include_str!("../crates/artifacts/src/metrics.rs")),
