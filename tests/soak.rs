@@ -117,7 +117,7 @@ fn read(stage: &Mutex<Everything>, seed: u64, over: &AtomicBool, seen: &Seen) {
         let file = dice.below(FILES);
         match fetch(artifacts, &format!("/soak/{file}.jar")) {
             Ok(answer) if answer.status == 200 && answer.body != body(file) => {
-                seen.wrong(format!("{file}: other bytes"))
+                seen.wrong(format!("{file}: other bytes"));
             }
             Ok(answer) if matches!(answer.status, 200 | 502..=504) => seen.count(&answer.status.to_string()),
             Ok(answer) => seen.wrong(format!("{file}: {} {}", answer.status, answer.header("x-bowline-reason"))),
@@ -130,7 +130,7 @@ fn read(stage: &Mutex<Everything>, seed: u64, over: &AtomicBool, seen: &Seen) {
                 std::panic::catch_unwind(|| ask(endpoint, "GET", "/v1/role/build", &[("authorization", &token)]));
             match asked {
                 Ok((200, set)) if !set.contains("\"SecretAccessKey\"") => {
-                    seen.wrong("a set without its key".to_owned())
+                    seen.wrong("a set without its key".to_owned());
                 }
                 Ok((200 | 503, _)) | Err(_) => seen.count("asked the endpoint"),
                 Ok((status, _)) => seen.wrong(format!("the endpoint says {status}")),
