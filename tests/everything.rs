@@ -1,9 +1,10 @@
-//! One daemon with every job on, and some traffic for each: the stage of `metrics` and `protection`.
+//! One daemon with every job on, and some traffic for each: the stage of `metrics`, `protection` and `soak`.
 
 use std::{fs, net::SocketAddr, time::Duration};
 
 use bowline_fakeaws::Bucket;
 use bowline_host::clock;
+use rustix::process::Signal;
 
 use crate::{
     gateway::site::{Site, quick},
@@ -17,6 +18,13 @@ pub(crate) struct Everything {
     pub(crate) site: Site,
     pub(crate) daemon: Running,
     pub(crate) status: SocketAddr,
+    pub(crate) artifacts: SocketAddr,
+    pub(crate) endpoint: SocketAddr,
+    /// The VPN's.
+    pub(crate) api: SocketAddr,
+    /// The VPN's administrator's key.
+    pub(crate) master: String,
+    config: String,
 }
 
 impl Everything {
@@ -43,19 +51,35 @@ impl Everything {
                 users.display()
             ),
         );
-        let mut daemon = world.start("run", &mut world.bowline(&["run", "--config", &config]));
-        until(PATIENCE, "the daemon is ready", || {
-            assert!(daemon.runs(), "the daemon ended: {}", daemon.stderr());
-            fetch(status, "/readyz").is_ok_and(|answer| answer.status == 200)
-        });
+        let daemon = run(world, &config, status);
         use_each(world, artifacts, endpoint);
         site.looks(2);
-        Self { site, daemon, status }
+        let master = daemon.stdout().lines().find(|line| line.starts_with("bvm_")).unwrap_or_default().to_owned();
+        Self { site, daemon, status, artifacts, endpoint, api, master, config }
+    }
+
+    /// `kill -9`, and the same daemon anew.
+    #[track_caller]
+    pub(crate) fn kill_and_start(&mut self) {
+        self.daemon.signal(Signal::KILL);
+        until(PATIENCE, "the killed daemon is gone", || !self.daemon.runs());
+        self.daemon = run(&self.site.world, &self.config, self.status);
     }
 
     pub(crate) fn world(&self) -> &World {
         &self.site.world
     }
+}
+
+/// Returns when it is ready.
+#[track_caller]
+fn run(world: &World, config: &str, status: SocketAddr) -> Running {
+    let mut daemon = world.start("run", &mut world.bowline(&["run", "--config", config]));
+    until(PATIENCE, "the daemon is ready", || {
+        assert!(daemon.runs(), "the daemon ended: {}", daemon.stderr());
+        fetch(status, "/readyz").is_ok_and(|answer| answer.status == 200)
+    });
+    daemon
 }
 
 fn use_each(world: &World, artifacts: SocketAddr, endpoint: SocketAddr) {

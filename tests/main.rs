@@ -46,6 +46,7 @@ mod reload;
 mod repositories;
 mod rotation;
 mod signing_helper;
+mod soak;
 mod sources;
 mod status;
 mod stories;

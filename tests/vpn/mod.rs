@@ -64,7 +64,7 @@ impl Vpn {
 }
 
 /// The body that curl prints; the path is the first word.
-pub(super) fn curl(world: &World, api: SocketAddr, key: &str, words: &[&str]) -> Option<String> {
+pub(crate) fn curl(world: &World, api: SocketAddr, key: &str, words: &[&str]) -> Option<String> {
     let mut curl: Command = world.foreign("curl");
     curl.args(["-sS", "--max-time", "10", &format!("http://{api}{}", words[0])]).args(&words[1..]);
     if !key.is_empty() {

@@ -20,6 +20,7 @@ mod sbom;
 mod scan;
 mod setup;
 mod slow;
+mod soak;
 mod suite;
 mod tally;
 
@@ -34,6 +35,7 @@ cargo xtask COMMAND
   bench [PART]   measures the release build beside what it replaces: artifacts, connect, credentials, tunnel
   package        a Debian package of the release build, in target/package
   sbom           prints what the program is made of, as CycloneDX JSON
+  soak [--for T] every job at once while everything around it goes wrong, for 30m or for T (90s, 8h)
   coverage       how much of the code the tests reach, in per cent of lines
   bless          writes down anew what is compared with code and program: expose-sites.txt, docs/reference/commands.md";
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         ["bench", ref parts @ ..] => bench::run(parts),
         ["package", ref words @ ..] => package::run(words),
         ["sbom"] => sbom::document().map(|document| print!("{document}")),
+        ["soak", ref words @ ..] => soak::run(words),
         ["coverage"] => coverage::run(),
         ["bless"] => house::bless(),
         _ => {

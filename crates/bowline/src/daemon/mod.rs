@@ -77,6 +77,7 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
         let supervisor = world.environment.supervisor();
         let mut daemon = Daemon::start(world, config, start).await?;
         supervisor.ready();
+        bowline_host::memory::forget_the_start();
         daemon.attend(&mut signals, &supervisor).await;
         supervisor.stopping();
         daemon.stop().await;

@@ -138,4 +138,5 @@ fn announce(stats: &Stats) {
         }
     }
     info!(version = env!("CARGO_PKG_VERSION"), "ready");
+    bowline_host::memory::forget_the_start();
 }
