@@ -117,7 +117,7 @@ function gateway(job) {
   const row = (one) =>
     make("tr", {}, make("td", {}, make("strong", { textContent: one.id })), make("td", { textContent: `${one.state}${one.address ? `, at ${one.address}` : ""}` }), make("td", {}, ...(one.tunnels || []).map(tunnel)), make("td", { textContent: one.verdict || "" }));
   return [
-    make("p", {}, make("span", { className: "big", textContent: place }), " ", job.address_since ? clock("since", job.address_since, "ago") : null),
+    make("p", {}, make("span", { className: "big", textContent: place }), " ", job.address_since ? clock("changed", job.address_since, "ago") : null),
     job.change ? make("p", { className: "warn", textContent: `moving from ${job.change.from || "nowhere"} to ${job.change.to}` }) : null,
     (job.connections || []).length ? table(["Connection", "State", "Tunnels", "Stands"], job.connections.map(row)) : make("p", { className: "faint", textContent: "No VPN connection is looked after." }),
   ].filter(Boolean);
