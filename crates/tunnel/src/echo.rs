@@ -272,9 +272,7 @@ fn set_hop_limit(socket: &UdpSocket, v4: bool, hop_limit: u8) -> io::Result<()> 
 
 fn why_closed(error: &io::Error) -> String {
     match error.kind() {
-        ErrorKind::PermissionDenied => "users cannot ping: net.ipv4.ping_group_range does not hold the group of this \
-                                        process; set it to `0 2147483647`"
-            .to_owned(),
-        _ => format!("users cannot ping: no socket for ICMP: {error}"),
+        ErrorKind::PermissionDenied => "net.ipv4.ping_group_range does not hold the group of this process".to_owned(),
+        _ => format!("no socket for ICMP: {error}"),
     }
 }
