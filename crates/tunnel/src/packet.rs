@@ -7,6 +7,7 @@ pub mod build;
 mod chain;
 pub mod icmp;
 pub mod mss;
+pub(crate) mod sum;
 mod transport;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -142,7 +143,7 @@ impl<'a> Packet<'a> {
     pub fn verify(&self) -> Result<(), Malformed> {
         let payload = self.payload();
         let sum = match self.protocol {
-            protocol::ICMP => checksum::data(payload),
+            protocol::ICMP => sum::data(payload),
             protocol::UDP if self.source.is_ipv4() && payload.get(6..8) == Some(&[0, 0]) => return Ok(()),
             protocol::UDP => sum(self.source, self.destination, self.protocol, datagram(payload)),
             protocol::TCP | protocol::ICMPV6 => sum(self.source, self.destination, self.protocol, payload),
@@ -206,7 +207,7 @@ fn sum(source: IpAddr, destination: IpAddr, protocol: u8, data: &[u8]) -> u16 {
     let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
     let protocol = IpProtocol::from(protocol);
     let pseudo = checksum::pseudo_header(&source.into(), &destination.into(), protocol, length);
-    checksum::combine(&[pseudo, checksum::data(data)])
+    checksum::combine(&[pseudo, sum::data(data)])
 }
 
 /// As much as the UDP header says, where that much is there.

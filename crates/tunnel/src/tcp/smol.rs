@@ -14,7 +14,10 @@ use smoltcp::{
 };
 
 use super::{Phase, Tcp, rtt::Stopwatch, window::Window};
-use crate::{link::Emit, packet::mss};
+use crate::{
+    link::Emit,
+    packet::{mss, sum},
+};
 
 /// A user that does not acknowledge for this long is gone.
 const GONE_AFTER: Duration = Duration::from_secs(120);
@@ -260,9 +263,10 @@ impl Device for Port<'_> {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ip;
         capabilities.max_transmission_unit = self.mtu;
-        // What comes in has been authenticated as a whole: its sums could only have been wrong at the sender's.
+        // What comes in has been authenticated as a whole: its sums could only have been wrong at the sender's. What goes out
+        // is summed up as it is emitted.
         capabilities.checksum.ipv4 = Checksum::Tx;
-        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities.checksum.tcp = Checksum::None;
         capabilities
     }
 }
@@ -279,6 +283,7 @@ impl TxToken for Outgoing<'_> {
         self.out.emit(len, &mut |room| {
             if let Some(write) = write.take() {
                 result = Some(write(room));
+                let _ = sum::finish_tcp(room);
                 ends = Ends::of(room);
             }
         });
