@@ -27,7 +27,7 @@ fn demo(name: &str, length: &str, limit: Duration, rotations: u64) {
         inside = address_of_its_aws(&demo.stderr());
         inside.is_some()
     });
-    until(Duration::from_secs(10), "the demo is under way", || demo.stderr().contains("rotation"));
+    until(Duration::from_secs(20), "the demo is under way", || demo.stderr().contains("rotation"));
     let secrets = fetch(inside.expect("it was found just now"), "/_fake/secrets").unwrap();
     world.note_secrets(&serde_json::from_slice::<Vec<String>>(&secrets.body).unwrap());
     let demo = demo.finish(limit);
