@@ -11,11 +11,20 @@ pub(crate) fn read(world: &World, place: &SecretPlace) -> Result<Secret, Fault> 
     let found = match place {
         SecretPlace::File(path) => {
             let read = std::fs::read_to_string(path);
-            let text = read.map_err(|cause| wrong(format!("cannot read `{}`", path.display())).cause(cause))?;
+            let text = read.map_err(|cause| {
+                let hint = format!(
+                    "write it there, for this user to read: umask 077; openssl rand -hex 32 > {}",
+                    path.display()
+                );
+                wrong(format!("cannot read the secret in `{}`", path.display())).cause(cause).hint(hint)
+            })?;
             Secret::new(text.trim())
         }
         SecretPlace::Env(name) => {
-            let text = world.environment.var(name).ok_or_else(|| wrong(format!("the variable `{name}` is not set")))?;
+            let text = world.environment.var(name).ok_or_else(|| {
+                wrong(format!("the variable `{name}` with a secret is not set"))
+                    .hint(format!("set `{name}`, for the daemon too"))
+            })?;
             Secret::new(text.trim())
         }
         SecretPlace::Vault(name) => Keyring::open(world).text(name)?,

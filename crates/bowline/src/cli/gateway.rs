@@ -6,7 +6,7 @@ use bowline_gateway::{Healthcheck, Managed, Window, address::Provider};
 use clap::{Args, Subcommand};
 
 use super::{GatewayDevice, Output, duration};
-use crate::config::gateway::{command, owner, provider, tag, webhook_url};
+use crate::config::gateway::{command, connection, owner, provider, tag, webhook_url};
 
 /// `gateway …`
 #[derive(Debug, Subcommand)]
@@ -82,7 +82,7 @@ pub(crate) struct GatewaySettings {
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
     /// Connection to look after; repeat for several [default: the ones with the owner's tag, then the only one of the region]
-    #[arg(long = "vpn-connection", value_name = "ID", conflicts_with = "tag")]
+    #[arg(long = "vpn-connection", value_name = "ID", conflicts_with = "tag", value_parser = connection)]
     pub(crate) connections: Vec<String>,
     /// Look after the connections with this tag
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]

@@ -6,7 +6,7 @@ use bowline_gateway::{Managed, device::Network};
 use clap::{Args, ValueEnum};
 
 use super::GatewaySettings;
-use crate::config::gateway::{command, owner, tag};
+use crate::config::gateway::{command, connection, owner, tag};
 
 /// `gateway device-config`
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub(crate) struct GatewayDevice {
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
     /// Connection to render; repeat for several [default: the ones with the owner's tag, then the only one of the region]
-    #[arg(long = "vpn-connection", value_name = "ID", conflicts_with = "tag")]
+    #[arg(long = "vpn-connection", value_name = "ID", conflicts_with = "tag", value_parser = connection)]
     pub(crate) connections: Vec<String>,
     /// Render the connections with this tag
     #[arg(long, value_name = "KEY=VALUE", value_parser = tag)]

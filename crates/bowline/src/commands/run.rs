@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bowline_base::Fault;
 
+use super::check;
 use crate::{
     config, config_place,
     daemon::{self, Start, confinement},
@@ -18,6 +19,9 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(),
     let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
     let troubles = logging::start(environment.var("LOG_LEVEL"))?;
     let mut world = World::new(environment)?.with_config(&config).remembering(troubles);
+    if let Some(file) = &path {
+        check::at_start(&world, file, &config)?;
+    }
     // The kernel binds what is started from here on: before the first thread.
     world.bounds = confinement::enter(&world, &config, path.as_deref())?;
     daemon::run(world, config, Start::Daemon { file: path })

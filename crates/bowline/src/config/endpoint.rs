@@ -67,7 +67,7 @@ pub(super) fn section(
         listen: section.values("listen", mistakes, chosen).unwrap_or(standard.listen),
         imds: section.value("imds", mistakes, local),
         socket: section.path("socket", mistakes),
-        serve: section.values("serve", mistakes, name).unwrap_or_default(),
+        serve: section.list("serve", mistakes, name),
         token_file: section.path("token-file", mistakes),
     };
     if endpoint.serve.is_empty() {
@@ -85,10 +85,10 @@ pub(super) fn grants(text: &str, file: &mut Table<'_>, mistakes: &mut Vec<Mistak
 fn grant(text: &str, mut table: Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> GrantSection {
     let before = mistakes.len();
     let grant = GrantSection {
-        uid: table.number("uid", mistakes),
+        uid: table.number("uid", 0..=u32::MAX, mistakes),
         token_file: table.path("token-file", mistakes),
         cgroup: table.value("cgroup", mistakes, group),
-        profiles: table.values("profiles", mistakes, name).unwrap_or_default(),
+        profiles: table.list("profiles", mistakes, name),
         audit: table.value("audit", mistakes, duty),
     };
     if mistakes.len() == before {

@@ -1,6 +1,9 @@
 //! `[gateway]`: the VPN that follows the site's address.
 
-use std::{ops::Range, time::Duration};
+use std::{
+    ops::{Range, RangeInclusive},
+    time::Duration,
+};
 
 use bowline_awsfiles::words;
 use bowline_gateway::{Healthcheck, Managed, Window, address::Provider};
@@ -68,6 +71,9 @@ impl Default for GatewaySection {
     }
 }
 
+/// How many equal readings may be asked for.
+const CONFIRM: RangeInclusive<u32> = 1..=100;
+
 pub(super) fn section(
     text: &str,
     mut section: Table<'_>,
@@ -84,7 +90,7 @@ pub(super) fn section(
         providers: both(&mut section, ["ip-providers", "ip-provider"], mistakes, provider),
         interval: section.value("interval", mistakes, some_time).unwrap_or(standard.interval),
         settle_poll: section.value("settle-poll", mistakes, some_time).unwrap_or(standard.settle_poll),
-        confirm: section.number("confirm", mistakes).unwrap_or(standard.confirm).max(1),
+        confirm: section.number("confirm", CONFIRM, mistakes).unwrap_or(standard.confirm),
         min_change_interval: section.duration("min-change-interval", mistakes).unwrap_or(standard.min_change_interval),
         window: section.value("window", mistakes, Window::parse),
         on_change: command_or_words(&mut section, "on-change", mistakes),
@@ -118,6 +124,14 @@ pub(crate) fn tag(text: &str) -> Result<Managed, String> {
     }
 }
 
+/// The id of a VPN connection, as EC2 gives it.
+pub(crate) fn connection(text: &str) -> Result<String, String> {
+    match text.trim() {
+        id if id.strip_prefix("vpn-").is_some_and(|rest| !rest.is_empty()) => Ok(id.to_owned()),
+        _ => Err(format!("`{text}` is no VPN connection: its id is written vpn-0a1b2c3d")),
+    }
+}
+
 /// Where the address is asked for.
 pub(crate) fn provider(text: &str) -> Result<Provider, String> {
     Provider::parse(text).map_err(|fault| fault.message)
@@ -138,7 +152,7 @@ pub(crate) fn webhook_url(text: &str) -> Result<String, String> {
 }
 
 fn managed(text: &str, section: &mut Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> Managed {
-    let ids = both(section, ["vpn-connections", "vpn-connection"], mistakes, name);
+    let ids = both(section, ["vpn-connections", "vpn-connection"], mistakes, connection);
     let tag = section.value("tag", mistakes, tag);
     if tag.is_some() && !ids.is_empty() {
         mistakes.push(Mistake::at(
@@ -169,7 +183,7 @@ pub(super) fn command_or_words(section: &mut Table<'_>, key: &'static str, mista
     if section.is_text(key) {
         return section.value(key, mistakes, command).unwrap_or_default();
     }
-    section.values(key, mistakes, |word| Ok(word.to_owned())).unwrap_or_default()
+    section.list(key, mistakes, |word| Ok(word.to_owned()))
 }
 
 fn webhook(text: &str, section: &mut Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<FollowerSection> {
@@ -214,7 +228,7 @@ mod tests {
     fn every_mistake_is_told_at_once_and_no_address_is_shown() {
         let text = "[gateway]\nowner = \"a,b\"\nvpn-connection = \"vpn-1\"\ntag = \"x=y\"\nip-provider = [\"http://a.example\"]\n\
                     interval = \"0s\"\nwindow = \"2-5\"\non-change = \"a 'b\"\nhealthcheck = \"ftp://h/5ecret\"\nintervall = \"1m\"\n\
-                    webhook = { secret = { env = \"X\" } }\n";
+                    webhook = { secret = { env = \"X\" } }\nconfirm = 0\n";
         let mistakes: Vec<String> = parse(text).unwrap_err().iter().map(|m| format!("{}: {m}", m.line)).collect();
         for words in [
             "1: `gateway` has `vpn-connections` and `tag`",
@@ -226,6 +240,7 @@ mod tests {
             "9: a healthcheck is https://",
             "10: unknown key `gateway.intervall`; did you mean `interval`?",
             "11: `gateway.webhook` needs `url`",
+            "12: `gateway.confirm` must be a whole number from 1 to 100, not 0",
         ] {
             assert!(mistakes.iter().any(|mistake| mistake.starts_with(words)), "{words}: {mistakes:#?}");
         }

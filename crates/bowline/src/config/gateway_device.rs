@@ -36,7 +36,7 @@ pub(super) fn section(
     let networks = [networks("local-networks"), networks("remote-networks")];
     let standard = Choices::default();
     let choices = Choices {
-        first_interface: table.number("if-id", mistakes).unwrap_or(standard.first_interface).max(1),
+        first_interface: table.number("if-id", 1..=u32::MAX, mistakes).unwrap_or(standard.first_interface),
         keys: table.flag("keys", mistakes).unwrap_or(standard.keys),
         networks,
     };

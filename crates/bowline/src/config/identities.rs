@@ -69,11 +69,13 @@ fn roles_anywhere(
     if duration.is_some_and(|time| time < HOUR / 4 || time > 12 * HOUR) {
         mistakes.push(Mistake::at(text, span, format!("`identity.{name}`: `duration` must be from 15m to 12h")));
     }
+    let needed = ["certificate", "trust-anchor", "profile", "role"];
+    if let Some(missing) = table.lacks(&needed) {
+        mistakes.push(Mistake::at(text, span, format!("`identity.{name}` needs {missing}")));
+    }
     table.finish(mistakes);
     let (Some(certificate), Some(trust_anchor), Some(profile), Some(role)) = (certificate, trust_anchor, profile, role)
     else {
-        let message = format!("`identity.{name}` needs `certificate`, `trust-anchor`, `profile` and `role`");
-        mistakes.push(Mistake::at(text, span, message));
         return None;
     };
     Some(RolesAnywhere {
@@ -143,6 +145,8 @@ roles-anywhere = { certificate = "site.pem", private-key = { file = "/k/site.key
         let told = |text: &str| parse(text).unwrap_err().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         assert!(told(&GOOD.replace("role =", "rol =")).contains("did you mean `role`?"));
         assert!(told(&GOOD.replace("2h", "13h")).contains("from 15m to 12h"));
+        assert!(told(&GOOD.replace("role =", "rol =")).contains("`identity.site` needs `role`"));
+        assert!(!told(&GOOD.replace("\"arn:", "\"")).contains("needs"));
         assert!(told("[identity.site]\n").contains("needs `roles-anywhere"));
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use delegation::DelegationSection;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use gateway::{FollowerSection, GatewaySection};
 pub(crate) use gateway_device::DeviceSection;
-pub(crate) use mistakes::Mistake;
+pub(crate) use mistakes::{Mistake, fault as all_mistakes};
 pub(crate) use notify::{NotifySection, WebhookSection};
 pub(crate) use secret::SecretPlace;
 pub(crate) use table::address;

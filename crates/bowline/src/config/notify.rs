@@ -43,7 +43,7 @@ pub(super) fn section(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mis
         desktop: section.flag("desktop", mistakes),
         file: section.path("file", mistakes),
         webhook: section.table("webhook", mistakes).and_then(|(table, span)| webhook(text, table, &span, mistakes)),
-        command: section.values("command", mistakes, |word| Ok(word.to_owned())).unwrap_or_default(),
+        command: section.list("command", mistakes, |word| Ok(word.to_owned())),
         on: section.values("on", mistakes, kind),
     };
     section.finish(mistakes);

@@ -54,8 +54,8 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     if let Some((section, _)) = file.table("vault", mistakes) {
         config.vault = vault(section, mistakes);
     }
-    if let Some((section, span)) = file.table("vpn", mistakes) {
-        config.vpn = Some(vpn::read(text, section, &span, mistakes));
+    if let Some((section, _)) = file.table("vpn", mistakes) {
+        config.vpn = Some(vpn::read(text, section, mistakes));
     }
     file.finish(mistakes);
     config
@@ -66,7 +66,7 @@ fn daemon(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> DaemonSection 
     if let Some(listen) = section.value("listen", mistakes, address) {
         daemon.listen = listen;
     }
-    daemon.keep_fresh = section.values("keep-fresh", mistakes, name).unwrap_or_default();
+    daemon.keep_fresh = section.list("keep-fresh", mistakes, name);
     daemon.landlock = section.flag("landlock", mistakes);
     section.finish(mistakes);
     daemon

@@ -1,6 +1,11 @@
 //! Reads typed values out of a TOML table and collects what is wrong instead of stopping at it.
 
-use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
+use std::{
+    net::SocketAddr,
+    ops::{Range, RangeInclusive},
+    path::PathBuf,
+    time::Duration,
+};
 
 use bowline_base::units;
 use toml::{
@@ -35,14 +40,30 @@ impl<'a> Table<'a> {
         self.text_of(key, value, mistakes).and_then(|text| self.keep(read(text), &value.span(), mistakes))
     }
 
-    /// One text or an array of texts, each as `read` understands it.
+    /// One text or an array of texts, each as `read` understands it. An empty array would switch off what has to be there.
     pub(crate) fn values<T>(
         &mut self,
         key: &'static str,
         mistakes: &mut Vec<Mistake>,
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let value = self.entry(key)?;
+        let value = self.table.get(key);
+        if let Some(empty) = value.filter(|value| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()))
+        {
+            mistakes.push(Mistake::at(self.text, &empty.span(), format!("`{}` is empty", self.name(key))));
+        }
+        let values = self.list(key, mistakes, read);
+        value.map(|_| values)
+    }
+
+    /// The same where none is what there is without a word.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &'static str,
+        mistakes: &mut Vec<Mistake>,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let Some(value) = self.entry(key) else { return Vec::new() };
         let items: Vec<&Spanned<DeValue<'a>>> = match value.get_ref() {
             DeValue::Array(items) => items.iter().collect(),
             _ => vec![value],
@@ -50,10 +71,7 @@ impl<'a> Table<'a> {
         let read_one = |item: &&'a Spanned<DeValue<'a>>, mistakes: &mut Vec<Mistake>| {
             self.text_of(key, item, mistakes).and_then(|text| self.keep(read(text), &item.span(), mistakes))
         };
-        if items.is_empty() {
-            mistakes.push(Mistake::at(self.text, &value.span(), format!("`{}` is empty", self.name(key))));
-        }
-        Some(items.iter().filter_map(|item| read_one(item, mistakes)).collect())
+        items.iter().filter_map(|item| read_one(item, mistakes)).collect()
     }
 
     pub(crate) fn duration(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<Duration> {
@@ -76,20 +94,36 @@ impl<'a> Table<'a> {
         self.value(key, mistakes, absolute)
     }
 
+    /// Those of `keys` that are not there, for people.
+    pub(crate) fn lacks(&self, keys: &[&str]) -> Option<String> {
+        let missing: Vec<String> =
+            keys.iter().filter(|key| self.table.get(**key).is_none()).map(|key| format!("`{key}`")).collect();
+        (!missing.is_empty()).then(|| missing.join(" and "))
+    }
+
     /// Whether `key` is there as a text, where it may also be a table.
     pub(crate) fn is_text(&self, key: &str) -> bool {
         matches!(self.table.get(key).map(Spanned::get_ref), Some(DeValue::String(_)))
     }
 
-    /// A whole number.
-    pub(crate) fn number(&mut self, key: &'static str, mistakes: &mut Vec<Mistake>) -> Option<u32> {
+    /// A whole number of `range`.
+    pub(crate) fn number(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u32>,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<u32> {
         let value = self.entry(key)?;
-        let number = match value.get_ref() {
-            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
-            _ => None,
+        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+        let DeValue::Integer(written) = value.get_ref() else {
+            self.wrong_type(key, &wanted, value.get_ref(), &value.span(), mistakes);
+            return None;
         };
+        let number =
+            u32::from_str_radix(written.as_str(), written.radix()).ok().filter(|number| range.contains(number));
         if number.is_none() {
-            self.wrong_type(key, "a whole number like 1001", value.get_ref(), &value.span(), mistakes);
+            let message = format!("`{}` must be {wanted}, not {}", self.name(key), written.as_str());
+            mistakes.push(Mistake::at(self.text, &value.span(), message));
         }
         number
     }

@@ -1,6 +1,6 @@
 //! `[vpn]`: the server. Flags of `vpn serve` are keys of the same names.
 
-use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use bowline_tunnel::Prefix;
 use bowline_vpn::server::addresses::Subnet;
@@ -98,8 +98,11 @@ impl Default for VpnSection {
     }
 }
 
+/// What a packet may be long at least, and at most.
+const MTU: RangeInclusive<u32> = 1280..=9000;
+
 /// Reads the section.
-pub(super) fn read(text: &str, mut section: Table<'_>, span: &Range<usize>, mistakes: &mut Vec<Mistake>) -> VpnSection {
+pub(super) fn read(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> VpnSection {
     let standard = VpnSection::default();
     let vpn = VpnSection {
         identity: section.value("identity", mistakes, name),
@@ -113,11 +116,11 @@ pub(super) fn read(text: &str, mut section: Table<'_>, span: &Range<usize>, mist
         public_url: section.value("public-url", mistakes, name),
         store: section.value("store", mistakes, StorePlace::parse),
         subnet: section.value("subnet", mistakes, subnet).unwrap_or(standard.subnet),
-        mtu: section.number("mtu", mistakes).and_then(|mtu| mtu.try_into().ok()).unwrap_or(standard.mtu),
+        mtu: section.number("mtu", MTU, mistakes).and_then(|mtu| mtu.try_into().ok()).unwrap_or(standard.mtu),
         master_key: of_key(text, &mut section, "master-key", mistakes),
         tls: tls(text, &mut section, mistakes),
         egress: EgressSection {
-            allow: section.values("egress-allow", mistakes, range).unwrap_or_default(),
+            allow: section.list("egress-allow", mistakes, range),
             expose_credential_addresses: section
                 .flag("dangerously-expose-credential-addresses", mistakes)
                 .unwrap_or_default(),
@@ -129,9 +132,6 @@ pub(super) fn read(text: &str, mut section: Table<'_>, span: &Range<usize>, mist
         stop_when_idle: section.value("stop-when-idle", mistakes, some_time),
     };
     section.finish(mistakes);
-    if !(1280..=9000).contains(&vpn.mtu) {
-        mistakes.push(Mistake::at(text, span, "`vpn.mtu` must be 1280 to 9000"));
-    }
     vpn
 }
 
@@ -204,7 +204,8 @@ mod tests {
             ("store = \"file:relative\"", "not an absolute path"),
             ("endpoint = \"vpn.example.net\"", "HOST:PORT"),
             ("subnet = \"10.0.0.0\"", "subnet"),
-            ("mtu = 500", "1280 to 9000"),
+            ("mtu = 500", "line: 2, column: 7, message: \"`vpn.mtu` must be a whole number from 1280 to 9000, not 500"),
+            ("mtu = 99999999999999999999", "from 1280 to 9000, not 99999999999999999999"),
             ("tls-cert = \"/a\"", "go together"),
             ("stor = \"x\"", "did you mean `store`"),
         ] {

@@ -1,8 +1,9 @@
 //! From `[gateway]` to the job: region, identity and the ways out filled in from the world.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use bowline_base::{Fault, wire::Wire};
+use bowline_aws::Service;
+use bowline_base::{Fault, Kind, units, wire::Wire};
 use bowline_credentials::{Broker, without_secrets};
 use bowline_gateway::{
     Config, GatewayJob, Post, Surroundings,
@@ -23,6 +24,11 @@ use crate::{
     config::{DeviceSection, GatewaySection},
     world::World,
 };
+
+/// EC2 and the public servers that tell the address are not asked more often than this.
+const LEAST_INTERVAL: Duration = Duration::from_secs(10);
+/// Nor EC2 while it is busy with a change.
+const LEAST_SETTLE_POLL: Duration = Duration::from_millis(500);
 
 /// The job that `section` asks for, with what it needs in `tasks`. `changed` wakes it when the address may have changed.
 pub(super) fn job(
@@ -48,6 +54,9 @@ pub(super) fn job(
 
 /// What the job is told.
 pub(crate) fn config(world: &World, section: &GatewaySection) -> Result<Config, Fault> {
+    if let Some((_, fault)) = haste(world, section).into_iter().next() {
+        return Err(fault);
+    }
     let region = world.region(section.region.as_deref(), &profile(world, section))?;
     Ok(Config {
         owner: section.owner.clone(),
@@ -64,6 +73,21 @@ pub(crate) fn config(world: &World, section: &GatewaySection) -> Result<Config, 
         device: section.device_config.as_ref().map(|device| file(world, device)).transpose()?,
         ..Config::new(region)
     })
+}
+
+/// Keys whose times are too short for servers of others. Who has redirected EC2 may ask it as often as it likes.
+pub(crate) fn haste(world: &World, section: &GatewaySection) -> Vec<(&'static str, Fault)> {
+    let times =
+        [("interval", section.interval, LEAST_INTERVAL), ("settle-poll", section.settle_poll, LEAST_SETTLE_POLL)];
+    let foreign = world.setup.endpoints.redirected(Service::Ec2).is_none();
+    let short = times.into_iter().filter(|(_, time, least)| foreign && time < least);
+    let fault = |(key, time, least): (&'static str, Duration, Duration)| {
+        let (time, least) = (units::duration(time), units::duration(least));
+        let message = format!("`{key}` is {time}, and others are asked so often: it must be {least} or more");
+        let hint = format!("`{key} = \"{least}\"` in [gateway], or --{key} {least}");
+        (key, Fault::new(Kind::Config, "gateway", message).hint(hint))
+    };
+    short.map(fault).collect()
 }
 
 fn file(world: &World, device: &DeviceSection) -> Result<DeviceFile, Fault> {
@@ -103,4 +127,23 @@ pub(crate) fn followers(world: &World, section: &GatewaySection, tasks: &Tasks) 
     let channels = Channels { webhook, command, ..Channels::default() };
     let place = world.environment.state_directory().join("gateway-notify.json");
     Ok(Notifier::start(Arc::clone(&world.wire), tasks, place, channels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::parse, environment::Environment};
+
+    #[test]
+    fn others_are_not_asked_without_pause_and_ones_own_may_be() {
+        let haste = |text: &str, variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let world = World::new(Environment::of(variables)).unwrap();
+            haste(&world, &parse(text).unwrap().gateway.unwrap()).len()
+        };
+        let hasty = "[gateway]\ninterval = \"1ms\"\nsettle-poll = \"100ms\"\n";
+        assert_eq!(haste(hasty, &[("HOME", "/h")]), 2);
+        assert_eq!(haste(hasty, &[("HOME", "/h"), ("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")]), 0);
+        assert_eq!(haste("[gateway]\ninterval = \"10s\"\nsettle-poll = \"500ms\"\n", &[("HOME", "/h")]), 0);
+    }
 }

@@ -58,7 +58,7 @@ fn desktop(section: &NotifySection, visible: &Variables) -> Result<Option<Deskto
 }
 
 /// A webhook at `url`; signed where there is a secret.
-pub(super) fn webhook(world: &World, url: &str, secret: Option<&SecretPlace>) -> Result<Webhook, Fault> {
+pub(crate) fn webhook(world: &World, url: &str, secret: Option<&SecretPlace>) -> Result<Webhook, Fault> {
     let secret = match secret {
         None => host::SecretPlace::None,
         Some(SecretPlace::File(path)) => host::SecretPlace::File(path.clone()),

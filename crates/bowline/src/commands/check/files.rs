@@ -1,0 +1,129 @@
+//! Files, variables and times that the configuration asks for: whether they are there and good. Nothing is made.
+
+use std::path::Path;
+
+use bowline_base::{Fault, Kind};
+use bowline_host::{notify::Webhook, tls_server::ServerTls};
+
+use super::Finding;
+use crate::{
+    config::{
+        AccessSection, ArtifactsSection, Config, GatewaySection, NotifySection, SecretPlace, TlsSection, VpnSection,
+    },
+    daemon::{gateway as wiring, notify},
+    secrets,
+    world::World,
+};
+
+/// How much is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// What the daemon would not start without. Nobody is asked for the vault's passphrase.
+    Start,
+    /// What it would miss later as well; whoever sits at the terminal is asked if need be.
+    Whole,
+}
+
+/// What is missing in the sections of jobs.
+pub(super) fn missing(world: &World, config: &Config, look: Look) -> Vec<Finding> {
+    let artifacts = config.artifacts.iter().flat_map(|section| artifacts(world, section, look));
+    let gateway = config.gateway.iter().flat_map(|section| gateway(world, section, look));
+    let vpn = config.vpn.iter().flat_map(|section| vpn(world, section, look));
+    artifacts.chain(gateway).chain(vpn).collect()
+}
+
+/// Whom `[notify]` tells, in a few words. The webhook's secret must be there.
+pub(super) fn channels(world: &World, config: &Config) -> Result<Vec<String>, Finding> {
+    let channels = notify::channels(world, &config.notify)
+        .and_then(|channels| channels.webhook.as_ref().map_or(Ok(()), Webhook::check).map(|()| channels));
+    channels.map(|channels| notify::describe(&channels)).map_err(|fault| of_notify(&config.notify, fault))
+}
+
+/// What is wrong with each channel of `[notify]` from the start; a webhook's file may come later.
+pub(super) fn channels_at_start(world: &World, config: &Config) -> Vec<Finding> {
+    let section = &config.notify;
+    let webhook = section.webhook.clone().filter(|webhook| is_open(&webhook.secret));
+    let alone = [
+        NotifySection { webhook: None, ..section.clone() },
+        NotifySection { desktop: Some(false), webhook, ..section.clone() },
+    ];
+    alone.iter().filter_map(|one| Some(of_notify(one, notify::channels(world, one).err()?))).collect()
+}
+
+fn of_notify(section: &NotifySection, fault: Fault) -> Finding {
+    match &section.webhook {
+        Some(webhook) => Finding::about("notify", &value(&webhook.secret), fault),
+        None => of_key("desktop", "notify", fault),
+    }
+}
+
+fn artifacts(world: &World, section: &ArtifactsSection, look: Look) -> Vec<Finding> {
+    let keys = match &section.access {
+        AccessSection::Keys(keys) => keys.as_slice(),
+        AccessSection::Local | AccessSection::Open => &[],
+    };
+    let secrets = keys.iter().filter_map(|key| secret(world, "artifacts", &key.secret, look));
+    section.tls.iter().filter_map(|tls| pair("artifacts", tls)).chain(secrets).collect()
+}
+
+fn gateway(world: &World, section: &GatewaySection, look: Look) -> Vec<Finding> {
+    let hasty = wiring::haste(world, section).into_iter().map(|(key, fault)| of_key(key, "gateway", fault));
+    let device = section.device_config.as_ref().and_then(|device| {
+        let fault = wiring::place(world, &device.path, device.hook.clone()).err()?;
+        Some(Finding::about("gateway", &path(&device.path), fault))
+    });
+    let webhook = section.webhook.as_ref().and_then(|webhook| {
+        let place = webhook.secret.as_ref().filter(|place| look == Look::Whole || is_open(place))?;
+        let made = notify::webhook(world, &webhook.url, Some(place));
+        let fault = if look == Look::Whole { made.and_then(|made| made.check()).err() } else { made.err() };
+        fault.map(|fault| Finding::about("gateway", &value(place), fault))
+    });
+    hasty.chain(device).chain(webhook).collect()
+}
+
+/// Two of its doors are not one.
+fn vpn(world: &World, section: &VpnSection, look: Look) -> Vec<Finding> {
+    let key = section.master_key.as_ref().and_then(|place| secret(world, "vpn", place, look));
+    let tls = section.tls.as_ref().and_then(|tls| pair("vpn", tls));
+    let one_door = (section.proxy == Some(section.api)).then(|| {
+        let fault = Fault::new(Kind::Config, "vpn", format!("`api` and `proxy` are both {}", section.api))
+            .hint("give [vpn] `proxy` another port");
+        of_key("proxy", "vpn", fault)
+    });
+    [key, tls, one_door].into_iter().flatten().collect()
+}
+
+fn secret(world: &World, section: &str, place: &SecretPlace, look: Look) -> Option<Finding> {
+    if look == Look::Start && !is_open(place) {
+        return None;
+    }
+    secrets::read(world, place).err().map(|fault| Finding::about(section, &value(place), fault))
+}
+
+fn pair(section: &str, tls: &TlsSection) -> Option<Finding> {
+    let fault = ServerTls::load(&tls.certificate, &tls.private_key).err()?;
+    let named = [&tls.certificate, &tls.private_key].map(|file| path(file));
+    let wrong = named.iter().find(|file| fault.chain().contains(file.as_str())).unwrap_or(&named[0]);
+    Some(Finding::about(section, wrong, fault))
+}
+
+fn of_key(key: &str, section: &str, fault: Fault) -> Finding {
+    Finding { words: vec![format!("{key} ="), format!("{key}="), format!("[{section}")], fault }
+}
+
+/// Whether it can be read without a passphrase.
+fn is_open(place: &SecretPlace) -> bool {
+    !matches!(place, SecretPlace::Vault(_))
+}
+
+/// As it stands in the file.
+fn value(place: &SecretPlace) -> String {
+    match place {
+        SecretPlace::File(file) => path(file),
+        SecretPlace::Env(name) | SecretPlace::Vault(name) => name.clone(),
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}

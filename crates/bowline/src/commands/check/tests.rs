@@ -1,0 +1,53 @@
+use super::*;
+use crate::{config::parse, environment::Environment};
+
+/// What `check` says of `text`, and what `run` would end with.
+fn both(text: &str) -> (Vec<String>, Vec<String>) {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("bowline.toml");
+    std::fs::write(&file, text).unwrap();
+    let variables = [("HOME".to_owned(), home.path().display().to_string())].into();
+    let world = World::new(Environment::of(variables)).unwrap();
+    let config = parse(text).unwrap();
+    let lines = |outcome: Result<(), Fault>| {
+        let message = outcome.err().map(|fault| fault.message).unwrap_or_default();
+        message.lines().skip(1).map(|line| line.rsplit_once("bowline.toml:").unwrap().1.to_owned()).collect()
+    };
+    (lines(look(&world, &file, &config).map(drop)), lines(at_start(&world, &file, &config)))
+}
+
+#[test]
+fn everything_that_run_would_end_with_is_told_at_once_and_at_its_place() {
+    let text = "[artifacts]\ntls = { certificate = \"/no/tls.pem\", private-key = \"/no/tls.key\" }\n\
+                access = { tokens = [{ name = \"ci\", file = \"/no/token\" }, { name = \"farm\", env = \"FARM\" }] }\n\
+                [[artifacts.repository]]\nfrom = \"/srv\"\n\
+                [gateway]\ninterval = \"1ms\"\nwebhook = { url = \"https://h.example\", secret = { env = 'HOOK' } }\n\
+                [notify]\nwebhook = { url = \"https://h.example\", secret = { env = \"PAGE\" } }\n\
+                [vpn]\nmaster-key = { file = \"/no/master\" }\nproxy = \"127.0.0.1:8000\"\n";
+    let (checked, run) = both(text);
+    for (at, part) in [
+        ("2:23: ", "`/no/tls.pem`"),
+        ("3:44: ", "cannot read the secret in `/no/token`"),
+        ("3:82: ", "`FARM`"),
+        ("7:1: ", "`interval` is 1ms"),
+        ("8:57: ", "`HOOK`"),
+        ("10:57: ", "`PAGE`"),
+        ("12:23: ", "`/no/master`"),
+        ("13:1: ", "`api` and `proxy` are both"),
+    ] {
+        let told = |lines: &[String]| lines.iter().any(|line| line.starts_with(at) && line.contains(part));
+        assert!(told(&checked) && told(&run), "{at}{part}: {checked:#?} {run:#?}");
+    }
+    assert_eq!((checked.len(), run.len()), (8, 8), "{checked:#?} {run:#?}");
+}
+
+#[test]
+fn what_may_come_later_is_told_by_check_alone() {
+    let text = "[daemon]\nkeep-fresh = [\"nope\"]\n[artifacts]\naccess = { tokens = [{ name = \"a\", vault = \"b\" }] }\n\
+                [[artifacts.repository]]\nfrom = \"/srv\"\n\
+                [gateway]\nwebhook = { url = \"https://h.example\", secret = { file = \"/no/hook\" } }\n\
+                [notify]\nwebhook = { url = \"https://h.example\", secret = { file = \"/no/page\" } }\n";
+    let (checked, run) = both(text);
+    let places: Vec<&str> = checked.iter().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!((places, run), (vec!["2:15", "4:44", "8:58", "10:58"], Vec::<String>::new()), "{checked:#?}");
+}
