@@ -6,8 +6,8 @@ use base::{Fault, Kind, Secret};
 use bowline_base as base;
 
 use crate::{
-    ConfigError, Content, Document, Locations, Mistake, Origin, RolesAnywhere, Section, Setting, SsoKey, SsoLogin,
-    error::nearest, words,
+    ConfigError, ConfigFile, Content, Document, Locations, Mistake, Origin, RolesAnywhere, Section, Setting, SsoKey,
+    SsoLogin, error::nearest, words,
 };
 
 /// Everything that the two files say.
@@ -18,6 +18,8 @@ pub struct Config {
     services: BTreeMap<String, Section>,
     pub(crate) identities: BTreeMap<String, RolesAnywhere>,
     warnings: Vec<Warning>,
+    /// Where it came from.
+    file: ConfigFile,
 }
 
 /// A profile: what the config file and the credentials file say of it together.
@@ -53,6 +55,8 @@ impl Config {
         let config = document(&locations.config)?;
         let credentials = document(&locations.credentials)?;
         let mut view = Self::read(config.as_ref(), credentials.as_ref())?;
+        let path = locations.config.clone();
+        view.file = if config.is_some() { ConfigFile::There(path) } else { ConfigFile::Missing(path) };
         view.warnings.extend(credentials.as_ref().and_then(|_| open_to_others(&locations.credentials)));
         Ok(view)
     }
@@ -98,6 +102,7 @@ impl Config {
         self.profiles.get(name).ok_or_else(|| ConfigError::NoProfile {
             name: name.to_owned(),
             nearest: nearest(name, self.profiles.keys()),
+            file: self.file.clone(),
         })
     }
 

@@ -1,5 +1,7 @@
 //! What can be wrong with AWS files, as values; at the border each becomes a [`Fault`] with the next step.
 
+use std::path::PathBuf;
+
 use base::{Fault, Kind};
 use bowline_base as base;
 
@@ -24,6 +26,9 @@ pub enum Problem {
     /// Something stands above the first section.
     #[error("there is text before the first `[section]`")]
     Homeless,
+    /// The beginning of a header and not its end.
+    #[error("the `]` of the section is missing")]
+    OpenBracket,
     /// A line that is no setting.
     #[error("the line has no `=`")]
     NoDelimiter,
@@ -61,6 +66,7 @@ impl Problem {
         match self {
             Self::NotUtf8 => "save the file as UTF-8",
             Self::Homeless => "put a header such as `[default]` above it, or `#` in front of it",
+            Self::OpenBracket => "write `[name]`",
             Self::NoDelimiter => "write `key = value`, or put `#` in front of the line",
             Self::NoKey => "write `key = value`, or remove the line",
             Self::DuplicateSection { .. } => "join the two sections into one",
@@ -77,6 +83,25 @@ impl From<Mistake> for Fault {
     }
 }
 
+/// The AWS config file that was looked into.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConfigFile {
+    /// Nobody said which.
+    #[default]
+    Unsaid,
+    /// It was read.
+    There(PathBuf),
+    /// There is none.
+    Missing(PathBuf),
+}
+
+fn without(file: &ConfigFile) -> String {
+    match file {
+        ConfigFile::Missing(path) => format!(": there is no file `{}`", path.display()),
+        ConfigFile::There(_) | ConfigFile::Unsaid => String::new(),
+    }
+}
+
 /// Why a profile has no answer. Names profiles, keys and lines, never a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields say in order what the message shows")]
@@ -85,8 +110,8 @@ pub enum ConfigError {
     #[error(transparent)]
     Mistake(#[from] Mistake),
     /// No such profile in either file.
-    #[error("profile `{name}` does not exist")]
-    NoProfile { name: String, nearest: Option<String> },
+    #[error("profile `{name}` does not exist{}", without(.file))]
+    NoProfile { name: String, nearest: Option<String>, file: ConfigFile },
     /// No such `[sso-session]`.
     #[error("{origin}: sso-session `{session}` does not exist")]
     NoSession { session: String, origin: Origin, nearest: Option<String> },
@@ -146,8 +171,12 @@ impl ConfigError {
     pub fn hint(&self) -> String {
         match self {
             Self::Mistake(mistake) => mistake.problem.hint().to_owned(),
-            Self::NoProfile { name, nearest } => {
-                suggestion(nearest, &format!("add `[profile {name}]` to the AWS config file"))
+            Self::NoProfile { name, nearest, file } => {
+                let place = match file {
+                    ConfigFile::There(path) | ConfigFile::Missing(path) => format!("`{}`", path.display()),
+                    ConfigFile::Unsaid => "the AWS config file".to_owned(),
+                };
+                suggestion(nearest, &format!("add `[profile {name}]` to {place}"))
             }
             Self::NoSession { session, nearest, .. } => {
                 suggestion(nearest, &format!("add `[sso-session {session}]` with sso_start_url and sso_region"))

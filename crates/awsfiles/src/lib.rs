@@ -25,7 +25,7 @@ pub use block::BlockError;
 pub use config::{Config, Profile, SsoSession, Warning};
 pub use document::Document;
 pub use edit::{EditError, SectionName};
-pub use error::{ConfigError, Mistake, Problem};
+pub use error::{ConfigError, ConfigFile, Mistake, Problem};
 pub use locations::{DefaultProfile, Locations};
 pub use lock::FileLock;
 pub use rewrite::{Outcome, RewriteError, Rule, rewrite};

@@ -91,6 +91,9 @@ impl Document {
                 Kind::Blank | Kind::Comment | Kind::Continuation => {}
                 Kind::Header(name) => reader.open(name, index)?,
                 Kind::Key(key) => reader.add(key, index)?,
+                Kind::Homeless | Kind::NoDelimiter if line.raw.trim_start().starts_with('[') => {
+                    return Err(reader.mistake(index, Problem::OpenBracket));
+                }
                 Kind::Homeless => return Err(reader.mistake(index, Problem::Homeless)),
                 Kind::NoDelimiter => return Err(reader.mistake(index, Problem::NoDelimiter)),
                 Kind::NoKey => return Err(reader.mistake(index, Problem::NoKey)),

@@ -102,6 +102,8 @@ fn whatever_makes_botocore_refuse_a_file_is_told_with_its_line() {
     assert_eq!(problem("[a]\nfoo\n"), (2, Problem::NoDelimiter));
     assert_eq!(problem("[a]\n= x\n"), (2, Problem::NoKey));
     assert_eq!(problem("\nx = 1\n[a]\n"), (2, Problem::Homeless));
+    assert_eq!(problem("[profile a\nx = 1\n"), (1, Problem::OpenBracket));
+    assert_eq!(problem("[a]\nx = 1\n[profile b\n"), (3, Problem::OpenBracket));
     assert_eq!(problem("[a]\ns3 =\n  bad\n"), (2, Problem::FlatNested { key: "s3".into() }));
     assert_eq!(problem("[a]\nx=1\n\u{1a}"), (3, Problem::NoDelimiter));
 }

@@ -163,7 +163,7 @@ pub(crate) struct ArtifactsServe {
     /// Region of the bucket [default: $AWS_REGION, then the profile's]
     #[arg(long, value_name = "REGION")]
     pub(crate) region: Option<String>,
-    /// Cache directory [default: $XDG_CACHE_HOME/bowline]
+    /// Cache directory [default: $XDG_CACHE_HOME/bowline/artifacts]
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) cache: Option<PathBuf>,
     /// Size limit of the cache [default: 20 GiB]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bowline_gateway::{Healthcheck, Managed, Window, address::Provider};
-use clap::{Args, Subcommand};
+use clap::{Arg, Args, Subcommand};
 
 use super::{GatewayDevice, Output, duration};
 use crate::config::gateway::{command, connection, owner, provider, tag, webhook_url};
@@ -13,7 +13,7 @@ use crate::config::gateway::{command, connection, owner, provider, tag, webhook_
 pub(crate) enum Gateway {
     /// Follow the site's address, without a configuration file if need be
     #[command(
-        after_help = "Environment: AWS_REGION, AWS_DEFAULT_REGION, CGW_NAME (`Name` of new gateways), ROLESANYWHERE_CERTIFICATE_PATH and its four companions.\nWith exactly one VPN connection in the region no flag is needed. SIGUSR1 looks at once; SIGTERM ends within 5 s, and the next start goes on.\n\nExamples:\n  AWS_REGION=eu-central-1 bowline gateway run\n  bowline gateway run --vpn-connection vpn-0a1b2c3d --owner site-1 --on-change /etc/bowline/restart-ipsec\n  bowline gateway run --tag site=berlin --interval 1m --window 02:00-05:00"
+        after_help = "Environment: AWS_REGION, AWS_DEFAULT_REGION, CGW_NAME (`Name` of new gateways), ROLESANYWHERE_CERTIFICATE_PATH and its four companions.\nWith exactly one VPN connection in the region no flag is needed. SIGUSR1 looks at once; SIGTERM ends within 5 s, and the next start goes on.\n\nExamples:\n  AWS_REGION=eu-central-1 bowline gateway run\n  bowline gateway run --vpn-connection vpn-0a1b2c3d --owner site-1 --on-change ./restart-ipsec\n  bowline gateway run --tag site=berlin --interval 1m --window 02:00-05:00"
     )]
     Run(GatewaySettings),
     /// Bring everything to where it belongs, once, and end
@@ -28,12 +28,13 @@ pub(crate) enum Gateway {
     Plan(GatewayPlan),
     /// Print the one tagging call that takes over a connection and a gateway that were made by hand
     #[command(
+        mut_args(hide_what_only_following_needs),
         after_help = "The least-privilege policy does not allow this call: run it once as an administrator.\n\nExamples:\n  bowline gateway adopt --vpn-connection vpn-0a1b2c3d --owner site-1\n  bowline gateway adopt --vpn-connection vpn-0a1b2c3d --owner site-1 --run --profile admin"
     )]
     Adopt(GatewayAdopt),
     /// Print or write the configuration of the site's own VPN device, from what AWS says of the connection
     #[command(
-        after_help = "Pre-shared keys go into a file of their own, and to stdout with --reveal only.\nTunnels get interfaces (route-based: the output says how to make them), or --local-network and --remote-network.\nAfter a change of address: `device-config` in [gateway] lets the daemon do this.\nExit codes: 0 done or nothing changed, 1 cannot be rendered or the hook failed, 3 (--check) would be written, 4 the connection is being changed.\n\nExamples:\n  bowline gateway device-config\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --hook 'swanctl --load-all'\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --check\n  bowline gateway device-config --local-network 192.168.1.0/24 --remote-network 10.2.0.0/16"
+        after_help = "Pre-shared keys go into a file of their own, and to stdout with --reveal only.\nTunnels get interfaces (route-based: the output says how to make them), or --local-network and --remote-network.\nAfter a change of address: `device-config` in [gateway] lets the daemon do this.\nExit codes: 0 done or nothing changed, 1 cannot be rendered or the hook failed, 3 (--check) would be written, 4 the connection is being changed.\n\nExamples:\n  bowline gateway device-config\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --hook 'swanctl -q'\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --check\n  bowline gateway device-config --local-network 192.168.1.0/24 --remote-network 10.2.0.0/16"
     )]
     DeviceConfig(GatewayDevice),
 }
@@ -123,6 +124,14 @@ pub(crate) struct GatewaySettings {
     /// Take addresses that are for documentation (192.0.2.0/24 and its like): for tests
     #[arg(long)]
     pub(crate) allow_test_addresses: bool,
+}
+
+/// `adopt` takes what the other commands take, so that a line is changed in one word; it looks once and changes tags.
+fn hide_what_only_following_needs(flag: Arg) -> Arg {
+    let of_following =
+        ["interval", "settle_poll", "confirm", "min_change_interval", "window", "on_change", "webhook", "healthcheck"];
+    let is_one = of_following.contains(&flag.get_id().as_str());
+    flag.hide(is_one)
 }
 
 /// A command that was given as one text.

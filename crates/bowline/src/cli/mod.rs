@@ -45,7 +45,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show all five jobs at work on an embedded AWS, with 10-second sessions
     #[command(
-        after_help = "Credentials rotate under a build's requests, a VPN connection follows a changed address, a sealed manager's key makes a\nuser, a WireGuard client reads through the tunnel, and the audit log is verified. Needs no root and no AWS. Ctrl+C ends it.\n\nExamples:\n  bowline demo\n  bowline demo --for 10m"
+        after_help = "Credentials rotate under a build's requests, a VPN connection follows a changed address, a sealed manager's key makes a user, a WireGuard client reads through the tunnel, and the audit log is verified. Needs no root and no AWS. Ctrl+C ends it.\n\nExamples:\n  bowline demo\n  bowline demo --for 10m"
     )]
     Demo(Demo),
     /// Write a bowline.toml from what is found here: ~/.aws/config, and files of the programs that Bowline replaces
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     /// Sign in through IAM Identity Center
     #[command(
-        after_help = "PROFILE defaults to $AWS_PROFILE, then to the only sso-session in the configuration, then to bazel-cache.\n\nExamples:\n  bowline login build\n  bowline login corp --device"
+        after_help = "PROFILE defaults to $AWS_PROFILE, then to the only sso-session in the configuration.\n\nExamples:\n  bowline login build\n  bowline login corp --device"
     )]
     Login(Login),
     /// Sign out: end the session at AWS and forget its tokens and credentials
@@ -327,6 +327,30 @@ mod tests {
     #[test]
     fn the_command_line_holds_together() {
         Cli::command().debug_assert();
+    }
+
+    /// Every command and what stands below its flags.
+    fn helps(command: &clap::Command, into: &mut Vec<(String, String)>) {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        into.push((command.get_name().to_owned(), help));
+        command.get_subcommands().for_each(|below| helps(below, into));
+    }
+
+    #[test]
+    fn an_example_is_one_line_that_can_be_pasted_and_prose_is_wrapped_by_the_terminal_alone() {
+        let mut all = Vec::new();
+        helps(&Cli::command(), &mut all);
+        assert!(all.iter().any(|(name, help)| name == "demo" && help.contains("  bowline demo\n")), "{all:?}");
+        for (name, help) in &all {
+            let is_example = |line: &str| line.starts_with("  ");
+            for line in help.lines().filter(|line| is_example(line)) {
+                assert!(line.chars().count() <= 96, "{name}: {line}");
+            }
+            for (line, next) in help.lines().zip(help.lines().skip(1)) {
+                let ends = line.is_empty() || line.ends_with(['.', ':']) || is_example(line);
+                assert!(ends || next.is_empty() || is_example(next), "{name}: `{line}` goes on in `{next}`");
+            }
+        }
     }
 
     #[test]

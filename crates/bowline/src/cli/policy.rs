@@ -11,7 +11,7 @@ use super::{PolicyAdmin, PolicyLambda, PolicyNamespace};
 pub(crate) enum Policy {
     /// What a program needs to have Bedrock's models answer
     #[command(
-        after_help = "A model that begins with us., eu., apac., jp., au., us-gov. or global. is a cross-region inference profile; `*` stands for anything.\n\nExamples:\n  bowline policy bedrock --model anthropic.claude-3-haiku-20240307-v1:0 --region eu-central-1\n  bowline policy bedrock --model 'eu.anthropic.claude-*' --region eu-central-1 --account 111122223333"
+        after_help = "A model that begins with us., eu., apac., jp., au., us-gov. or global. is a cross-region inference profile; `*` stands for anything.\n\nExamples:\n  bowline policy bedrock --model anthropic.claude-3-haiku-20240307-v1:0 --region eu-central-1\n  bowline policy bedrock --model 'eu.amazon.nova-*' --region eu-central-1 --account 111122223333"
     )]
     Bedrock(PolicyBedrock),
     /// What the proxy needs to read its repositories
@@ -110,7 +110,7 @@ pub(crate) struct PolicyGateway {
 pub(crate) enum Trust {
     /// Machines with a certificate, through IAM Roles Anywhere
     #[command(
-        after_help = "`*` and `?` in a name stand for others.\n\nExample:\n  bowline policy trust roles-anywhere --trust-anchor arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/ID --subject-cn site-1"
+        after_help = "`*` and `?` in a name stand for others.\n\nExample:\n  bowline policy trust roles-anywhere --trust-anchor ARN --subject-cn site-1"
     )]
     RolesAnywhere(TrustRolesAnywhere),
     /// EC2 instances of an account
@@ -119,7 +119,7 @@ pub(crate) enum Trust {
     Ecs(TrustEcs),
     /// Tokens of an OIDC provider: GitHub Actions, EKS, any CI
     #[command(
-        after_help = "Example:\n  bowline policy trust web-identity --account 111122223333 --issuer https://token.actions.githubusercontent.com --subject 'repo:corp/app:ref:refs/heads/main'"
+        after_help = "Example:\n  bowline policy trust web-identity --account 111122223333 --issuer URL --subject SUBJECT"
     )]
     WebIdentity(TrustWebIdentity),
     /// A role, a user or the whole of another account

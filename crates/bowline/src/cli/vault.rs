@@ -12,7 +12,7 @@ use super::users::VaultRotate;
 pub(crate) enum Vault {
     /// Put a profile's keys into the store, and make the store if there is none. Needs no private key
     #[command(
-        after_help = "The keys come from stdin, a file, the environment or the terminal; never from the command line.\nUnderstood: what IAM gives for download (.csv), the JSON of `aws iam create-access-key` and of\ncredential_process, lines of an AWS file, or two lines: key id, secret key.\n\nExamples:\n  bowline vault add build                                  asks on the terminal\n  bowline vault add build --file accessKeys.csv --ssh-key ~/.ssh/id_ed25519.pub\n  aws iam create-access-key | bowline vault add build\n  bowline vault add build --from-env --passphrase --recovery-file /media/usb/recovery.txt\n  openssl rand -hex 32 | bowline vault add ci-token --text"
+        after_help = "The keys come from stdin, a file, the environment or the terminal; never from the command line.\nUnderstood: what IAM gives for download (.csv), the JSON of `aws iam create-access-key` and of credential_process, lines of an AWS file, or two lines: key id, secret key.\n\nExamples:\n  bowline vault add build                                  asks on the terminal\n  bowline vault add build --file accessKeys.csv --ssh-key ~/.ssh/id_ed25519.pub\n  aws iam create-access-key | bowline vault add build\n  bowline vault add build --from-env --passphrase --recovery-file /media/usb/recovery.txt\n  openssl rand -hex 32 | bowline vault add ci-token --text"
     )]
     Add(VaultAdd),
     /// Seal one profile of ~/.aws/credentials: into the store, or in place as iam-sorry does

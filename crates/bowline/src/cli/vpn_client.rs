@@ -13,7 +13,7 @@ use super::{Output, duration, size};
 pub(crate) enum VpnClient {
     /// Remember a server, its certificate and a key for it
     #[command(
-        after_help = "The key comes from --key-file, BOWLINE_VPN_KEY, a question at the terminal, or stdin. It is kept sealed with the bytes of\n~/.ssh/id_ed25519 where that key is protected, else in a file that only its owner reads.\nA server with a certificate of its own making is pinned: it prints `sha256:…` when it starts.\n\nExamples:\n  bowline vpn setup https://vpn.example.net:8000 --pin sha256:…\n  bowline vpn setup https://vpn.example.net:8000 --key-file alice.key"
+        after_help = "The key comes from --key-file, BOWLINE_VPN_KEY, a question at the terminal, or stdin. It is kept sealed with the bytes of ~/.ssh/id_ed25519 where that key is protected, else in a file that only its owner reads.\nA server with a certificate of its own making is pinned: it prints `sha256:…` when it starts.\n\nExamples:\n  bowline vpn setup https://vpn.example.net:8000 --pin sha256:…\n  bowline vpn setup https://vpn.example.net:8000 --key-file alice.key"
     )]
     Setup(VpnSetup),
     /// Manage users, with the administrator's key
@@ -24,7 +24,7 @@ pub(crate) enum VpnClient {
     Create(VpnUsersAdd),
     /// Bring a link up by wg-quick, and route into it
     #[command(
-        after_help = "As root. Everything goes through the link, DNS without exception; networks that this machine is part of stay reachable. What was there\nis put back by `disconnect`, on Ctrl+C with --foreground, and after a crash by `restore`.\nWithout WireGuard in the kernel: WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go.\nWhere UDP is blocked: --proxy carries the session in one CONNECT stream to URL, else to\n$VPN_PROXY_HOST:$VPN_PROXY_PORT, else to where the server says, else to localhost:3128.\n\nExamples:\n  sudo -E bowline vpn connect alice\n  sudo -E bowline vpn connect alice --split 10.0.0.0/8 --foreground\n  sudo -E bowline vpn connect alice --proxy\n  sudo bowline vpn connect --conf alice.conf"
+        after_help = "As root. Everything goes through the link, DNS without exception; networks that this machine is part of stay reachable. What was there is put back by `disconnect`, on Ctrl+C with --foreground, and after a crash by `restore`.\nWithout WireGuard in the kernel: WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go.\nWhere UDP is blocked: --proxy carries the session in one CONNECT stream to URL, else to $VPN_PROXY_HOST:$VPN_PROXY_PORT, else to where the server says, else to localhost:3128.\n\nExamples:\n  sudo -E bowline vpn connect alice\n  sudo -E bowline vpn connect alice --split 10.0.0.0/8 --foreground\n  sudo -E bowline vpn connect alice --proxy\n  sudo bowline vpn connect --conf alice.conf"
     )]
     Connect(VpnConnect),
     /// Take the link down and put everything back

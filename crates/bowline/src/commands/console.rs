@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub(crate) fn run(world: &World, arguments: &Console) -> Result<(), Fault> {
+    Sources::new(Arc::clone(&world.wire), Tasks::new(), world.setup.clone()).resolve(&arguments.profile)?;
     if !arguments.print && !login::has_display(world) {
         let message = "there is no display to open a browser on";
         return Err(Fault::new(Kind::Config, "console", message).hint(format!(

@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    convert::Infallible,
     ffi::OsString,
     os::unix::process::CommandExt as _,
     process::{Command, ExitCode},
@@ -16,12 +15,12 @@ use bowline_base::{Fault, Kind};
 use bowline_credentials::delivery::{child_environment, env::endpoint_environment};
 
 use super::{container, env::profile_region, obtain, scope};
-use crate::{cli::Exec, world::World};
+use crate::{cli::Exec, output, world::World};
 
 pub(crate) fn run(world: &World, arguments: &Exec) -> Result<ExitCode, Fault> {
     bowline_host::process::let_children_dump();
     if arguments.env {
-        match in_its_place(world, arguments)? {}
+        return in_its_place(world, arguments);
     }
     let region = profile_region(world, &arguments.profile);
     let scope = scope::Scope::open(world, &arguments.profile, &arguments.mfa)?;
@@ -34,12 +33,20 @@ pub(crate) fn run(world: &World, arguments: &Exec) -> Result<ExitCode, Fault> {
     scope.run(&arguments.command, &environment)
 }
 
+/// What a shell ends with where a program cannot be run: 127 where there is none, else 126.
+pub(super) fn not_run(program: &str, cause: std::io::Error) -> ExitCode {
+    let code = if cause.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
+    let hint = format!("see where it is: `command -v {program}`, or write its whole path");
+    output::fault(&Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`")).hint(hint).cause(cause));
+    ExitCode::from(code)
+}
+
 /// This process's own environment.
 pub(super) fn parent(world: &World) -> BTreeMap<OsString, OsString> {
     world.environment.for_child().collect()
 }
 
-fn in_its_place(world: &World, arguments: &Exec) -> Result<Infallible, Fault> {
+fn in_its_place(world: &World, arguments: &Exec) -> Result<ExitCode, Fault> {
     let Some((program, rest)) = arguments.command.split_first() else {
         return Err(Fault::new(Kind::Config, "exec", "no command to run").hint("bowline exec PROFILE --env -- COMMAND"));
     };
@@ -47,11 +54,5 @@ fn in_its_place(world: &World, arguments: &Exec) -> Result<Infallible, Fault> {
     let region = profile_region(world, &arguments.profile);
     let environment = child_environment(parent(world), &credentials, region.as_deref(), world.wire.now().wall)?;
     let cause = Command::new(program).args(rest).env_clear().envs(environment).exec();
-    Err(cannot_run(program, cause))
-}
-
-pub(super) fn cannot_run(program: &str, cause: std::io::Error) -> Fault {
-    Fault::new(Kind::Refused, "exec", format!("cannot run `{program}`"))
-        .hint(format!("see where it is: `command -v {program}`, or write its whole path"))
-        .cause(cause)
+    Ok(not_run(program, cause))
 }

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use bowline_audit::{Event, Record};
-use bowline_awsfiles::Config;
+use bowline_awsfiles::{Config, SsoSession};
 use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::login::{How, LoginEvent, SignedIn, login, logout};
 
@@ -14,7 +14,7 @@ use crate::{cli, output, world::World};
 const LAST_RESORT: &str = "bazel-cache";
 
 pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
-    let name = which(world, &world.aws_config()?, arguments.profile.as_deref());
+    let name = which(world, &world.aws_config()?, arguments.profile.as_deref())?;
     let how = if arguments.device || !has_display(world) && !arguments.no_browser { How::Device } else { How::Browser };
     with_sources(world, async |sources, tasks| {
         let mut tell = |event| show(world, &event, arguments.no_browser);
@@ -27,7 +27,7 @@ pub(crate) fn run(world: &World, arguments: &cli::Login) -> Result<(), Fault> {
 }
 
 pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
-    let name = which(world, &world.aws_config()?, profile);
+    let name = which(world, &world.aws_config()?, profile)?;
     with_sources(world, async |sources, _tasks| {
         let signed_out = logout(sources, &name).await?;
         recording::note(world, Record::about(Event::Logout, &signed_out.session));
@@ -41,13 +41,21 @@ pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
 }
 
 /// The sign-in that is meant: as named, else the environment's, else the only session there is, else the predecessor's.
-pub(super) fn which(world: &World, config: &Config, named: Option<&str>) -> String {
-    let variable = || world.named_profile();
-    let only = || {
-        let mut sessions = config.sso_sessions();
-        sessions.next().filter(|_| sessions.next().is_none()).map(|session| session.name().to_owned())
+pub(super) fn which(world: &World, config: &Config, named: Option<&str>) -> Result<String, Fault> {
+    let sessions: Vec<&str> = config.sso_sessions().map(SsoSession::name).collect();
+    let only = || if let [only] = sessions.as_slice() { Some((*only).to_owned()) } else { None };
+    let former = || config.profile(LAST_RESORT).is_ok().then(|| LAST_RESORT.to_owned());
+    let found = named.map(ToOwned::to_owned).or_else(|| world.named_profile()).or_else(only).or_else(former);
+    found.ok_or_else(|| nobody_named(&sessions))
+}
+
+fn nobody_named(sessions: &[&str]) -> Fault {
+    let Some(first) = sessions.first() else {
+        return Fault::new(Kind::Config, "login", "no profile was named, and there is none to choose from")
+            .hint("`aws configure sso` writes one; then `bowline login NAME`");
     };
-    named.map(ToOwned::to_owned).or_else(variable).or_else(only).unwrap_or_else(|| LAST_RESORT.to_owned())
+    let message = format!("no profile was named, and there are several sign-ins: {}", sessions.join(", "));
+    Fault::new(Kind::Config, "login", message).hint(format!("bowline login {first}"))
 }
 
 /// What a command says that needs a sign-in and was given a profile without one.
@@ -96,4 +104,28 @@ pub(super) fn open(world: &World, url: &str) -> bool {
     let mut browser = Command::new(program);
     browser.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     browser.spawn().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bowline_awsfiles::Document;
+
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    fn who_names_nobody_is_told_what_there_is() {
+        let world = World::new(Environment::of([("HOME".to_owned(), "/h".to_owned())].into())).unwrap();
+        let which = |text: &str| {
+            let document = Document::parse(Path::new("config"), text.as_bytes()).unwrap();
+            which(&world, &Config::read(Some(&document), None).unwrap(), None).map_err(|fault| fault.message)
+        };
+        let session = |name: &str| format!("[sso-session {name}]\nsso_start_url = https://x\nsso_region = us-east-1\n");
+        assert_eq!(which(&session("corp")).unwrap(), "corp");
+        assert_eq!(which("[profile bazel-cache]\nregion = x\n").unwrap(), "bazel-cache");
+        assert!(which("").unwrap_err().ends_with("none to choose from"));
+        assert!(which(&(session("a") + &session("b"))).unwrap_err().ends_with("several sign-ins: a, b"));
+    }
 }

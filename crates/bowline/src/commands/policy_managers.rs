@@ -25,7 +25,7 @@ const INLINE: usize = 2048;
 
 pub(crate) fn admin(environment: Environment, file: Option<PathBuf>, arguments: &PolicyAdmin) -> Result<(), Fault> {
     let settings = config_place::load(file.clone(), &environment)?.delegation;
-    let scope = scope(environment, file, &arguments.namespace, &settings)?;
+    let scope = scope("admin", environment, file, &arguments.namespace, &settings)?;
     let boundary = arguments.boundary.as_deref().or(settings.permissions_boundary.as_deref());
     let document = match arguments.namespace.style {
         Style::Bowline => policy::admin(&scope, boundary),
@@ -36,7 +36,7 @@ pub(crate) fn admin(environment: Environment, file: Option<PathBuf>, arguments: 
 
 pub(crate) fn refresh(environment: Environment, file: Option<PathBuf>, asked: &PolicyNamespace) -> Result<(), Fault> {
     let settings = config_place::load(file.clone(), &environment)?.delegation;
-    let scope = scope(environment, file, asked, &settings)?;
+    let scope = scope("refresh", environment, file, asked, &settings)?;
     let document = match asked.style {
         Style::Bowline => policy::refresh(&scope),
         Style::IamSorry => policy::iam_sorry_refresh(&scope),
@@ -47,7 +47,7 @@ pub(crate) fn refresh(environment: Environment, file: Option<PathBuf>, asked: &P
 
 pub(crate) fn lambda(environment: Environment, file: Option<PathBuf>, arguments: &PolicyLambda) -> Result<(), Fault> {
     let settings = config_place::load(file.clone(), &environment)?.delegation;
-    let scope = scope(environment, file, &arguments.namespace, &settings)?;
+    let scope = scope("lambda", environment, file, &arguments.namespace, &settings)?;
     let own = format!("iam-sorry-{}-", scope.prefix);
     let document = match arguments.namespace.style {
         Style::Bowline => policy::lambda(&scope),
@@ -61,6 +61,7 @@ pub(crate) fn lambda(environment: Environment, file: Option<PathBuf>, arguments:
 }
 
 fn scope(
+    part: &str,
     environment: Environment,
     file: Option<PathBuf>,
     asked: &PolicyNamespace,
@@ -70,7 +71,7 @@ fn scope(
     let prefix = match asked.prefix.clone().or_else(|| settings.prefix.clone()) {
         Some(prefix) => prefix,
         None => of_user()?.ok_or_else(|| {
-            Fault::new(Kind::Config, "policy", "no namespace is named").hint("bowline policy admin PREFIX")
+            Fault::new(Kind::Config, "policy", "no namespace is named").hint(format!("bowline policy {part} PREFIX"))
         })?,
     };
     if let Some(account) = asked.account.clone() {

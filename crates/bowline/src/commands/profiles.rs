@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub(crate) fn sync(world: &World, arguments: &ProfilesSync) -> Result<(), Fault> {
-    let name = super::login::which(world, &world.aws_config()?, arguments.session.as_deref());
+    let name = super::login::which(world, &world.aws_config()?, arguments.session.as_deref())?;
     small_runtime()?.block_on(async {
         let tasks = Tasks::new();
         let sources = Sources::new(Arc::clone(&world.wire), tasks.clone(), world.setup.clone());

@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{exec::cannot_run, own_broker, recording};
+use super::{exec::not_run, own_broker, recording};
 use crate::{
     cli::MfaCode,
     config::EndpointSection,
@@ -113,10 +113,12 @@ impl Scope {
         self.runtime.block_on(async {
             let signals = Signals::listen()?;
             let spawned = Command::new(program).args(rest).env_clear().envs(environment).spawn();
-            let child = spawned.map_err(|cause| cannot_run(program, cause))?;
-            let code = signals.attend(child).await?;
+            let code = match spawned {
+                Ok(child) => ExitCode::from(signals.attend(child).await?),
+                Err(cause) => not_run(program, cause),
+            };
             self.tasks.shut_down(DRAIN).await;
-            Ok(ExitCode::from(code))
+            Ok(code)
         })
     }
 

@@ -373,6 +373,14 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_is_taken_where_it_is_what_holds_without_it_and_told_once_elsewhere() {
+        let empty = "[daemon]\nkeep-fresh = []\n[notify]\ncommand = []\n[vpn]\negress-allow = []\n";
+        assert_eq!(parse(empty).unwrap().vpn, parse("[vpn]\n").unwrap().vpn);
+        assert_eq!(mistakes("[endpoint]\nserve = []\n").len(), 1);
+        assert_eq!(mistakes("[vpn]\ndns = []\n"), ["2:7: `vpn.dns` is empty"]);
+    }
+
+    #[test]
     fn an_artifacts_section_without_a_repository_says_so() {
         assert_eq!(mistakes("[artifacts]\n"), ["1:2: `artifacts` has no [[artifacts.repository]]: nothing to serve"]);
     }

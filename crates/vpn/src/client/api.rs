@@ -1,7 +1,7 @@
 //! The server's REST API, as far as the command line asks it. One request is sent once; what is wrong is told in the
 //! server's own words.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use bowline_base::{
     Fault, Kind, Secret,
@@ -131,7 +131,11 @@ impl Api {
     }
 
     fn away(&self, error: WireError) -> Fault {
-        self.broken().hint("bowline vpn setup, if the address or the certificate has changed").cause(error)
+        // A certificate does not get better by itself.
+        let kind = if is_about_the_certificate(&error) { Kind::Refused } else { Kind::Unreachable };
+        Fault { kind, ..self.broken() }
+            .hint("bowline vpn setup, if the address or the certificate has changed")
+            .cause(error)
     }
 
     fn broken(&self) -> Fault {
@@ -153,9 +157,21 @@ impl Api {
     }
 }
 
+fn is_about_the_certificate(error: &WireError) -> bool {
+    let first = Some(error as &(dyn Error + 'static));
+    std::iter::successors(first, |error| (*error).source()).any(|error| error.to_string().contains("certificate"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_nobody_knows_is_refused_and_a_silent_server_is_asked_later() {
+        let failed = |cause: &str| WireError::Connect { host: "h".to_owned(), cause: cause.into() };
+        assert!(is_about_the_certificate(&failed("invalid peer certificate: UnknownIssuer")));
+        assert!(!is_about_the_certificate(&failed("connection refused")));
+    }
 
     #[test]
     fn an_account_comes_back_and_a_key_never_travels_in_the_clear() {

@@ -22,6 +22,7 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     };
     let path = patient.world.environment.var("PATH").unwrap_or_default().to_owned();
     let is_program = |program: &str| is_program(program, &path);
+    checks.extend(named_and_missing(&|name| patient.world.environment.var(name)));
     checks.extend(aws(&config, &patient.world.setup.locations.config));
     checks.extend(profiles(&config));
     checks.extend(legacy(&config));
@@ -41,6 +42,16 @@ fn toml(patient: &Patient) -> Check {
             Ok(()) => ok(ids::FILES_TOML, format!("`{}` has no mistake", file.display())),
         },
     }
+}
+
+/// A file that somebody has named is there.
+fn named_and_missing<'a>(variable: &impl Fn(&str) -> Option<&'a str>) -> Vec<Check> {
+    let missing = |name: &str| {
+        let file = variable(name).filter(|file| !file.starts_with('~') && !Path::new(file).exists())?;
+        let fix = format!("write `{file}`, or unset {name}");
+        Some(failed(ids::FILES_AWS, format!("{name} names `{file}`, which is not there"), Some(fix)))
+    };
+    ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"].into_iter().filter_map(missing).collect()
 }
 
 fn aws(config: &Config, file: &Path) -> Vec<Check> {
@@ -151,6 +162,12 @@ mod tests {
         assert_eq!(verdicts(&checks), [(Verdict::Failed, true)]);
         assert!(checks[0].why.starts_with("config:3:") && checks[0].fix.as_deref() == Some("did you mean `build`?"));
         assert_eq!(verdicts(&profiles(&config("[default]\nregion = x\n"))), [GOOD]);
+    }
+
+    #[test]
+    fn a_file_that_a_variable_names_is_there() {
+        let of = |file: &'static str| named_and_missing(&move |name| (name == "AWS_CONFIG_FILE").then_some(file)).len();
+        assert_eq!((of("/no/such/config"), of("/dev/null")), (1, 0));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(super) fn checks(world: &World, profile: Option<&str>) -> Vec<Check> {
 
 fn login(world: &World, profile: Option<&str>) -> Result<SsoLogin, Fault> {
     let config = world.aws_config()?;
-    let name = crate::commands::login::which(world, &config, profile);
+    let name = crate::commands::login::which(world, &config, profile)?;
     config.login(&name)?.ok_or_else(|| crate::commands::login::no_session(world, &name))
 }
 

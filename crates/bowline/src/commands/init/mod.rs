@@ -30,6 +30,9 @@ pub(crate) fn run(world: &World, file_flag: Option<PathBuf>, arguments: &Init) -
             .hint("bowline init --print shows what would be written; --force keeps the old one as bowline.toml.bak"));
     }
     let found = look(world, &arguments.from)?;
+    for (name, value) in proposal::no_ports(&found) {
+        output::say(&format!("note: {name}={value} is no port; the usual one is proposed"));
+    }
     let chosen = if arguments.yes || arguments.print { parts(&found) } else { ask(parts(&found))? };
     let text = file(&chosen);
     if let Err(mistakes) = config::parse(&text) {
@@ -41,6 +44,13 @@ pub(crate) fn run(world: &World, file_flag: Option<PathBuf>, arguments: &Init) -
         return output::data(&text);
     }
     write(&path, &text)?;
+    if chosen.is_empty() {
+        output::say(&format!(
+            "wrote {}, with nothing in it yet\nnext:\n  aws configure sso\n  bowline init --force",
+            path.display()
+        ));
+        return Ok(());
+    }
     output::say(&next(&path, world.environment.config_candidates().contains(&path)));
     Ok(())
 }

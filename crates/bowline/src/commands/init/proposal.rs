@@ -141,6 +141,13 @@ fn line(key: &str, value: Option<&str>) -> String {
     value.map(|value| format!("{key} = {}\n", quoted(value))).unwrap_or_default()
 }
 
+/// What was told to be a port and is none.
+pub(super) fn no_ports(found: &Found) -> Vec<(&'static str, &str)> {
+    let told = |name| found.files.iter().filter_map(move |file| Some((name, file.get(name)?.as_str())));
+    let all = ["API_PORT", "PROXY_PORT"].into_iter().flat_map(told);
+    all.filter(|(_, value)| value.parse::<u16>().is_err()).collect()
+}
+
 fn port(file: &Variables, name: &str) -> Option<u16> {
     file.get(name).and_then(|port| port.parse().ok())
 }
@@ -186,6 +193,11 @@ mod tests {
         let gateway = config.gateway.unwrap();
         assert_eq!((gateway.identity.as_deref(), gateway.name.as_deref()), (Some("site"), Some("hut")));
         assert_eq!(config.identities[0].name, "site");
+    }
+
+    #[test]
+    fn what_is_no_port_is_told() {
+        assert_eq!(no_ports(&found(&["S3_BUCKET_NAME=x\nPROXY_PORT=abc\nAPI_PORT=1\n"])), [("PROXY_PORT", "abc")]);
     }
 
     #[test]

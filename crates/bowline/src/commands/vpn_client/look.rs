@@ -95,15 +95,21 @@ fn document(
     })
 }
 
+/// As people call it.
+fn label(name: &str) -> String {
+    match name {
+        "held_by_a_process" => "in the foreground".to_owned(),
+        "exit_address_error" => "no exit address".to_owned(),
+        _ => name.replace('_', " "),
+    }
+}
+
 fn text(shown: &Value) -> String {
-    let fields = shown.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+    let told = |value: &Value| !value.is_null() && *value != json!(false);
+    let fields = shown.as_object().into_iter().flatten().filter(|(_, value)| told(value));
     let mut text: String = fields
         .map(|(name, value)| {
-            format!(
-                "{:<20} {}\n",
-                name.replace('_', " "),
-                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-            )
+            format!("{:<20} {}\n", label(name), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         })
         .collect();
     if shown["state"] == "broken" {

@@ -52,8 +52,9 @@ fn list(environment: &Environment, form: Form) -> Result<(), Fault> {
     match form {
         Form::Json => output::data(&format!("{users:#}\n")),
         Form::Text => {
+            let head = row(["user", "status", "last handshake", "address"].map(str::to_owned));
             let lines = users.as_array().into_iter().flatten().map(line);
-            output::data(&lines.collect::<String>())
+            output::data(&std::iter::once(head).chain(lines).collect::<String>())
         }
     }
 }
@@ -64,7 +65,11 @@ fn line(user: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    format!("{:<24} {:<9} {:<22} {}\n", word("client_id"), word("status"), word("last_handshake"), word("address"))
+    row(["client_id", "status", "last_handshake", "address"].map(word))
+}
+
+fn row([user, status, handshake, address]: [String; 4]) -> String {
+    format!("{user:<24} {status:<9} {handshake:<22} {address}\n")
 }
 
 fn invite(environment: &Environment, arguments: &VpnUsersInvite) -> Result<(), Fault> {
