@@ -5,6 +5,7 @@ mod arrows;
 mod expose;
 mod links;
 mod promises;
+mod runbook;
 mod sources;
 mod tidy;
 
