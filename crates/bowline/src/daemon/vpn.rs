@@ -83,13 +83,19 @@ pub(super) fn job(
         mtu: section.mtu,
         dns: tunnel.dns.is_some(),
         master_key,
-        make_master_key: matches!(place, StorePlace::File(_)),
+        new_master_key: matches!(place, StorePlace::File(_)).then_some(show_master_key),
     };
     let store = open_store(world, section, place, &|profile| Ok(broker.identity(profile)))?;
     let deny = world.audit.deny;
     let proxy = proxy(section);
     let (recorder, proxy_by_default) = (recorder(world, witness, deny), section.proxy_by_default);
     Ok(VpnJob { config, store, tunnel, recorder, proxy, proxy_by_default, running: Mutex::default() })
+}
+
+fn show_master_key(key: &Secret) -> Result<(), Fault> {
+    output::say("note: this is the master key; it is shown once, and only its hash is kept:");
+    output::secret(key)?;
+    output::data("\n")
 }
 
 /// Where users are: as the section says, else below the state directory.
@@ -140,7 +146,7 @@ impl VpnJob {
             Ok(tunnel as Arc<dyn Tunnel>)
         });
         let (config, store) = (self.config.clone(), Arc::clone(&self.store));
-        let mut server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
+        let server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
         let tunnel = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tunnel) = tunnel {
             watch(ctx, Arc::clone(&tunnel));
@@ -155,11 +161,6 @@ impl VpnJob {
                 }
                 opened => drop(opened?),
             }
-        }
-        if let Some(key) = server.take_new_master_key() {
-            output::say("note: this is the master key; it is shown once, and only its hash is kept:");
-            output::secret(&key)?;
-            output::data("\n")?;
         }
         info!(
             public_key = %server.public_key(), endpoint = self.config.endpoint, store = self.store.place(),
