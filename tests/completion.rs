@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::harness::{Finished, World, skip};
+use serde_json::json;
+
+use crate::harness::{Finished, World, python, skip};
 
 /// A world whose `bowline` is on the path, with names that shells break or quote.
 fn world(name: &str) -> World {
@@ -90,6 +92,45 @@ fn zsh_offers_commands_and_profiles() {
     assert_eq!(offered("bowline creds corp:", 3), ["corp\\:dev@eu"]);
     assert_eq!(offered("bowline creds ''", 3).len(), 6);
     assert_eq!(offered("bowline write x --file ''", 5), ["files"]);
+}
+
+/// A shell on a terminal finds the file that the package brings by itself, and completes with it.
+#[test]
+fn the_shipped_files_complete_in_each_shell_where_the_package_puts_them() {
+    let Some(python) = python() else { skip!("completion on a terminal: no python packages") };
+    let world = world("completion-installed");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/completions");
+    for (file, place) in [
+        ("bowline.bash", "share/bash-completion/completions/bowline"),
+        ("bowline.fish", "share/fish/vendor_completions.d/bowline.fish"),
+        ("_bowline", "share/zsh/_bowline"),
+    ] {
+        world.write(place, &fs::read_to_string(shipped.join(file)).unwrap());
+    }
+    let (share, program) = (world.path("share"), Path::new(env!("CARGO_BIN_EXE_bowline")).parent().unwrap());
+    let zsh = format!("fpath=({}/zsh $fpath); autoload -Uz compinit; compinit -u -D", share.display());
+    // What bash is started with where the package `bash-completion` is.
+    let loader = "/usr/share/bash-completion/bash_completion";
+    for (shell, needs, flags, start) in [
+        ("bash", loader, &["--norc", "-i"][..], format!(". {loader}")),
+        ("fish", "/usr/bin/fish", &["-i"], "true".to_owned()),
+        ("zsh", "/usr/bin/zsh", &["-f", "-i"], zsh),
+    ] {
+        if !Path::new(needs).exists() {
+            eprintln!("skipped: completion on a terminal in {shell}: no {needs}");
+            continue;
+        }
+        // The quotes keep the echo of what was typed from being taken for the answer.
+        let typed = json!([[format!("{start}; echo rea'dy'\n"), "ready\r"], ["bowline verif\t", "verify "]]);
+        let words = [&[shell], flags].concat();
+        let task = json!({ "argv": words, "typed": typed });
+        let mut tab = python.script(&world, "tab.py");
+        tab.arg(task.to_string()).env("TERM", "dumb").env("XDG_DATA_DIRS", &share);
+        tab.env("BASH_COMPLETION_USER_DIR", share.join("bash-completion"));
+        tab.env("PATH", format!("{}:/usr/bin:/bin", program.display()));
+        let said = world.run_foreign("tab", &mut tab);
+        assert_eq!(said.code, Some(0), "{shell}: {}{}", said.stdout, said.stderr);
+    }
 }
 
 #[test]

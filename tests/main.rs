@@ -16,6 +16,7 @@ mod curl;
 mod demo;
 mod doctor;
 mod doctor_certificates;
+mod doctor_notify;
 mod endpoint;
 mod env_file;
 mod everything;

@@ -37,7 +37,8 @@ cargo xtask COMMAND
   sbom           prints what the program is made of, as CycloneDX JSON
   soak [--for T] every job at once while everything around it goes wrong, for 30m or for T (90s, 8h)
   coverage       how much of the code the tests reach, in per cent of lines
-  bless          writes down anew what is compared with code and program: expose-sites.txt, docs/reference/commands.md";
+  bless          writes down anew what is compared with code and program: expose-sites.txt, docs/reference/commands.md,
+                 deploy/completions, deploy/man";
 
 /// What a command ends with: a text says what failed.
 type Outcome = Result<(), String>;

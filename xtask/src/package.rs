@@ -1,7 +1,7 @@
 //! `cargo xtask package`: a Debian package of a built program, with manual, completions, units and bill of materials.
 //!
-//! Debian's own `dpkg-deb` puts it together; there is nothing to install, and nothing of it is written by hand but
-//! `deploy/debian`.
+//! Debian's own `dpkg-deb` puts it together; there is nothing to install. Manual and completions are those of
+//! `deploy`, which tests hold against the program.
 
 use std::{
     fs, io,
@@ -17,21 +17,20 @@ use crate::{
 
 const USAGE: &str = "cargo xtask package [--program FILE] [--to DIRECTORY] [--uncompressed]";
 
-/// Completions by shell, and where Debian looks for them.
-const COMPLETIONS: [(&str, &str); 3] = [
-    ("bash", "usr/share/bash-completion/completions/bowline"),
-    ("zsh", "usr/share/zsh/vendor-completions/_bowline"),
-    ("fish", "usr/share/fish/vendor_completions.d/bowline.fish"),
-];
-
 /// Files of the repository, and where they go.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 8] = [
+    ("deploy/completions/bowline.bash", "usr/share/bash-completion/completions/bowline"),
+    ("deploy/completions/bowline.fish", "usr/share/fish/vendor_completions.d/bowline.fish"),
+    ("deploy/completions/_bowline", "usr/share/zsh/vendor-completions/_bowline"),
     ("README.md", "usr/share/doc/bowline/README.md"),
     ("CHANGELOG.md", "usr/share/doc/bowline/CHANGELOG.md"),
     ("SECURITY.md", "usr/share/doc/bowline/SECURITY.md"),
     ("LICENSE-MIT", "usr/share/doc/bowline/LICENSE-MIT"),
     ("deploy/debian/copyright", "usr/share/doc/bowline/copyright"),
 ];
+
+/// Where the pages of `deploy/man` go.
+const MANUAL: &str = "usr/share/man/man1";
 
 /// Units, which name the program where a person installs it by hand.
 const UNITS: [(&str, &str); 2] = [
@@ -83,17 +82,11 @@ fn package(program: &Path, to: &Path, compression: &str) -> Result<PathBuf, Stri
     let tree = to.join("tree");
     fs::remove_dir_all(&tree).ok();
     lay_out(program, &tree).map_err(|error| format!("`{}`: {error}", tree.display()))?;
-    let said = |arguments: &[&str]| capture(&mut command(program, arguments));
-    for (shell, path) in COMPLETIONS {
-        put(&tree.join(path), said(&["completions", shell])?.as_bytes(), 0o644).map_err(|error| error.to_string())?;
-    }
-    let manual = tree.join("usr/share/man/man1");
-    said(&["man", "--directory", &manual.display().to_string()])?;
     // Without names and times in them, the same pages give the same bytes.
-    capture(command("sh", &["-c", "gzip -9n \"$1\"/*.1", "sh"]).arg(&manual))?;
+    capture(command("sh", &["-c", "gzip -9n \"$1\"/*.1", "sh"]).arg(tree.join(MANUAL)))?;
     put(&tree.join("usr/share/doc/bowline/sbom.json"), sbom::document()?.as_bytes(), 0o644)
         .map_err(|error| error.to_string())?;
-    let version = said(&["--version"])?;
+    let version = capture(&mut command(program, &["--version"]))?;
     let version = version.trim().trim_start_matches("bowline ").to_owned();
     let architecture = capture(&mut command("dpkg", &["--print-architecture"]))?.trim().to_owned();
     put(&tree.join("DEBIAN/control"), control(&tree, &version, &architecture)?.as_bytes(), 0o644)
@@ -107,6 +100,10 @@ fn lay_out(program: &Path, tree: &Path) -> io::Result<()> {
     put(&tree.join("usr/bin/bowline"), &fs::read(program)?, 0o755)?;
     for (from, path) in FILES {
         put(&tree.join(path), &fs::read(place::root().join(from))?, 0o644)?;
+    }
+    for page in fs::read_dir(place::root().join("deploy/man"))? {
+        let page = page?;
+        put(&tree.join(MANUAL).join(page.file_name()), &fs::read(page.path())?, 0o644)?;
     }
     for (from, path) in UNITS {
         let unit = fs::read_to_string(place::root().join(from))?.replace("/usr/local/bin/bowline", "/usr/bin/bowline");

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 20] = [
+const DEBIAN: [(&str, &str); 23] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -28,6 +28,10 @@ const DEBIAN: [(&str, &str); 20] = [
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/zsh", "zsh"),
     ("/usr/bin/fish", "fish"),
+    // What fetches the completion of a command when it is first wanted.
+    ("/usr/share/bash-completion/bash_completion", "bash-completion"),
+    ("/usr/bin/groff", "groff-base"),
+    ("/usr/bin/mandoc", "mandoc"),
     ("/usr/bin/age", "age"),
     ("/usr/bin/ssh-keygen", "openssh-client"),
     // Version 2, beside version 1 of the Python packages.

@@ -219,6 +219,8 @@ fn unquote(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -228,6 +230,23 @@ mod tests {
         assert_eq!(with("RENEWAL_THRESHOLD", "3600").unwrap(), Duration::from_secs(3600));
         assert_eq!(with("CHECK_INTERVAL", "900").unwrap(), TOKEN_WINDOW);
         assert!(with("REFRESH_INTERVAL", "a minute").unwrap_err().message.contains("REFRESH_INTERVAL"));
+    }
+
+    #[test]
+    fn the_unit_of_the_machine_uses_the_directories_that_systemd_makes_for_it() {
+        let unit = include_str!("../../../deploy/systemd/bowline.service");
+        let set = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
+        let pairs = set.flat_map(str::split_whitespace).filter_map(|pair| pair.split_once('='));
+        let environment = Environment::of(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+        for (directive, found, path) in [
+            ("StateDirectory", environment.state_directory(), "/var/lib/bowline"),
+            ("StateDirectory", environment.data_directory(), "/var/lib/bowline"),
+            ("CacheDirectory", environment.cache_directory(), "/var/cache/bowline"),
+            ("RuntimeDirectory", environment.runtime_directory(), "/run/bowline"),
+        ] {
+            assert!(unit.contains(&format!("\n{directive}=bowline\n")), "{directive}");
+            assert_eq!(found, Path::new(path), "{directive}");
+        }
     }
 
     #[test]

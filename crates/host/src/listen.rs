@@ -6,7 +6,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     net::SocketAddr,
-    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -193,13 +193,40 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
     if let Some(directory) = path.parent() {
         bowline_base::atomic::private_directory(directory)?;
     }
-    let lock =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.with_extension("lock"))?;
-    lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"))?;
+    let lock = lock_beside(path)?;
     fs::remove_file(path).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(Listener::Unix(listener, Some(SocketFile { path: path.to_path_buf(), _lock: lock })))
+}
+
+/// Whether a Unix socket lies at `path` that nobody answers on: what is left of a process that was killed.
+#[must_use]
+pub fn is_dead_socket(path: &Path) -> bool {
+    let is_socket = fs::symlink_metadata(path).is_ok_and(|facts| facts.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    is_socket && std::os::unix::net::UnixStream::connect(path).is_err_and(refused)
+}
+
+/// Removes a socket that nobody answers on. A process that is about to listen there holds the lock, and keeps it.
+///
+/// # Errors
+/// Somebody answers, or the system refuses.
+pub fn remove_dead_socket(path: &Path) -> io::Result<()> {
+    let lock = lock_beside(path)?;
+    if !is_dead_socket(path) {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody answers on it"));
+    }
+    let removed = fs::remove_file(path);
+    drop(lock);
+    removed
+}
+
+fn lock_beside(path: &Path) -> io::Result<File> {
+    let lock =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path.with_extension("lock"))?;
+    lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "another process answers on it"))?;
+    Ok(lock)
 }
 
 fn adopt(descriptor: i32) -> io::Result<(Address, Listener)> {
@@ -250,5 +277,21 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         Listener::bind(&address).await.unwrap();
+    }
+
+    #[test]
+    fn only_what_is_left_of_a_dead_process_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, file) = (home.path().join("sock"), home.path().join("file"));
+        bowline_base::atomic::write_private(&file, b"not a socket").unwrap();
+        let live = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(!is_dead_socket(&path) && !is_dead_socket(&file) && !is_dead_socket(&home.path().join("nothing")));
+        assert!(remove_dead_socket(&path).is_err() && remove_dead_socket(&file).is_err());
+        drop(live);
+        let starting = lock_beside(&path).unwrap();
+        assert!(is_dead_socket(&path) && remove_dead_socket(&path).is_err(), "somebody is about to listen there");
+        drop(starting);
+        remove_dead_socket(&path).unwrap();
+        assert!(!path.exists() && file.exists());
     }
 }

@@ -5,18 +5,41 @@ mod arrows;
 mod expose;
 mod links;
 mod promises;
+mod runbook;
 mod sources;
 mod tidy;
+
+use std::fs;
 
 use crate::{
     Outcome, place,
     process::{capture, cargo},
 };
 
+/// What the program says when it is asked so, and where that is kept.
+const SAID: [(&[&str], &str); 4] = [
+    (&["man", "--markdown"], "docs/reference/commands.md"),
+    (&["completions", "bash"], "deploy/completions/bowline.bash"),
+    (&["completions", "fish"], "deploy/completions/bowline.fish"),
+    (&["completions", "zsh"], "deploy/completions/_bowline"),
+];
+
+/// The manual, a page for each command.
+const MANUAL: &str = "deploy/man";
+
 /// Writes down anew what the tests compare with the code, and with the program.
 pub(crate) fn bless() -> Outcome {
     expose::bless().map_err(|error| error.to_string())?;
-    let page = capture(&mut cargo(&["run", "--quiet", "--package", "bowline", "--", "man", "--markdown"]))?;
-    let path = place::root().join("docs/reference/commands.md");
-    std::fs::write(&path, page).map_err(|error| format!("`{}`: {error}", path.display()))
+    let said = |question: &[&str]| {
+        let words = [&["run", "--quiet", "--package", "bowline", "--"], question].concat();
+        capture(&mut cargo(&words))
+    };
+    for (question, kept) in SAID {
+        let path = place::root().join(kept);
+        fs::write(&path, said(question)?).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    }
+    // A page of a command that is no more would stay.
+    let manual = place::root().join(MANUAL);
+    fs::remove_dir_all(&manual).ok();
+    said(&["man", "--directory", &manual.display().to_string()]).map(drop)
 }

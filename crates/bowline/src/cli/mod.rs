@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Status(Status),
     /// Check the set-up, and print the exact fix for what is wrong
     #[command(
-        after_help = "Exit code 1 when a check failed, 0 when some are only degraded.\nEvery check: docs/guide/doctor.md, or `bowline doctor --list`.\n\nExamples:\n  bowline doctor\n  bowline doctor files --fix\n  bowline doctor sso build\n  bowline doctor network --output json\n  bowline doctor --bundle support.tar.gz"
+        after_help = "Exit code 1 when a check failed, 0 when some are only degraded.\nEvery check: docs/guide/doctor.md, or `bowline doctor --list`.\n\nExamples:\n  bowline doctor\n  bowline doctor --fix\n  bowline doctor sso build\n  bowline doctor network --output json\n  bowline doctor --bundle support.tar.gz"
     )]
     Doctor(Doctor),
     /// Sign in through IAM Identity Center
@@ -256,11 +256,13 @@ pub(crate) enum Part {
     Vault,
     /// The key of the manager of IAM users
     Delegation,
+    /// Who is told of what needs a person: desktop, webhook, command, file
+    Notify,
 }
 
 impl Part {
     /// In the order in which they are shown.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Files,
         Self::Keys,
         Self::Certificates,
@@ -276,6 +278,7 @@ impl Part {
         Self::Audit,
         Self::Vault,
         Self::Delegation,
+        Self::Notify,
     ];
 }
 

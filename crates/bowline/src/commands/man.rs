@@ -71,7 +71,17 @@ fn page(command: &clap::Command) -> String {
     let mut text = Vec::new();
     let named = command.clone().name(file_name(command));
     Page::new(named).render(&mut text).expect("a Vec takes everything");
-    String::from_utf8_lossy(&text).into_owned()
+    tidied(&String::from_utf8_lossy(&text), &file_name(command))
+}
+
+/// What the generator writes, as the formatters want it: an empty date keeps its place in the title, an empty line is one
+/// request, and what stands below the help has the name that readers of manuals look for.
+fn tidied(page: &str, name: &str) -> String {
+    let title = format!(".TH {name} 1 \"\" Bowline \"Bowline's manual\"");
+    let lines: Vec<&str> =
+        page.lines().map(|line| if line.starts_with(".TH ") { &title } else { line.trim_end() }).collect();
+    let text = lines.join("\n") + "\n";
+    text.replace(".br\n\n.br\n", ".sp\n").replace("\n.SH EXTRA\n", "\n.SH EXAMPLES\n")
 }
 
 fn cannot(path: &Path, cause: std::io::Error) -> Fault {

@@ -16,7 +16,7 @@ use bowline_host::confine::{self, Access, Confinement, Place};
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, AccessSection, Config, Origin, SecretPlace, StorePlace},
+    config::{self, Config, Origin, StorePlace},
     environment::Environment,
     world::World,
 };
@@ -182,22 +182,11 @@ fn of_vault(vault: &VaultSetup) -> Vec<PathBuf> {
 /// Files with certificates and secrets. They are replaced when they are renewed, so their folder is what has to be open.
 fn named_by(config: &Config) -> Vec<PathBuf> {
     let artifacts = config.artifacts.iter();
-    let keys = artifacts.clone().flat_map(|section| match &section.access {
-        AccessSection::Keys(keys) => keys.iter().map(|key| &key.secret).collect::<Vec<_>>(),
-        AccessSection::Local | AccessSection::Open => Vec::new(),
-    });
-    let vpn = config.vpn.iter().filter_map(|vpn| vpn.master_key.as_ref());
-    let gateway = config.gateway.iter().filter_map(|gateway| gateway.webhook.as_ref()?.secret.as_ref());
-    let notify = config.notify.webhook.iter().map(|webhook| &webhook.secret);
-    let secrets = keys.chain(vpn).chain(gateway).chain(notify).filter_map(|secret| match secret {
-        SecretPlace::File(path) => Some(path.clone()),
-        SecretPlace::Env(_) | SecretPlace::Vault(_) => None,
-    });
     let tls = artifacts.filter_map(|section| section.tls.as_ref());
     let tls = tls.chain(config.vpn.iter().filter_map(|vpn| vpn.tls.as_ref()));
     let tls = tls.flat_map(|tls| [tls.certificate.clone(), tls.private_key.clone()]);
     let grants = config.grants.iter().filter_map(|grant| grant.token_file.clone());
-    secrets.chain(tls).chain(grants).collect()
+    config.secret_files().into_iter().chain(tls).chain(grants).collect()
 }
 
 fn repositories(config: &Config) -> Vec<PathBuf> {

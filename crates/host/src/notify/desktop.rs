@@ -25,6 +25,12 @@ impl Desktop {
         session.then(|| Self { environment: environment.clone() })
     }
 
+    /// The program that shows messages, looked for on PATH.
+    #[must_use]
+    pub fn program() -> String {
+        sys::desktop_command("", "", false).swap_remove(0)
+    }
+
     pub(super) async fn show(&self, message: &Message) -> Outcome {
         let title = format!("Bowline: {} {}", message.kind, message.subject);
         let body = message.fix.as_ref().map_or_else(|| message.text.clone(), |fix| format!("{}\n{fix}", message.text));

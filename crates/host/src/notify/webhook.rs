@@ -60,6 +60,12 @@ impl Webhook {
         self.url.authority().map_or("", http::uri::Authority::as_str)
     }
 
+    /// `SCHEME://HOST:PORT/`, for people and for a look at who answers: a path may be a secret.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}/", self.url.scheme_str().unwrap_or("https"), self.host())
+    }
+
     /// Whether there is a secret to sign with.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bowline_credentials::client::{self, Answer, GoAlone};
-use bowline_host::{Check, obstacle::Obstacle};
+use bowline_host::{Check, listen, obstacle::Obstacle};
 use serde_json::Value;
 
 use super::{
@@ -29,7 +29,7 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
         Err(reason) => Err(reason),
     };
     let mut checks = vec![running(&socket, patient.file.is_some(), &status)];
-    checks.extend(door(&socket, !patient.settings().grants.is_empty()));
+    checks.extend(door(&socket, !patient.settings().grants.is_empty()).map(|(check, _)| check));
     if let Ok(status) = &status {
         checks.push(version(status));
         let page = patient.settings().daemon.listen;
@@ -61,30 +61,49 @@ fn running(socket: &Path, configured: bool, status: &Result<Value, GoAlone>) -> 
     }
 }
 
+/// What `--fix` does.
+pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
+    let door = door(&patient.world.environment.socket(), !patient.settings().grants.is_empty());
+    let ours = |remedy: &Remedy| match remedy {
+        Remedy::Mode(path, _) | Remedy::Directory(path) | Remedy::DeadSocket(path) => {
+            fs::symlink_metadata(path).is_ok_and(|facts| facts.uid() == patient.me())
+        }
+    };
+    door.and_then(|(_, remedy)| remedy).filter(ours).into_iter().collect()
+}
+
 /// Mode and owner of the socket and of its directory; a grant opens both to other users on purpose.
-fn door(socket: &Path, granted: bool) -> Option<Check> {
+fn door(socket: &Path, granted: bool) -> Option<(Check, Option<Remedy>)> {
+    let id = ids::DAEMON_SOCKET;
     let directory = socket.parent()?;
     let (found, around) = (fs::symlink_metadata(socket).ok()?, fs::metadata(directory).ok()?);
     if !found.file_type().is_socket() {
         let why = format!("`{}` is no socket", socket.display());
-        return Some(failed(ids::DAEMON_SOCKET, why, Some(format!("rm {}   # then: bowline run", quoted(socket)))));
+        return Some((failed(id, why, Some(format!("rm {}   # then: bowline run", quoted(socket)))), None));
+    }
+    if listen::is_dead_socket(socket) {
+        let remedy = Remedy::DeadSocket(socket.to_owned());
+        let why = format!("`{}` is left of a daemon that was killed; the next one replaces it", socket.display());
+        return Some((degraded(id, why, remedy.command()), Some(remedy)));
     }
     Some(judge_door((socket, found.mode() & 0o777), (directory, around.mode() & 0o7777), granted))
 }
 
-fn judge_door(socket: (&Path, u32), directory: (&Path, u32), granted: bool) -> Check {
+fn judge_door(socket: (&Path, u32), directory: (&Path, u32), granted: bool) -> (Check, Option<Remedy>) {
     let id = ids::DAEMON_SOCKET;
     // In a sticky directory such as /tmp nobody can replace what is not theirs.
     if directory.1 & 0o022 != 0 && directory.1 & 0o1000 == 0 {
         let why =
             format!("`{}` has mode {:o}: others can put a socket of theirs there", directory.0.display(), directory.1);
-        return failed(id, why, Some(Remedy::Mode(directory.0.to_owned(), 0o700).command()));
+        let remedy = Remedy::Mode(directory.0.to_owned(), 0o700);
+        return (failed(id, why, Some(remedy.command())), Some(remedy));
     }
     if socket.1 & 0o077 != 0 && !granted {
         let why = format!("`{}` has mode {:o}, and no [[grant]] is for others", socket.0.display(), socket.1);
-        return degraded(id, why, Remedy::Mode(socket.0.to_owned(), 0o600).command());
+        let remedy = Remedy::Mode(socket.0.to_owned(), 0o600);
+        return (degraded(id, why, remedy.command()), Some(remedy));
     }
-    ok(id, format!("`{}` has mode {:o}", socket.0.display(), socket.1))
+    (ok(id, format!("`{}` has mode {:o}", socket.0.display(), socket.1)), None)
 }
 
 fn version(status: &Value) -> Check {
@@ -174,7 +193,7 @@ mod tests {
     #[test]
     fn a_socket_is_private_unless_a_grant_opens_it_and_its_directory_never_writable() {
         let check = |socket, directory, granted| {
-            judge_door((Path::new("/r/sock"), socket), (Path::new("/r"), directory), granted).verdict
+            judge_door((Path::new("/r/sock"), socket), (Path::new("/r"), directory), granted).0.verdict
         };
         assert_eq!(check(0o600, 0o700, false), Verdict::Ok);
         assert_eq!(check(0o666, 0o711, true), Verdict::Ok);

@@ -115,7 +115,7 @@ fn processes(config: &Config, is_program: impl Fn(&str) -> bool) -> Vec<Check> {
 }
 
 /// Whether the system would find something to run.
-fn is_program(name: &str, path: &str) -> bool {
+pub(super) fn is_program(name: &str, path: &str) -> bool {
     let runs = |file: PathBuf| {
         std::fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };

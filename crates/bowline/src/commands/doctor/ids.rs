@@ -75,6 +75,11 @@ ids! {
     VPN_EGRESS = "vpn.egress", "clients reach nothing more than most servers mean";
     VPN_MASTER_KEY = "vpn.master-key", "there is a master key, and nobody else reads it";
     VPN_STORE = "vpn.store", "users can be read and changed where they are kept";
+    NOTIFY_CHANNELS = "notify.channels", "somebody is told of what needs a person, as [notify] says";
+    NOTIFY_DESKTOP = "notify.desktop", "the program that shows messages on the desktop is there";
+    NOTIFY_WEBHOOK = "notify.webhook", "the webhook's secret can be read, and its server answers";
+    NOTIFY_COMMAND = "notify.command", "the command is there and can be run";
+    NOTIFY_FILE = "notify.file", "the file with what goes on can be written";
     GATEWAY_STARTUP = "gateway.startup", "the tunnels begin by themselves after a change";
 }
 

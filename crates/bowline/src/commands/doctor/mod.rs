@@ -16,6 +16,7 @@ mod ids;
 mod keys;
 mod modes;
 mod network;
+mod notify;
 mod ports;
 mod proxy;
 mod redaction;
@@ -133,6 +134,7 @@ fn checks(patient: &Patient, part: Part) -> Vec<Check> {
         Part::Audit => audit::checks(patient),
         Part::Vault => vault::checks(patient),
         Part::Delegation => vault::manager(patient),
+        Part::Notify => notify::checks(patient),
     }
 }
 
@@ -151,12 +153,17 @@ fn applies(patient: &Patient, part: Part) -> bool {
 
 /// Does what is safe, says so, and gives the commands that would have done the same.
 fn fix(patient: &Patient, part: Option<Part>) -> Vec<String> {
-    if part.is_some_and(|part| part != Part::Files) {
-        output::say("note: `--fix` sets modes and makes directories: it belongs to `bowline doctor files`");
-        return Vec::new();
-    }
+    let remedies = match part {
+        None => modes::remedies(patient).into_iter().chain(daemon::remedies(patient)).collect(),
+        Some(Part::Files) => modes::remedies(patient),
+        Some(Part::Daemon) => daemon::remedies(patient),
+        Some(_) => {
+            output::say("note: `--fix` belongs to `bowline doctor`, or to its parts `files` and `daemon`");
+            Vec::new()
+        }
+    };
     let mut fixed = Vec::new();
-    for remedy in modes::remedies(patient) {
+    for remedy in remedies {
         match remedy.take() {
             Ok(()) => {
                 output::say(&format!("fixed: {}", remedy.command()));

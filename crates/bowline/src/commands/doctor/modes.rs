@@ -14,6 +14,11 @@ use super::{
     remedy::{Remedy, quoted},
     verdict::*,
 };
+use crate::{
+    commands::audit,
+    config::{Config, StorePlace},
+    daemon::vpn as wiring,
+};
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     let places = places(patient);
@@ -32,7 +37,7 @@ pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
 }
 
 impl Patient {
-    fn me(&self) -> u32 {
+    pub(super) fn me(&self) -> u32 {
         rustix::process::geteuid().as_raw()
     }
 }
@@ -144,9 +149,27 @@ fn places(patient: &Patient) -> Vec<Place> {
         settings.endpoint.iter().flat_map(|endpoint| endpoint.token_file.clone()).map(|path| (path, "a token")),
     );
     paths.extend(settings.grants.iter().filter_map(|grant| grant.token_file.clone()).map(|path| (path, "a token")));
+    paths.extend(of_jobs(patient, &settings));
     paths.sort();
     paths.dedup_by(|one, other| one.0 == other.0);
     paths.into_iter().map(|(path, holds)| Place { facts: facts(&path), path, holds }).collect()
+}
+
+/// What the jobs of `bowline.toml` keep or are given.
+fn of_jobs(patient: &Patient, settings: &Config) -> Vec<(PathBuf, &'static str)> {
+    let environment = &patient.world.environment;
+    let log = audit::places(environment, &settings.audit).directory;
+    let mut paths = vec![(log, "the audit log and its key"), (environment.state_directory(), "what the jobs remember")];
+    paths.extend(settings.secret_files().into_iter().map(|path| (path, "a secret of bowline.toml")));
+    let tls = settings.artifacts.iter().filter_map(|section| section.tls.as_ref());
+    let tls = tls.chain(settings.vpn.iter().filter_map(|section| section.tls.as_ref()));
+    paths.extend(tls.map(|tls| (tls.private_key.clone(), "a private key")));
+    let stores = settings.vpn.iter().map(|section| wiring::store_place(&patient.world, section));
+    paths.extend(stores.filter_map(|place| match place {
+        StorePlace::File(path) => Some((path, "the VPN's users")),
+        StorePlace::Ssm(_) => None,
+    }));
+    paths
 }
 
 /// A certificate is public; only a PKCS#12 file, which has no key beside it, holds one.

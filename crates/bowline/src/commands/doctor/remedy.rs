@@ -1,4 +1,5 @@
-//! What `--fix` may do by itself: set modes and make private directories, of this user only. Nothing is deleted.
+//! What `--fix` may do by itself: set modes, make private directories, and remove a socket that nobody answers on, of this
+//! user only. Nothing else is deleted.
 
 use std::{
     fs::{self, Permissions},
@@ -8,6 +9,7 @@ use std::{
 };
 
 use bowline_base::atomic;
+use bowline_host::listen;
 
 /// A step that cannot make anything worse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,8 @@ pub(super) enum Remedy {
     Mode(PathBuf, u32),
     /// `mkdir -p -m 700 PATH`
     Directory(PathBuf),
+    /// `rm PATH`, unless somebody answers there after all.
+    DeadSocket(PathBuf),
 }
 
 impl Remedy {
@@ -24,6 +28,7 @@ impl Remedy {
         match self {
             Self::Mode(path, mode) => format!("chmod {mode:o} {}", quoted(path)),
             Self::Directory(path) => format!("mkdir -p -m 700 {}", quoted(path)),
+            Self::DeadSocket(path) => format!("rm {}", quoted(path)),
         }
     }
 
@@ -31,6 +36,7 @@ impl Remedy {
         match self {
             Self::Mode(path, mode) => fs::set_permissions(path, Permissions::from_mode(*mode)),
             Self::Directory(path) => atomic::private_directory(path),
+            Self::DeadSocket(path) => listen::remove_dead_socket(path),
         }
     }
 }
@@ -51,5 +57,6 @@ mod tests {
         assert_eq!(Remedy::Mode("/h/.aws/credentials".into(), 0o600).command(), "chmod 600 /h/.aws/credentials");
         assert_eq!(Remedy::Mode("/h/it's; rm".into(), 0o600).command(), r"chmod 600 '/h/it'\''s; rm'");
         assert_eq!(Remedy::Directory("/h/a b".into()).command(), "mkdir -p -m 700 '/h/a b'");
+        assert_eq!(Remedy::DeadSocket("/run/b/sock".into()).command(), "rm /run/b/sock");
     }
 }
