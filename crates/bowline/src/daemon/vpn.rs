@@ -7,7 +7,7 @@ use std::{
 };
 
 use bowline_audit::{Client, Event as Kept, Record};
-use bowline_base::{BoxFuture, Fault, Identity, Kind};
+use bowline_base::{BoxFuture, Fault, Identity, Kind, Secret};
 use bowline_credentials::{Broker, Witness};
 use bowline_host::{Address, Check, Ctx, Job, Verdict};
 use bowline_tunnel::{

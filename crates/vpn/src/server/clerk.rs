@@ -71,11 +71,17 @@ pub(crate) struct Clerk {
     tunnel_away: Option<String>,
     /// Changed, and not told to other servers yet.
     unannounced: Vec<String>,
-    /// What we have made of each name, and how many changes we had made then: what was read before is older.
-    own: BTreeMap<String, (u64, Option<Value>)>,
+    /// Our last change of each name since the store was heard: what was read before it is older.
+    own: BTreeMap<String, Own>,
     last_flush: Duration,
     /// Sums that were written and not confirmed, and what of them was new.
     tried: BTreeMap<ClientId, (Usage, Usage)>,
+}
+
+/// A change of ours: how many we had made with it, and the value; none where it is gone.
+struct Own {
+    generation: u64,
+    value: Option<Value>,
 }
 
 /// How often the tunnel is looked at.
@@ -202,7 +208,7 @@ impl Clerk {
         for (name, value) in made.changed {
             Arc::make_mut(&mut self.directory).apply(&name, value.as_ref());
             self.unannounced.push(name.clone());
-            self.own.insert(name, (generation, value));
+            self.own.insert(name, Own { generation, value });
         }
         match made.stopped {
             None => Ok(()),
@@ -236,7 +242,7 @@ impl Clerk {
                 return false;
             }
         };
-        self.own.retain(|_, (made_at, _)| *made_at > generation);
+        self.own.retain(|_, own| own.generation > generation);
         match changes {
             Some(changes) => {
                 self.apply(changes);
@@ -253,7 +259,7 @@ impl Clerk {
         match changes {
             Changes::All(values) => {
                 let mut directory = Directory::read(&values);
-                self.own.iter().for_each(|(name, (_, value))| directory.apply(name, value.as_ref()));
+                self.own.iter().for_each(|(name, own)| directory.apply(name, own.value.as_ref()));
                 self.directory = Arc::new(directory);
             }
             Changes::Some(changed) => {

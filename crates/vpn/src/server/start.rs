@@ -60,7 +60,7 @@ pub struct Config {
     /// The administrator's key; else it is the store's.
     pub master_key: Option<Secret>,
     /// Who is handed the key that is made where there is none, before anything of it is kept. Without it none is made.
-    pub new_master_key: Option<fn(&Secret) -> Result<(), Fault>>,
+    pub new_master_key: Option<HandOver>,
 }
 
 /// A running server.
@@ -84,6 +84,9 @@ pub struct ServerKeys {
     /// The one before a regeneration: clients that have not moved still name it.
     pub former: Option<SecretKey>,
 }
+
+/// Gives the operator a key that is kept nowhere else.
+pub type HandOver = fn(&Secret) -> Result<(), Fault>;
 
 /// Opens the tunnel with the server's keys.
 pub type OpenTunnel = Box<dyn FnOnce(ServerKeys) -> Result<Arc<dyn Tunnel>, Fault> + Send>;

@@ -227,7 +227,7 @@ async fn a_quota_ends_a_user_and_usage_survives_a_restart() {
     let peer = *server.tunnel.peers.lock().unwrap().keys().next().unwrap();
     let stats = PeerStats { received: 400, sent: 300, ..PeerStats::default() };
     server.tunnel.traffic.lock().unwrap().insert(peer, stats.clone());
-    let mine = async |server: &crate::world::Running| {
+    let mine = async |server: &world::Running| {
         server.ask("GET", "/users/alice", made["api_key"].as_str().unwrap(), "").await.json()
     };
     until("it is counted", async || mine(&server).await["received_bytes"] == 400).await;
@@ -251,7 +251,7 @@ async fn a_quota_is_one_over_several_servers() {
     one.master("POST", "/users", r#"{"client_id":"alice","quota_bytes":8000000}"#).await;
     until("both let alice in", async || one.peers() == 1 && two.peers() == 1).await;
     let peer = *one.tunnel.peers.lock().unwrap().keys().next().unwrap();
-    let move_on = |server: &crate::world::Running, received| {
+    let move_on = |server: &world::Running, received| {
         let stats = PeerStats { received, ..PeerStats::default() };
         server.tunnel.traffic.lock().unwrap().insert(peer, stats);
     };
