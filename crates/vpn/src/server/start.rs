@@ -294,11 +294,15 @@ fn tunnel_port(board: &Board) -> Option<u16> {
     board.view().stats.listening.first().map(std::net::SocketAddr::port)
 }
 
+/// Nobody can be told port 0: the system has chosen another one.
+fn told(endpoint: &str, port: Option<u16>) -> String {
+    let chosen = endpoint.strip_suffix(":0").zip(port).map(|(host, port)| format!("{host}:{port}"));
+    chosen.unwrap_or_else(|| endpoint.to_owned())
+}
+
 fn facts(config: &Config, private: &SecretKey, port: Option<u16>) -> Facts {
-    // Nobody can be told port 0: the system has chosen another one.
-    let chosen = config.endpoint.strip_suffix(":0").zip(port).map(|(host, port)| format!("{host}:{port}"));
     Facts {
-        endpoint: chosen.unwrap_or_else(|| config.endpoint.clone()),
+        endpoint: told(&config.endpoint, port),
         server_key: private.public(),
         subnet: config.subnet,
         v6: config.v6,
@@ -377,5 +381,18 @@ fn away(error: StoreError) -> Fault {
             copy
         }
         StoreError::Taken(name) => Fault::new(Kind::Unreachable, "vpn", format!("`{name}` is in the store already")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_the_port_that_the_system_chose() {
+        assert_eq!(told("10.0.0.1:0", Some(40_031)), "10.0.0.1:40031");
+        assert_eq!(told("[2001:db8::1]:0", Some(7)), "[2001:db8::1]:7");
+        assert_eq!(told("vpn.example.net:51820", Some(7)), "vpn.example.net:51820");
+        assert_eq!(told("10.0.0.1:0", None), "10.0.0.1:0");
     }
 }
