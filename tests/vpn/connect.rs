@@ -26,7 +26,16 @@ const API: &str = "https://10.99.1.1:8000";
 #[track_caller]
 fn stage(name: &str) -> (Laptop, Server) {
     let laptop = Laptop::new(name);
-    let doors = ["--api", "0.0.0.0:8000", "--proxy", "0.0.0.0:3128", "--dns", "127.0.0.1:5353"];
+    let doors = [
+        "--api",
+        "0.0.0.0:8000",
+        "--proxy",
+        "0.0.0.0:3128",
+        "--proxy-endpoint",
+        "10.99.1.1:3128",
+        "--dns",
+        "127.0.0.1:5353",
+    ];
     let server = Server::start(&laptop.rig, &format!("{name}-server"), ENDPOINT, &doors);
     publish(&laptop.rig);
     (laptop, server)
@@ -110,21 +119,22 @@ fn where_udp_is_blocked_the_whole_session_goes_through_a_proxy() {
     laptop.client().ip("rule add pref 10 ipproto udp to 10.99.1.1 blackhole").unwrap();
     let sent = laptop.client().enter(|| UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", ENDPOINT));
     assert!(sent.is_err(), "UDP is blocked");
-    there_and_back(&laptop, &server, "http://10.99.1.1:3128");
+    there_and_back(&laptop, &server, &["http://10.99.1.1:3128"]);
 
     let Some(_tinyproxy) = tinyproxy(&laptop) else { skip!("vpn connect through tinyproxy: there is none") };
     for port in [3128, 8000] {
         laptop.client().ip(&format!("rule add pref 11 ipproto tcp dport {port} to 10.99.1.1 blackhole")).unwrap();
     }
     laptop.variables.push(("HTTPS_PROXY", "http://10.99.1.1:8888".to_owned()));
-    there_and_back(&laptop, &server, "https://10.99.1.1:3128");
+    // The server says where its proxy is.
+    there_and_back(&laptop, &server, &[]);
 }
 
 /// Connects, gets TCP and ICMP through, disconnects.
 #[track_caller]
-fn there_and_back(laptop: &Laptop, server: &Server, proxy: &str) {
+fn there_and_back(laptop: &Laptop, server: &Server, proxy: &[&str]) {
     let (before, client) = (laptop.everything(), &laptop.rig.clients[0]);
-    laptop.run_well(&["connect", "alice", "--proxy", proxy]);
+    laptop.run_well(&[&["connect", "alice", "--proxy"], proxy].concat());
     until(PATIENCE, "the page is reached", || reaches_the_page(client));
     client.namespace.run("ping", &["-c", "1", "-W", "5", "10.77.0.1"]).unwrap();
     until(PATIENCE, "it comes by the proxy", || server.record(&laptop.rig, "alice")["source"] == "127.0.0.1");

@@ -6,6 +6,7 @@ mod daemon;
 mod laptop;
 mod page;
 mod predecessor;
+mod quota;
 mod stage;
 mod traveller;
 mod tunnel;

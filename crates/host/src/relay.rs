@@ -116,19 +116,34 @@ enum Ended {
     No,
 }
 
-/// Copies until the end of `from`, or `most` bytes.
+/// Copies until the end of `from`, or `most` bytes. While nothing comes it holds no buffer.
 async fn copied(from: &TcpStream, to: &TcpStream, passed: &AtomicU64, most: u64) -> io::Result<Ended> {
-    let (mut buffer, mut seen) = (vec![0; BUFFER], 0);
+    let mut seen = 0;
     while seen < most {
-        let read = from.async_io(Interest::READABLE, || from.try_read(&mut buffer)).await?;
-        if read == 0 {
-            return Ok(Ended::Yes);
+        from.readable().await?;
+        match pass_on(from, to) {
+            Ok((0, _)) => return Ok(Ended::Yes),
+            Ok((read, rest)) => {
+                write_all(to, &rest).await?;
+                count(passed, read);
+                seen += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
-        write_all(to, &buffer[..read]).await?;
-        count(passed, read);
-        seen += read as u64;
     }
     Ok(Ended::No)
+}
+
+/// What is there now goes on at once: how much it was, and what could not be written yet.
+fn pass_on(from: &TcpStream, to: &TcpStream) -> io::Result<(usize, Vec<u8>)> {
+    let mut buffer = [0; BUFFER];
+    let read = from.try_read(&mut buffer)?;
+    let written = match to.try_write(&buffer[..read]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+        written => written?,
+    };
+    Ok((read, buffer[written..read].to_vec()))
 }
 
 async fn spliced(pipe: &Pipe, from: &TcpStream, to: &TcpStream, passed: &AtomicU64) -> io::Result<()> {

@@ -1,7 +1,14 @@
 //! The HTTP/1.1 server harness: accept, limit, hand over, drain. What to answer is the handler's business.
 
-use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use bowline_base::BoxFuture;
 use bytes::Bytes;
 use http::{Request, Response};
 pub use hyper::body::Incoming;
@@ -89,8 +96,9 @@ pub fn serve_files<H, F, B>(
     accept_in(tasks, name, listener, limits, Kind::Answers(maps), handler);
 }
 
-/// The same for a server whose clients leave HTTP behind (CONNECT): after an answer to [`taken_over`]'s request the
-/// connection is the handler's, no longer counts here, and its client may have closed its half before.
+/// The same for a server whose clients leave HTTP behind (CONNECT): what the handler leaves in the request's
+/// [`Afterwards`] goes on with the connection ([`taken_over`]). It no longer counts here then, and its client may have closed
+/// its half before.
 pub fn serve_tunnels<H, F, B>(
     tasks: &Tasks,
     name: &'static str,
@@ -116,6 +124,22 @@ pub async fn taken_over(request: Request<Incoming>) -> Option<(Near, Bytes)> {
             let parts = upgraded.downcast::<TokioIo<Patience<TlsStream<TcpStream>>>>().ok()?;
             Some((Near::Tls(Box::new(parts.io.into_inner().into_inner())), parts.read_buf))
         }
+    }
+}
+
+/// What becomes of a connection after the answer to a request of [`serve_tunnels`], which has it among its extensions. It
+/// runs in the connection's own task: another one would be a wake-up of another thread for each tunnel.
+#[derive(Clone, Default)]
+pub struct Afterwards(Arc<Mutex<Option<BoxFuture<'static, ()>>>>);
+
+impl Afterwards {
+    /// `work` goes on once the answer has been sent.
+    pub fn go_on(&self, work: impl Future<Output = ()> + Send + 'static) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(work));
+    }
+
+    fn take(&self) -> Option<BoxFuture<'static, ()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -178,8 +202,12 @@ async fn accept_loop<H, F, B>(
         };
         let (handler, kind, stopping) = (handler.clone(), kind.clone(), tasks.shutting_down());
         tasks.spawn_request(name, async move {
-            talk(connection, limits, kind, handler, stopping).await;
+            let afterwards = Afterwards::default();
+            talk(connection, limits, kind, handler, stopping, &afterwards).await;
             drop(slot);
+            if let Some(work) = afterwards.take() {
+                work.await;
+            }
         });
     }
 }
@@ -190,6 +218,7 @@ async fn talk<H, F, B>(
     kind: Kind,
     handler: H,
     stopping: impl Future<Output = ()>,
+    afterwards: &Afterwards,
 ) where
     H: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
@@ -201,18 +230,18 @@ async fn talk<H, F, B>(
     match connection {
         Connection::Either(..) => debug!("a connection that is not settled"),
         Connection::Tcp(stream, peer) => {
-            let (maps, hands_over) = match kind {
-                Kind::Answers(maps) => (maps, false),
-                Kind::Tunnels => (Maps::default(), true),
+            let (maps, afterwards) = match kind {
+                Kind::Answers(maps) => (maps, None),
+                Kind::Tunnels => (Maps::default(), Some(afterwards)),
             };
             let stream = Patience::new(Sending::new(stream, maps), limits.stall);
-            speak(TokioIo::new(stream), Peer::Tcp(peer), limits, hands_over, handler, stopping).await;
+            speak(TokioIo::new(stream), Peer::Tcp(peer), limits, afterwards, handler, stopping).await;
         }
         Connection::Tls(stream, peer, tls) => match tls.accept(stream, limits.head).await {
             Ok(stream) => {
                 let stream = Patience::new(stream, limits.stall);
-                let hands_over = matches!(kind, Kind::Tunnels);
-                speak(TokioIo::new(stream), Peer::Tls(peer), limits, hands_over, handler, stopping).await;
+                let afterwards = matches!(kind, Kind::Tunnels).then_some(afterwards);
+                speak(TokioIo::new(stream), Peer::Tls(peer), limits, afterwards, handler, stopping).await;
             }
             Err(error) => debug!(%peer, %error, "no TLS came about"),
         },
@@ -220,7 +249,7 @@ async fn talk<H, F, B>(
             Ok(who) => {
                 let peer = Peer::Unix { uid: who.uid(), pid: who.pid() };
                 let stream = Patience::new(stream, limits.stall);
-                speak(TokioIo::new(stream), peer, limits, false, handler, stopping).await;
+                speak(TokioIo::new(stream), peer, limits, None, handler, stopping).await;
             }
             Err(error) => warn!(%error, "the kernel does not say who connected; refused"),
         },
@@ -231,7 +260,7 @@ async fn speak<H, F, B>(
     io: TokioIo<impl AsyncRead + AsyncWrite + Cut + Unpin + Send + 'static>,
     peer: Peer,
     limits: ServerLimits,
-    hands_over: bool,
+    afterwards: Option<&Afterwards>,
     handler: H,
     stopping: impl Future<Output = ()>,
 ) where
@@ -240,13 +269,16 @@ async fn speak<H, F, B>(
     B: Body<Data = Bytes> + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if let Some(afterwards) = afterwards {
+            request.extensions_mut().insert(afterwards.clone());
+        }
         let answer = handler(peer.clone(), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(limits.head_bytes.max(8192));
-    if hands_over {
+    if afterwards.is_some() {
         http.half_close(true);
         return hand_over(http.serve_connection(io, service).with_upgrades(), stopping).await;
     }

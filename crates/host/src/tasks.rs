@@ -61,19 +61,15 @@ impl Tasks {
         self.run(name, work, |_| ());
     }
 
-    #[expect(clippy::disallowed_methods, reason = "this is the supervised spawn")]
+    /// One task: a second one that waits for the first would cost each request a wake-up of another thread.
     fn run(
         &self,
         name: &'static str,
         work: impl Future<Output = ()> + Send + 'static,
         panicked: impl FnOnce(&str) + Send + 'static,
     ) {
-        let inner = tokio::spawn(work);
         self.tracker.spawn(async move {
-            if let Err(failure) = inner.await
-                && let Ok(panic) = failure.try_into_panic()
-            {
-                let why = words(&*panic);
+            if let Err(why) = unless_it_panics(work).await {
                 error!(task = name, why, "a task panicked; this is a bug, please report it");
                 panicked(&why);
             }

@@ -13,7 +13,7 @@ use crate::config::{StorePlace, subnet, vpn_endpoint};
 pub(crate) enum Vpn {
     /// Serve WireGuard clients without TUN, root or a capability: users with an API and a page, or the peers of a file
     #[command(
-        after_help = "Users are kept in --store and managed by the API and the page at its address. The API speaks TLS;\nclients pin its certificate, whose fingerprint is in the log. On this machine plain HTTP works as well.\nWith the embedded store the master key is printed once, at the first start.\n\nVariables: BOWLINE_VPN_MASTER_KEY, SSM_PREFIX (the store ssm:/PREFIX), API_PORT (the API on 0.0.0.0), PROXY_PORT (the proxy on 0.0.0.0), AWS_REGION.\n\nWith --peers no users are kept. FILE is in the format of wg(8): [Interface] with PrivateKey, a [Peer] with PublicKey and AllowedIPs for each client.\nOf wg-quick's keys Address, MTU and ListenPort are used. SIGHUP reads the peers again: who stays is not disturbed,\nwho is gone is cut at once. SIGTERM ends it at once; clients recover by themselves when it is back.\n\nClients reach public addresses. Private ranges open by --egress-allow, which opens an address of this machine\nonly where it is exactly that address; its loopback, link-local\naddresses and the credentials of its role stay shut.\n\nExamples:\n  bowline vpn serve --endpoint vpn.example.net:51820\n  bowline vpn serve --store ssm:/ephem-vpn --api 0.0.0.0:8000 --stop-when-idle 30m\n  bowline vpn serve --peers wg.conf\n  bowline vpn serve --peers wg.conf --listen 0.0.0.0:51820 --listen '[::]:51820' --status 127.0.0.1:9920\n  bowline vpn serve --peers wg.conf --egress-allow 10.20.0.0/16 --quota '50 GiB' --usage /var/lib/bowline/usage"
+        after_help = "Users are kept in --store and managed by the API and the page at its address. The API speaks TLS;\nclients pin its certificate, whose fingerprint is in the log. On this machine plain HTTP works as well.\nWith the embedded store the master key is printed once, at the first start.\n\nVariables: BOWLINE_VPN_MASTER_KEY, SSM_PREFIX (the store ssm:/PREFIX), API_PORT (the API on 0.0.0.0), PROXY_PORT (the proxy on 0.0.0.0),\nVPN_PROXY_HOST and VPN_PROXY_PORT (what clients are told of the proxy), AWS_REGION.\n\nWith --peers no users are kept. FILE is in the format of wg(8): [Interface] with PrivateKey, a [Peer] with PublicKey and AllowedIPs for each client.\nOf wg-quick's keys Address, MTU and ListenPort are used. SIGHUP reads the peers again: who stays is not disturbed,\nwho is gone is cut at once. SIGTERM ends it at once; clients recover by themselves when it is back.\n\nClients reach public addresses. Private ranges open by --egress-allow, which opens an address of this machine\nonly where it is exactly that address, and loopback and link-local addresses only where the range lies within those.\nThe server's own ports and the credentials of its role stay shut.\n\nExamples:\n  bowline vpn serve --endpoint vpn.example.net:51820\n  bowline vpn serve --store ssm:/ephem-vpn --api 0.0.0.0:8000 --stop-when-idle 30m\n  bowline vpn serve --peers wg.conf\n  bowline vpn serve --peers wg.conf --listen 0.0.0.0:51820 --listen '[::]:51820' --status 127.0.0.1:9920\n  bowline vpn serve --peers wg.conf --egress-allow 10.20.0.0/16 --quota '50 GiB' --usage /var/lib/bowline/usage"
     )]
     Serve(Box<VpnServe>),
     /// Make the server's key, once; or another one, once for each configuration that asks for it
@@ -49,7 +49,7 @@ pub(crate) struct VpnKeygen {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct VpnServe {
     /// The server's key and its peers, in the format of wg(8), instead of a store with users
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "api", "proxy", "no_proxy", "endpoint", "subnet", "stop_when_idle"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "api", "proxy", "no_proxy", "endpoint", "proxy_endpoint", "subnet", "stop_when_idle"])]
     pub(crate) peers: Option<PathBuf>,
     /// Where clients send to; can be given more than once [default: 0.0.0.0 with the file's ListenPort, else 51820]
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -58,7 +58,7 @@ pub(crate) struct VpnServe {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) status: Option<SocketAddr>,
     /// The largest packet inside the tunnel [default: the file's MTU, else 1420]
-    #[arg(long, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u16).range(1280..=9000))]
     pub(crate) mtu: Option<u16>,
     #[command(flatten)]
     pub(crate) users: UserFlags,
@@ -92,6 +92,9 @@ pub(crate) struct UserFlags {
     /// What clients are told [default: an address of this machine]
     #[arg(long, value_name = "HOST:PORT", value_parser = vpn_endpoint)]
     pub(crate) endpoint: Option<String>,
+    /// What clients are told of the proxy [default: $VPN_PROXY_HOST and $VPN_PROXY_PORT, else localhost and its port]
+    #[arg(long, value_name = "HOST:PORT", value_parser = vpn_endpoint)]
+    pub(crate) proxy_endpoint: Option<String>,
     /// How links of invitations begin [default: as the API was asked]
     #[arg(long, value_name = "URL")]
     pub(crate) public_url: Option<String>,

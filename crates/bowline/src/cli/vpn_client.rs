@@ -24,7 +24,7 @@ pub(crate) enum VpnClient {
     Create(VpnUsersAdd),
     /// Bring a link up by wg-quick, and route into it
     #[command(
-        after_help = "As root. Everything goes through the link, DNS without exception; networks that this machine is part of stay reachable. What was there\nis put back by `disconnect`, on Ctrl+C with --foreground, and after a crash by `restore`.\nWithout WireGuard in the kernel: WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go.\nWhere UDP is blocked: --proxy carries the session in one CONNECT stream [http://$VPN_PROXY_HOST:$VPN_PROXY_PORT].\n\nExamples:\n  sudo -E bowline vpn connect alice\n  sudo -E bowline vpn connect alice --split 10.0.0.0/8 --foreground\n  sudo -E bowline vpn connect alice --proxy\n  sudo bowline vpn connect --conf alice.conf"
+        after_help = "As root. Everything goes through the link, DNS without exception; networks that this machine is part of stay reachable. What was there\nis put back by `disconnect`, on Ctrl+C with --foreground, and after a crash by `restore`.\nWithout WireGuard in the kernel: WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go.\nWhere UDP is blocked: --proxy carries the session in one CONNECT stream to URL, else to\n$VPN_PROXY_HOST:$VPN_PROXY_PORT, else to where the server says, else to localhost:3128.\n\nExamples:\n  sudo -E bowline vpn connect alice\n  sudo -E bowline vpn connect alice --split 10.0.0.0/8 --foreground\n  sudo -E bowline vpn connect alice --proxy\n  sudo bowline vpn connect --conf alice.conf"
     )]
     Connect(VpnConnect),
     /// Take the link down and put everything back

@@ -50,6 +50,8 @@ pub(crate) struct VpnSection {
     pub(crate) proxy_ports: Vec<u16>,
     /// What clients are told.
     pub(crate) endpoint: Option<String>,
+    /// What clients are told of the proxy.
+    pub(crate) proxy_endpoint: Option<String>,
     /// How an invitation's link begins.
     pub(crate) public_url: Option<String>,
     pub(crate) store: Option<StorePlace>,
@@ -84,6 +86,7 @@ impl Default for VpnSection {
             proxy_by_default: false,
             proxy_ports: Vec::new(),
             endpoint: None,
+            proxy_endpoint: None,
             public_url: None,
             store: None,
             subnet: Subnet::default(),
@@ -110,6 +113,7 @@ pub(super) fn read(text: &str, mut section: Table<'_>, span: &Range<usize>, mist
         proxy_by_default: false,
         proxy_ports: section.values("proxy-ports", mistakes, port).unwrap_or_default(),
         endpoint: section.value("endpoint", mistakes, endpoint),
+        proxy_endpoint: section.value("proxy-endpoint", mistakes, endpoint),
         public_url: section.value("public-url", mistakes, name),
         store: section.value("store", mistakes, StorePlace::parse),
         subnet: section.value("subnet", mistakes, subnet).unwrap_or(standard.subnet),
@@ -185,7 +189,7 @@ mod tests {
         let text = "[vpn]\nlisten = [\"0.0.0.0:51820\", \"[::]:51820\"]\napi = \"0.0.0.0:8000\"\nendpoint = \"vpn.example.net:51820\"\n\
                     store = \"ssm:/ephem-vpn\"\nregion = \"eu-central-1\"\nidentity = \"site\"\nsubnet = \"10.9.0.0/24\"\nmtu = 1380\n\
                     master-key = { file = \"/run/secrets/key\" }\ntls-cert = \"/a\"\ntls-key = \"/b\"\negress-allow = \"10.20.0.0/16\"\n\
-                    dns = \"10.0.0.2\"\nstop-when-idle = \"30m\"\nclient-to-client = true\npublic-url = \"https://vpn.example.net\"\n";
+                    dns = \"10.0.0.2\"\nstop-when-idle = \"30m\"\nclient-to-client = true\nproxy-endpoint = \"vpn.example.net:3128\"\npublic-url = \"https://vpn.example.net\"\n";
         let vpn = parse(text).unwrap().vpn.unwrap();
         assert_eq!((vpn.listen.len(), vpn.api.port(), vpn.mtu), (2, 8000, 1380));
         assert_eq!(vpn.store, Some(StorePlace::Ssm("/ephem-vpn".to_owned())));
@@ -193,6 +197,7 @@ mod tests {
             (vpn.subnet.to_string().as_str(), vpn.stop_when_idle),
             ("10.9.0.0/24", Some(Duration::from_secs(1800)))
         );
+        assert_eq!(vpn.proxy_endpoint.as_deref(), Some("vpn.example.net:3128"));
         assert!(vpn.egress.client_to_client && vpn.tls.is_some() && vpn.master_key.is_some());
         assert_eq!(parse("[vpn]\n").unwrap().vpn, Some(VpnSection::default()));
     }

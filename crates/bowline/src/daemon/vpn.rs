@@ -42,6 +42,8 @@ pub(super) struct VpnJob {
     recorder: Recorder,
     /// Where the CONNECT proxy listens, and how it works.
     proxy: Option<(SocketAddr, connect::Config)>,
+    /// What clients are told of it.
+    proxy_endpoint: Option<String>,
     /// Nobody asked for it.
     proxy_by_default: bool,
     running: Mutex<Option<Arc<Server>>>,
@@ -88,8 +90,9 @@ pub(super) fn job(
     let store = open_store(world, section, place, &|profile| Ok(broker.identity(profile)))?;
     let deny = world.audit.deny;
     let proxy = proxy(section);
-    let (recorder, proxy_by_default) = (recorder(world, witness, deny), section.proxy_by_default);
-    Ok(VpnJob { config, store, tunnel, recorder, proxy, proxy_by_default, running: Mutex::default() })
+    let (proxy_endpoint, proxy_by_default) = (section.proxy_endpoint.clone(), section.proxy_by_default);
+    let recorder = recorder(world, witness, deny);
+    Ok(VpnJob { config, store, tunnel, recorder, proxy, proxy_endpoint, proxy_by_default, running: Mutex::default() })
 }
 
 /// Where users are: as the section says, else below the state directory.
@@ -149,7 +152,8 @@ impl VpnJob {
             ctx.metrics.ask_times(move || times.stats().map(|stats| metrics::times(&stats)).unwrap_or_default());
         }
         if let Some((address, proxy)) = &self.proxy {
-            match server.open_proxy(ctx, *address, proxy.clone(), Arc::clone(&self.tunnel.egress)).await {
+            let (told, egress) = (self.proxy_endpoint.clone(), Arc::clone(&self.tunnel.egress));
+            match server.open_proxy(ctx, *address, told, proxy.clone(), egress).await {
                 Err(fault) if self.proxy_by_default => {
                     warn!(reason = %fault.chain(), "no CONNECT proxy; --proxy ADDRESS:PORT names another place for it");
                 }
@@ -162,7 +166,7 @@ impl VpnJob {
             output::data("\n")?;
         }
         info!(
-            public_key = %server.public_key(), endpoint = self.config.endpoint, store = self.store.place(),
+            public_key = %server.public_key(), endpoint = server.endpoint(), store = self.store.place(),
             pin = server.fingerprint(), "clients pin this certificate"
         );
         for check in tunnel_checks(&server.board().view().stats) {
@@ -327,9 +331,9 @@ fn guessed_endpoint(section: &VpnSection, machine: &Machine) -> String {
     let listen = section.listen.first().copied().unwrap_or_else(|| ([127, 0, 0, 1], 51820).into());
     let outside = machine.addresses.iter().find(|address| address.is_ipv4() && !address.is_loopback());
     let address = if listen.ip().is_unspecified() { outside.copied() } else { Some(listen.ip()) };
-    let endpoint = SocketAddr::new(address.unwrap_or_else(|| listen.ip()), listen.port()).to_string();
-    warn!(endpoint, "clients are told this address; --endpoint HOST:PORT tells them another one");
-    endpoint
+    let endpoint = SocketAddr::new(address.unwrap_or_else(|| listen.ip()), listen.port());
+    warn!(address = %endpoint.ip(), "clients are told this address; --endpoint HOST:PORT tells them another one");
+    endpoint.to_string()
 }
 
 /// Changes of users, and refused keys, in the audit log.

@@ -9,7 +9,7 @@ use std::{
 use bowline_host::{
     Peer, Tasks,
     relay::{self, End},
-    server::{Incoming, taken_over},
+    server::{Afterwards, Incoming, taken_over},
 };
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -42,20 +42,16 @@ enum Far {
 }
 
 impl Proxy {
-    pub(super) async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    pub(super) async fn answer(self: Arc<Self>, peer: Peer, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
         match self.open(&peer, &request).await {
             Ok((ticket, far)) => {
                 let answer = match &far {
                     Far::Stream(_) => answers::connected(),
                     Far::WireGuard(_) => answers::frames(),
                 };
-                let (tasks, ending) = (self.tasks.clone(), self.tasks.shutting_down());
-                tasks.spawn_request("connect-tunnel", async move {
-                    tokio::select! {
-                        () = self.tunnel(&ticket, far, request) => {}
-                        () = ending => {}
-                    }
-                });
+                if let Some(afterwards) = request.extensions_mut().remove::<Afterwards>() {
+                    afterwards.go_on(async move { self.until_shutdown(&ticket, far, request).await });
+                }
                 answer
             }
             Err(refusal) => {
@@ -101,6 +97,13 @@ impl Proxy {
             Ok(Err(cause)) if cause.kind() == io::ErrorKind::TimedOut => Err(slow(host, port)),
             Ok(Err(cause)) => Err(Refusal::NotReached(named(host, port), cause)),
             Err(_) => Err(slow(host, port)),
+        }
+    }
+
+    async fn until_shutdown(&self, ticket: &Ticket, far: Far, request: Request<Incoming>) {
+        tokio::select! {
+            () = self.tunnel(ticket, far, request) => {}
+            () = self.tasks.shutting_down() => {}
         }
     }
 

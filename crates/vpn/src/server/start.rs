@@ -116,11 +116,11 @@ impl Server {
             (None, None) => return Err(Fault::new(Kind::Bug, "vpn", "the API has no certificate")),
         };
         let listener = ctx.listeners.listen(&config.api).await?;
-        let facts = facts(&config, &prepared.keys.current);
         let has_former_key = prepared.keys.former.is_some();
         let tunnel = open(prepared.keys.clone())?;
         let board = Board::new(recorder);
         let (orders, busy) = hire(ctx, &config, store, tunnel, &board, &prepared).await;
+        let facts = facts(&config, &prepared.keys.current, tunnel_port(&board));
         let api = Arc::new(Api {
             board: board.clone(),
             orders,
@@ -145,7 +145,8 @@ impl Server {
     }
 
     /// Lets the same users out by CONNECT at `address`, with TLS by the API's certificate or without it, as each client
-    /// begins. Gives the address, with the port that the system chose.
+    /// begins, and tells them so: as `endpoint`, else as `localhost` and the port. Gives the address, with the port that the
+    /// system chose.
     ///
     /// # Errors
     /// The address cannot be had.
@@ -153,14 +154,20 @@ impl Server {
         &self,
         ctx: &Ctx,
         address: std::net::SocketAddr,
-        config: connect::Config,
+        endpoint: Option<String>,
+        mut config: connect::Config,
         egress: Arc<Policy>,
     ) -> Result<Option<std::net::SocketAddr>, Fault> {
         let listener = ctx.listeners.listen(&Address::Tcp(address)).await?;
         let bound = listener.local_addr();
+        if let (Some(wireguard), Some(port)) = (&mut config.wireguard, tunnel_port(&self.board)) {
+            wireguard.set_port(port);
+        }
         let users = Arc::new(ProxyUsers::new(self.board.clone(), Arc::clone(&self.wire)));
         let parts = connect::Parts { users, egress, resolver: Arc::new(connect::SystemResolver) };
         connect::serve(&ctx.tasks, Arc::new(Listener::Either(listener, Arc::clone(&self.tls))), config, parts);
+        let port = bound.unwrap_or(address).port();
+        self.board.tell_of_proxy(endpoint.unwrap_or_else(|| format!("localhost:{port}")));
         info!(proxy = bound.map(|address| address.to_string()).unwrap_or_default(), "the CONNECT proxy serves");
         Ok(bound)
     }
@@ -169,6 +176,12 @@ impl Server {
     #[must_use]
     pub fn api(&self) -> Option<std::net::SocketAddr> {
         self.api
+    }
+
+    /// What clients are told, with the port that the system chose.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.facts.endpoint
     }
 
     /// What clients pin.
@@ -279,9 +292,16 @@ async fn hire(
     (orders, busies)
 }
 
-fn facts(config: &Config, private: &SecretKey) -> Facts {
+/// The first port of the tunnel, as bound.
+fn tunnel_port(board: &Board) -> Option<u16> {
+    board.view().stats.listening.first().map(std::net::SocketAddr::port)
+}
+
+fn facts(config: &Config, private: &SecretKey, port: Option<u16>) -> Facts {
+    // Nobody can be told port 0: the system has chosen another one.
+    let chosen = config.endpoint.strip_suffix(":0").zip(port).map(|(host, port)| format!("{host}:{port}"));
     Facts {
-        endpoint: config.endpoint.clone(),
+        endpoint: chosen.unwrap_or_else(|| config.endpoint.clone()),
         server_key: private.public(),
         subnet: config.subnet,
         v6: config.v6,

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bowline_base::{Secret, Timestamp};
@@ -69,6 +69,8 @@ struct Inner {
     view: Mutex<Arc<View>>,
     events: Mutex<Events>,
     recorder: Recorder,
+    /// Where clients find the CONNECT proxy, once there is one.
+    proxy: OnceLock<String>,
     /// What went another way than through the tunnel, until it is counted.
     elsewhere: Mutex<BTreeMap<ClientId, Usage>>,
 }
@@ -81,6 +83,7 @@ impl Board {
             view: Mutex::default(),
             events: Mutex::default(),
             recorder,
+            proxy: OnceLock::new(),
             elsewhere: Mutex::default(),
         }))
     }
@@ -134,6 +137,17 @@ impl Board {
         let view = self.view();
         let same = view.directory.user(&user.id).is_some_and(|now| now.key == user.key);
         same && !view.idle.contains_key(&user.id)
+    }
+
+    /// Where clients find the CONNECT proxy: `vpn.example.net:3128`. `None` while there is none.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.0.proxy.get().map(String::as_str)
+    }
+
+    /// Clients are told of a proxy, once.
+    pub(crate) fn tell_of_proxy(&self, endpoint: String) {
+        self.0.proxy.set(endpoint).ok();
     }
 
     /// Counts bytes that went another way than through the tunnel.

@@ -19,10 +19,11 @@ use crate::{
     world::{World, small_runtime},
 };
 
-/// `--config` names the task's own file, as the predecessor's did: its keys are not those of `bowline.toml`.
+/// `--config` names the task's own file, as the predecessor's did: its keys are not those of `bowline.toml`. Which of the
+/// two a file is, its beginning says.
 pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &VpnKeygen) -> Result<(), Fault> {
     let (task, toml) = match file {
-        Some(path) if path.extension().is_some_and(|extension| extension == "json") => (Some(read(&path)?), None),
+        Some(path) if is_json(&path) => (Some(read(&path)?), None),
         other => (from_variable(&environment)?, other),
     };
     let configured = config_place::load_if_any(toml, &environment)?.unwrap_or_default();
@@ -84,6 +85,12 @@ async fn make(
 /// A container has no file to name: its task definition holds the text.
 fn from_variable(environment: &Environment) -> Result<Option<KeyConfig>, Fault> {
     environment.var("KEYGEN_CONFIG").map(KeyConfig::parse).transpose()
+}
+
+/// By its name, or because it begins as no TOML does.
+fn is_json(path: &std::path::Path) -> bool {
+    let named = path.extension().is_some_and(|extension| extension == "json");
+    named || fs::read_to_string(path).is_ok_and(|text| text.trim_start().starts_with('{'))
 }
 
 fn read(path: &std::path::Path) -> Result<KeyConfig, Fault> {

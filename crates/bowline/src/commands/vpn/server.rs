@@ -9,7 +9,7 @@ use bowline_base::{Fault, Kind};
 
 use crate::{
     cli::VpnServe,
-    config::{Config, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection},
+    config::{Config, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, vpn_endpoint},
     config_place,
     daemon::{self, Start},
     environment::Environment,
@@ -46,11 +46,12 @@ pub(crate) fn section(arguments: &VpnServe, environment: &Environment, file: Vpn
         identity: flags.profile.clone().or(file.identity),
         region: flags.region.clone().or(file.region),
         listen: if arguments.listen.is_empty() { file.listen } else { arguments.listen.clone() },
-        api: everywhere(flags.api, "API_PORT", environment)?.unwrap_or(file.api),
-        proxy: everywhere(flags.proxy, "PROXY_PORT", environment)?.or(file.proxy),
+        api: everywhere(flags.api, ("API_PORT", 8000), environment)?.unwrap_or(file.api),
+        proxy: everywhere(flags.proxy, ("PROXY_PORT", 3128), environment)?.or(file.proxy),
         proxy_by_default: false,
         proxy_ports: if flags.proxy_port.is_empty() { file.proxy_ports } else { flags.proxy_port.clone() },
         endpoint: flags.endpoint.clone().or(file.endpoint),
+        proxy_endpoint: flags.proxy_endpoint.clone().or(told_proxy(environment)?).or(file.proxy_endpoint),
         public_url: flags.public_url.clone().or(file.public_url),
         store: store(flags.store.clone(), environment, file.store),
         subnet: flags.subnet.unwrap_or(file.subnet),
@@ -96,15 +97,27 @@ pub(super) fn store(
 /// A variable with a port means everybody: that is what the predecessor's containers set it for.
 fn everywhere(
     flag: Option<SocketAddr>,
-    variable: &str,
+    (variable, usual): (&str, u16),
     environment: &Environment,
 ) -> Result<Option<SocketAddr>, Fault> {
     let Some(text) = environment.var(variable).filter(|_| flag.is_none()) else { return Ok(flag) };
     let port: u16 = text.parse().map_err(|_| {
         Fault::new(Kind::Config, "vpn", format!("{variable} `{text}` is not a port"))
-            .hint(format!("write it as {variable}=8000"))
+            .hint(format!("write it as {variable}={usual}"))
     })?;
     Ok(Some(([0, 0, 0, 0], port).into()))
+}
+
+/// The predecessor's two variables for what clients are told of the proxy; either is enough.
+fn told_proxy(environment: &Environment) -> Result<Option<String>, Fault> {
+    let (host, port) = (environment.var("VPN_PROXY_HOST"), environment.var("VPN_PROXY_PORT"));
+    if host.is_none() && port.is_none() {
+        return Ok(None);
+    }
+    let told = format!("{}:{}", host.unwrap_or("localhost"), port.unwrap_or("3128"));
+    vpn_endpoint(&told)
+        .map(Some)
+        .map_err(|why| Fault::new(Kind::Config, "vpn", why).hint("VPN_PROXY_HOST=vpn.example.net VPN_PROXY_PORT=3128"))
 }
 
 fn master_key(flag: Option<&Path>, environment: &Environment) -> Result<Option<SecretPlace>, Fault> {
@@ -148,6 +161,17 @@ mod tests {
         let everywhere = with_usual_proxy(read("", &[("PROXY_PORT", "3129")]));
         assert_eq!((everywhere.proxy, everywhere.proxy_by_default), (Some("0.0.0.0:3129".parse().unwrap()), false));
         assert_eq!(with_usual_proxy(read("--proxy 10.0.0.1:1", &[])).proxy, Some("10.0.0.1:1".parse().unwrap()));
+    }
+
+    #[test]
+    fn clients_are_told_of_the_proxy_by_the_flag_then_by_the_predecessors_variables() {
+        let told = |words: &str, variables: &[(&str, &str)]| read(words, variables).proxy_endpoint;
+        assert_eq!(told("", &[]), None);
+        assert_eq!(told("", &[("VPN_PROXY_HOST", "vpn.example.net")]).as_deref(), Some("vpn.example.net:3128"));
+        assert_eq!(told("", &[("VPN_PROXY_PORT", "3129")]).as_deref(), Some("localhost:3129"));
+        let both = [("VPN_PROXY_HOST", "a.example"), ("VPN_PROXY_PORT", "1")];
+        assert_eq!(told("--proxy-endpoint b.example:2", &both).as_deref(), Some("b.example:2"));
+        assert!(told_proxy(&Environment::of([("VPN_PROXY_PORT".into(), "x".into())].into())).is_err());
     }
 
     #[test]

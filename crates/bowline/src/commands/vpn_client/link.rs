@@ -77,15 +77,36 @@ async fn wanted(environment: &Environment, arguments: &VpnConnect) -> Result<Wan
         }
     };
     let routing = (!arguments.split.is_empty()).then(|| Routing::Split(arguments.split.clone()));
-    let via = arguments.proxy.as_deref().map(|place| via(environment, place)).transpose()?;
+    let via = match arguments.proxy.as_deref() {
+        None => None,
+        Some("") => Some(via(environment, &usual_proxy(environment, arguments.name.as_deref()).await)?),
+        Some(place) => Some(via(environment, place)?),
+    };
     Ok(Wanted { name, interface: arguments.interface.clone(), conf, routing, via })
 }
 
-/// The proxy: the flag's URL, else where `VPN_PROXY_HOST` and `VPN_PROXY_PORT` say.
-fn via(environment: &Environment, place: &str) -> Result<Via, Fault> {
-    let host = environment.var("VPN_PROXY_HOST").unwrap_or("localhost");
-    let port = environment.var("VPN_PROXY_PORT").unwrap_or("3128");
-    let text = if place.is_empty() { format!("http://{host}:{port}") } else { place.to_owned() };
+/// Where `VPN_PROXY_HOST` and `VPN_PROXY_PORT` say, else where the server says that its proxy is.
+async fn usual_proxy(environment: &Environment, name: Option<&str>) -> String {
+    let (host, port) = (environment.var("VPN_PROXY_HOST"), environment.var("VPN_PROXY_PORT"));
+    if host.is_none()
+        && port.is_none()
+        && let Some(told) = told_proxy(environment, name).await
+    {
+        return told;
+    }
+    format!("http://{}:{}", host.unwrap_or("localhost"), port.unwrap_or("3128"))
+}
+
+/// What the API says in the user's record. The key goes there by TLS wherever the API has it: it is the same certificate.
+async fn told_proxy(environment: &Environment, name: Option<&str>) -> Option<String> {
+    let (api, path) = (account::api(environment).ok()?, users::path(name?).ok()?);
+    let record = api.json(Method::GET, &path, None).await.ok()?;
+    let scheme = if account::account(environment).ok()?.url.starts_with("https:") { "https" } else { "http" };
+    record["proxy"].as_str().map(|told| format!("{scheme}://{told}"))
+}
+
+/// The proxy of a URL.
+fn via(environment: &Environment, text: &str) -> Result<Via, Fault> {
     let wrong = || {
         Fault::new(Kind::Config, "vpn", format!("`{text}` is no proxy"))
             .hint("--proxy http://HOST:3128, or https:// for TLS")

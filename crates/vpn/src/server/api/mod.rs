@@ -204,7 +204,7 @@ impl Api {
         drop(bad);
         if let Some(count) = verdict.tell {
             warn!(%address, count, "wrong keys were refused");
-            let event = Event::new(now.wall, What::Refused).from(Some(address)).because(format!("{count} wrong keys"));
+            let event = Event::new(now.wall, What::Refused).from(Some(address)).because(format!("wrong keys: {count}"));
             self.board.note(event).ok();
         }
         match verdict.wait {

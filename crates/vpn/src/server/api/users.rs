@@ -26,7 +26,7 @@ pub(super) async fn list(State(api): Shared, asker: Extension<Asker>, uri: Uri) 
         query.split('&').any(|part| part.split('=').next() == Some("detail") && !part.ends_with("=false"))
     });
     let shown: Vec<Value> = match detail {
-        true => view.directory.users().map(|user| record(&view, user)).collect(),
+        true => view.directory.users().map(|user| record(&api, &view, user)).collect(),
         false => view.directory.users().map(|user| user.id.as_str().into()).collect(),
     };
     Ok(json_answer(StatusCode::OK, &shown.into()))
@@ -45,7 +45,7 @@ pub(super) async fn create(State(api): Shared, asker: Extension<Asker>, content:
 /// `GET /users/{id}`
 pub(super) async fn show(State(api): Shared, asker: Extension<Asker>, id: Path<String>) -> Result<Response, Problem> {
     let (view, user) = api.own(&asker, &id)?;
-    Ok(json_answer(StatusCode::OK, &record(&view, &user)))
+    Ok(json_answer(StatusCode::OK, &record(&api, &view, &user)))
 }
 
 /// `DELETE /users/{id}`
@@ -142,7 +142,7 @@ async fn turn(api: &Api, asker: &Asker, id: &str, disabled: bool) -> Result<Resp
 
 fn changed(api: &Api, done: Done) -> Result<Response, Problem> {
     let Done::User(user) = done else { return Err(strange()) };
-    Ok(json_answer(StatusCode::OK, &record(&api.board.view(), &user)))
+    Ok(json_answer(StatusCode::OK, &record(api, &api.board.view(), &user)))
 }
 
 /// The predecessor's four fields: the key is in this answer and in no other.
@@ -161,7 +161,7 @@ fn keyed(api: &Api, status: StatusCode, done: Done) -> Result<Response, Problem>
 }
 
 /// What is shown of a user; no key of any kind but the public one.
-pub(super) fn record(view: &View, user: &User) -> Value {
+pub(super) fn record(api: &Api, view: &View, user: &User) -> Value {
     let (peer, used) = (view.peer(user), view.usage(&user.id));
     json!({
         "client_id": user.id.as_str(), "created_at": utc(user.created_at), "status": status_of(view, user),
@@ -174,6 +174,7 @@ pub(super) fn record(view: &View, user: &User) -> Value {
         "connected": view.connected.contains(&user.id),
         "last_handshake": peer.and_then(|peer| peer.last_handshake).map(utc),
         "source": peer.and_then(view::source).map(|address| address.to_string()),
+        "proxy": api.board.proxy(),
         "former_server_key": peer.is_some_and(|peer| peer.former_key),
     })
 }
