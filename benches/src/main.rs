@@ -89,17 +89,15 @@ fn run(wanted: &[String], wireguard_go: Option<String>) -> Outcome<bool> {
     }
     let tools = Tools::find(wireguard_go)?;
     println!("{}", machine::describe());
-    let (mut met, mut all) = (true, String::new());
+    let mut measured = Vec::new();
     for (name, part) in PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|one| one == name)) {
         let mut report = Report::default();
         let before = machine::load_of_a_minute();
         part(&tools, &mut report)?;
         println!("\n## {name}\n\n{report}");
-        all += &report.targets(name, &format!("{before} to {}", machine::load_of_a_minute()));
-        met &= report.is_met();
+        measured.push((*name, report, format!("{before} to {}", machine::load_of_a_minute())));
     }
-    println!("\n## Every target, with the load beside it\n");
-    println!("| part | what | measured | target | | load |\n| --- | --- | ---: | ---: | --- | ---: |\n{all}");
+    println!("\n## Every ratio and target, with the load beside it\n\n{}", report::overview(&measured));
     println!("{}", machine::load());
-    Ok(met)
+    Ok(measured.iter().all(|(_, report, _)| report.is_met()))
 }

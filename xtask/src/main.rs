@@ -11,6 +11,7 @@
 
 mod bench;
 mod ci;
+mod clean_root;
 mod coverage;
 mod house;
 mod package;
@@ -36,6 +37,7 @@ cargo xtask COMMAND
   package        a Debian package of the release build, in target/package
   sbom           prints what the program is made of, as CycloneDX JSON
   soak [--for T] every job at once while everything around it goes wrong, for 30m or for T (90s, 8h)
+  clean-root     the first two commands of README.md in a Debian with nothing on it (`test --full`: the first)
   coverage       how much of the code the tests reach, in per cent of lines
   bless          writes down anew what is compared with code and program: expose-sites.txt, docs/reference/commands.md,
                  deploy/completions, deploy/man";
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["package", ref words @ ..] => package::run(words),
         ["sbom"] => sbom::document().map(|document| print!("{document}")),
         ["soak", ref words @ ..] => soak::run(words),
+        ["clean-root"] => clean_root::run(clean_root::Commands::All),
         ["coverage"] => coverage::run(),
         ["bless"] => house::bless(),
         _ => {

@@ -25,6 +25,16 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()), arguments)
 }
 
+/// `cargo nextest`: this machine's, else the one that the set-up brings.
+pub(crate) fn nextest(arguments: &[&str]) -> Option<Command> {
+    let is_there = |mut version: Command| version.output().is_ok_and(|output| output.status.success());
+    if is_there(cargo(&["nextest", "--version"])) {
+        return Some(cargo(&[&["nextest"], arguments].concat()));
+    }
+    let ours = place::python().join("bin/cargo-nextest");
+    is_there(command(&ours, &["nextest", "--version"])).then(|| command(ours, &[&["nextest"], arguments].concat()))
+}
+
 /// Runs `command` as one named step, its output going straight through.
 pub(crate) fn step(name: &str, command: &mut Command) -> Outcome {
     eprintln!("── {name}");

@@ -7,6 +7,7 @@ use std::{
     fs::{self, File},
     path::Path,
     process::{Command, Stdio},
+    sync::{Arc, OnceLock},
     thread::{self, JoinHandle},
     time::Instant,
 };
@@ -48,6 +49,9 @@ const DEBIAN: [(&str, &str); 23] = [
     ("/usr/bin/tinyproxy", "tinyproxy"),
 ];
 
+/// What a bare machine lacks and others have in a place and version of their own: programs on the path.
+const BARE: [(&str, &str); 2] = [("python3", "python3-venv"), ("npm", "npm")];
+
 /// What only the slow parts use.
 const DEBIAN_FULL: [(&str, &str); 8] = [
     // 150 MB, with a compiler and a JDK behind it.
@@ -72,10 +76,12 @@ pub(crate) struct Setup {
 impl Setup {
     /// Begins to fetch what is missing for tests of `depth`.
     pub(crate) fn start(depth: Depth) -> Self {
+        let debian = Debian { depth, done: Arc::default() };
+        let (for_python, for_node) = (debian.clone(), debian.clone());
         let mut parts = vec![
-            ("python packages", thread::spawn(python)),
-            ("npm packages", thread::spawn(node)),
-            ("debian packages", thread::spawn(move || debian(depth))),
+            ("python packages", thread::spawn(move || for_python.before("python3", python))),
+            ("npm packages", thread::spawn(move || for_node.before("npm", node))),
+            ("debian packages", thread::spawn(move || debian.packages())),
         ];
         if depth == Depth::Full {
             parts.push(("checkov", thread::spawn(checkov)));
@@ -101,6 +107,27 @@ impl Setup {
                 Err(_) => eprintln!("warning: {name}: the set-up panicked; the tests that need them will be skipped"),
             }
         }
+    }
+}
+
+/// Debian's packages, installed once for everybody who waits for them.
+#[derive(Clone)]
+struct Debian {
+    depth: Depth,
+    done: Arc<OnceLock<Result<(), String>>>,
+}
+
+impl Debian {
+    fn packages(&self) -> Result<(), String> {
+        self.done.get_or_init(|| debian(self.depth)).clone()
+    }
+
+    /// Does `work`, for which `program` is needed: on a bare machine Debian brings it first.
+    fn before(&self, program: &str, work: fn() -> Result<(), String>) -> Result<(), String> {
+        if !runs(program) {
+            self.packages()?;
+        }
+        work()
     }
 }
 
@@ -175,18 +202,26 @@ fn node() -> Result<(), String> {
 fn debian(depth: Depth) -> Result<(), String> {
     let more = DEBIAN_FULL.iter().filter(|_| depth == Depth::Full);
     let wanted = DEBIAN.iter().chain(more);
-    let missing: Vec<&str> =
-        wanted.filter(|(path, _)| !Path::new(path).exists()).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let install = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+    let files = wanted.filter(|(path, _)| !Path::new(path).exists());
+    let programs = BARE.iter().filter(|(program, _)| !runs(program));
+    let missing: Vec<&str> = files.chain(programs).map(|(_, package)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+/// Installs `packages` of Debian.
+pub(crate) fn install(packages: &[&str]) -> Result<(), String> {
+    let install = format!("apt-get install --no-install-recommends {}", packages.join(" "));
     if capture(&mut command("id", &["-u"]))?.trim() != "0" {
         return Err(format!("missing; as root: {install}"));
     }
     apt(&["update"])?;
-    apt(&[&["install", "-y", "--no-install-recommends"], &missing[..]].concat())
+    apt(&[&["install", "-y", "--no-install-recommends"], packages].concat())
         .map_err(|why| format!("{why}; try: {install}"))
+}
+
+/// Whether there is such a program on the path.
+pub(crate) fn runs(program: &str) -> bool {
+    command(program, &["--version"]).output().is_ok()
 }
 
 fn apt(arguments: &[&str]) -> Result<(), String> {

@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    Outcome, place,
-    process::{cargo, command, step, tee},
+    Outcome, clean_root, place,
+    process::{cargo, command, nextest, step, tee},
     scan,
     setup::Setup,
     slow,
@@ -45,6 +45,9 @@ pub(crate) fn run_with(setup: Setup, depth: Depth) -> Outcome {
     tally += run_doctests()?;
     tally += Tally::check(no_secret_leaked()?);
     tally += unused_dependencies();
+    if depth == Depth::Full {
+        tally += clean_root::tally();
+    }
     eprintln!("── tests: {:.1} s of {:.1} s", tests.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
     let in_time = depth == Depth::Full || start.elapsed() < LIMIT;
     if !in_time {
@@ -75,19 +78,19 @@ fn clean_output() -> Outcome {
 /// By nextest, which prints each test's time and ends a test that takes too long; by `cargo test` where it is missing.
 fn run_tests(depth: Depth) -> Result<Tally, String> {
     let log = place::test_output().join("tests.log");
-    if !cargo(&["nextest", "--version"]).output().is_ok_and(|output| output.status.success()) {
+    let run = ["run", "--workspace", "--config-file", "xtask/nextest.toml", "--cargo-quiet", "--color", "never"];
+    let Some(mut nextest) = nextest(&run) else {
         eprintln!("warning: there is no cargo-nextest: no time per test, no limit of 20 s");
         let (_, printed) =
             tee(&mut cargo(&["test", "--workspace", "--no-fail-fast", "--all-targets", "--", "--show-output"]), &log)
                 .map_err(|error| format!("cargo test: {error}"))?;
         return Ok(Tally::from_libtest(&printed).with_skips_from(&printed));
-    }
+    };
     let (profile, filter) = match depth {
         Depth::Gate => ("default", slow::gate_filter()),
         Depth::Full => ("full", "all()".to_owned()),
     };
-    let mut nextest = cargo(&["nextest", "run", "--workspace", "--config-file", "xtask/nextest.toml"]);
-    nextest.args(["--cargo-quiet", "--color", "never", "--profile", profile, "-E", &filter]);
+    nextest.args(["--profile", profile, "-E", &filter]);
     let (good, printed) = tee(&mut nextest, &log).map_err(|error| format!("cargo nextest: {error}"))?;
     let tally = Tally::from_nextest(&printed).ok_or("nextest printed no summary: it ran no test")?;
     // Nextest keeps its reports here whatever CARGO_TARGET_DIR says.

@@ -1,6 +1,7 @@
 //! The broker: `bowline creds` beside boto3, the AWS CLI and a shell; the endpoint while a refresh hangs; memory and size.
 
 mod endpoint;
+mod idle;
 mod startup;
 mod world;
 
@@ -56,6 +57,8 @@ fn programs(tools: &Tools, report: &mut Report) -> Outcome<()> {
     report.say("… 99 of 100 below", with.p99(), "ms");
     report.say("… CPU", with.cpu, "ms").at_most(3.0);
     report.say("… memory at most", peak_memory(alone())?, "MiB").at_most(12.0);
+    drop(daemon);
+    idle::measure(&world, report)?;
     others(tools, report, &world, with.median(), with.cpu)
 }
 

@@ -51,7 +51,7 @@ impl World {
         let home = tempfile::tempdir()?;
         let endpoint = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
         let world = Self { home, fake, _runtime: runtime, bowline: tools.bowline.clone(), endpoint };
-        world.write(
+        world.write_config(
             ".aws/config",
             &format!(
                 "[profile me]\naws_access_key_id = {}\naws_secret_access_key = {}\nregion = us-east-1\n\n\
@@ -60,7 +60,7 @@ impl World {
                 key.secret_key.expose()
             ),
         )?;
-        world.write(
+        world.write_config(
             "bowline.toml",
             &format!(
                 "[daemon]\nlisten = \"127.0.0.1:0\"\nkeep-fresh = [\"build\"]\n[endpoint]\nlisten = \"{endpoint}\"\nserve = [\"build\"]\n"
@@ -97,7 +97,11 @@ impl World {
 
     /// `bowline run`, with credentials in memory.
     pub(super) fn daemon(&self) -> Outcome<Daemon> {
-        let config = self.home.path().join("bowline.toml");
+        self.daemon_with(&self.path("bowline.toml"))
+    }
+
+    /// The same by another file.
+    pub(super) fn daemon_with(&self, config: &Path) -> Outcome<Daemon> {
         let mut command = self.bowline(&["run", "--config"]);
         command.arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let daemon = Daemon(command.spawn()?);
@@ -115,10 +119,12 @@ impl World {
         Ok(fs::read_to_string(self.home.path().join("run/bowline/endpoint/token"))?)
     }
 
-    fn write(&self, relative: &str, text: &str) -> Outcome<()> {
+    /// A file of this home; gives its path.
+    pub(super) fn write_config(&self, relative: &str, text: &str) -> Outcome<PathBuf> {
         let path = self.home.path().join(relative);
         atomic::private_directory(path.parent().ok_or("a file has a folder")?)?;
-        Ok(atomic::write_private(&path, text.as_bytes())?)
+        atomic::write_private(&path, text.as_bytes())?;
+        Ok(path)
     }
 }
 

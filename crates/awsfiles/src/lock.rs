@@ -9,18 +9,21 @@ use std::{
     path::Path,
 };
 
+use bowline_base::lock;
+
 /// A held lock; dropping it lets the next one in. The lock file stays, so that all wait at the same one.
 #[derive(Debug)]
 pub struct FileLock(#[expect(dead_code, reason = "holding it open is what it is for")] File);
 
 impl FileLock {
-    /// Waits for the lock at `path`, making the file (mode 0600) if there is none. Blocks the thread.
+    /// Waits for the lock at `path`, for five seconds at most, making the file (mode 0600) if there is none. Blocks the
+    /// thread.
     ///
     /// # Errors
-    /// Any I/O error, such as a directory that cannot be written to.
+    /// Somebody else does not let go of it, or any I/O error, such as a directory that cannot be written to.
     pub fn acquire(path: &Path) -> io::Result<Self> {
         let file = open(path)?;
-        file.lock()?;
+        lock::acquire(&file, path)?;
         Ok(Self(file))
     }
 

@@ -8,6 +8,7 @@ pub mod backoff;
 mod credentials;
 mod fault;
 mod identity;
+pub mod lock;
 pub mod policy;
 pub mod secret;
 mod time;

@@ -139,6 +139,9 @@ async fn copied(from: &TcpStream, to: &TcpStream, passed: &AtomicU64, most: u64)
 fn pass_on(from: &TcpStream, to: &TcpStream) -> io::Result<(usize, Vec<u8>)> {
     let mut buffer = [0; BUFFER];
     let read = from.try_read(&mut buffer)?;
+    if read == 0 {
+        return Ok((0, Vec::new()));
+    }
     let written = match to.try_write(&buffer[..read]) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
         written => written?,

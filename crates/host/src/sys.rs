@@ -41,10 +41,10 @@ pub(crate) fn keep_in_memory(bytes: &[u8]) {
     let _ = unsafe { rustix::mm::mlock(bytes.as_ptr().cast_mut().cast(), bytes.len()) };
 }
 
-/// Hands back the pages of the range, which is code of this program: whoever runs through them again has them anew.
+/// Hands back the pages of the range, which are as in their file: whoever needs them again has them anew.
 #[cfg(target_os = "linux")]
-pub(crate) fn hand_back_code(range: std::ops::Range<usize>) {
-    // SAFETY: the range is a private mapping of the program's file that nobody can write to, so that what comes back is what
+pub(crate) fn hand_back(range: std::ops::Range<usize>) {
+    // SAFETY: the range is a private mapping of a file that nobody can or could write to, so that what comes back is what
     // went; the kernel refuses a range that is none.
     #[expect(unsafe_code, reason = "the system takes an address and a length")]
     let _ = unsafe { rustix::mm::madvise(range.start as *mut _, range.len(), rustix::mm::Advice::LinuxDontNeed) };

@@ -44,6 +44,8 @@ pub(crate) struct Member {
     pub(crate) sent: u64,
     pub(crate) dropped: u64,
     pub(crate) flows: Flows,
+    /// Hosts that its UDP mappings remember.
+    pub(crate) contacts: usize,
     /// When the timer wheel has a tick for it.
     pub(crate) next_tick: Option<Duration>,
     /// The key of ours that its last data was for.
@@ -256,6 +258,7 @@ impl Member {
             sent: 0,
             dropped: 0,
             flows: Flows::default(),
+            contacts: 0,
             next_tick: None,
             speaks_to: Which::Current,
             noise: [None, None],

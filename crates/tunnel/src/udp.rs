@@ -34,8 +34,9 @@ const BOTH_WAYS: Duration = Duration::from_secs(120);
 const DNS_QUESTION: Duration = Duration::from_secs(10);
 const DNS: u16 = 53;
 
-/// Hosts that one mapping remembers having sent to.
+/// Hosts that one mapping remembers having sent to, and all mappings of a peer together.
 const MOST_CONTACTS: usize = 4096;
+const MOST_CONTACTS_OF_ONE: usize = 16_384;
 
 /// Calls for datagrams in one turn.
 const CALLS_A_TURN: usize = 8;
@@ -85,7 +86,15 @@ impl UdpFlows {
         };
         let now = core.boot();
         let Some(mapping) = self.mappings.get_mut(place) else { return };
-        mapping.contact(to.ip(), now);
+        if let Some(member) = core.link.peers.get(peer) {
+            let elsewhere = member.contacts.saturating_sub(mapping.contacts.len());
+            let known =
+                mapping.contact(to.ip(), now, MOST_CONTACTS.min(MOST_CONTACTS_OF_ONE.saturating_sub(elsewhere)));
+            member.contacts = elsewhere + mapping.contacts.len();
+            if !known {
+                core.link.dropped_of(peer, "too many contacts");
+            }
+        }
         if let Err(error) = mapping.send(to, udp.payload) {
             self.settle_errors(core, place);
             let trouble = match error.raw_os_error() {
@@ -179,6 +188,7 @@ impl UdpFlows {
         self.by_port.remove(&mapping.port);
         if let Some(member) = core.link.peers.get(mapping.peer) {
             member.flows.udp = member.flows.udp.saturating_sub(1);
+            member.contacts = member.contacts.saturating_sub(mapping.contacts.len());
         }
     }
 
@@ -230,14 +240,19 @@ impl Mapping {
         Ok(Self { peer, user, socket, state, port, contacts, last_used, lifetime, ready: false })
     }
 
-    fn contact(&mut self, host: IpAddr, now: Duration) {
+    /// Remembers that the user has sent to `host`, as one of `most`; `false` where so many others are too fresh to go.
+    fn contact(&mut self, host: IpAddr, now: Duration, most: usize) -> bool {
         self.last_used = now;
-        if self.contacts.len() >= MOST_CONTACTS && !self.contacts.contains_key(&host) {
+        let is_known = self.contacts.contains_key(&host);
+        if self.contacts.len() >= most && !is_known {
             self.contacts.retain(|_, last| now.saturating_sub(*last) < ONE_WAY);
+            self.contacts.shrink_to(most / 2);
         }
-        if self.contacts.len() < MOST_CONTACTS {
+        let has_room = is_known || self.contacts.len() < most;
+        if has_room {
             self.contacts.insert(host, now);
         }
+        has_room
     }
 
     fn send(&self, to: SocketAddr, contents: &[u8]) -> io::Result<()> {

@@ -11,6 +11,8 @@ mod tidy;
 
 use std::fs;
 
+pub(crate) use sources::shipped;
+
 use crate::{
     Outcome, place,
     process::{capture, cargo},

@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(serve.dns.dns, ["10.0.0.2:53".parse().unwrap(), "[::1]:5353".parse().unwrap()]);
         assert_eq!((serve.listen.len(), serve.egress.egress_allow.len()), (2, 2));
         assert_eq!((serve.limits.quota, serve.limits.flows), (Some(5 << 30), Some(9)));
+        assert!(Cli::try_parse_from("bowline vpn serve --mtu 1279".split_whitespace()).is_err());
         assert!(serve.egress.dangerously_expose_credential_addresses && !serve.dns.no_dns);
     }
 }

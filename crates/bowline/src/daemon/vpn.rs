@@ -7,7 +7,7 @@ use std::{
 };
 
 use bowline_audit::{Client, Event as Kept, Record};
-use bowline_base::{BoxFuture, Fault, Identity, Kind};
+use bowline_base::{BoxFuture, Fault, Identity, Kind, Secret};
 use bowline_credentials::{Broker, Witness};
 use bowline_host::{Address, Check, Ctx, Job, Verdict};
 use bowline_tunnel::{
@@ -85,7 +85,7 @@ pub(super) fn job(
         mtu: section.mtu,
         dns: tunnel.dns.is_some(),
         master_key,
-        make_master_key: matches!(place, StorePlace::File(_)),
+        new_master_key: matches!(place, StorePlace::File(_)).then_some(show_master_key),
     };
     let store = open_store(world, section, place, &|profile| Ok(broker.identity(profile)))?;
     let deny = world.audit.deny;
@@ -93,6 +93,12 @@ pub(super) fn job(
     let (proxy_endpoint, proxy_by_default) = (section.proxy_endpoint.clone(), section.proxy_by_default);
     let recorder = recorder(world, witness, deny);
     Ok(VpnJob { config, store, tunnel, recorder, proxy, proxy_endpoint, proxy_by_default, running: Mutex::default() })
+}
+
+fn show_master_key(key: &Secret) -> Result<(), Fault> {
+    output::say("note: this is the master key; it is shown once, and only its hash is kept:");
+    output::secret(key)?;
+    output::data("\n")
 }
 
 /// Where users are: as the section says, else below the state directory.
@@ -143,7 +149,7 @@ impl VpnJob {
             Ok(tunnel as Arc<dyn Tunnel>)
         });
         let (config, store) = (self.config.clone(), Arc::clone(&self.store));
-        let mut server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
+        let server = Server::start(ctx, config, store, open, Arc::clone(&self.recorder)).await?;
         let tunnel = handle.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(tunnel) = tunnel {
             watch(ctx, Arc::clone(&tunnel));
@@ -159,11 +165,6 @@ impl VpnJob {
                 }
                 opened => drop(opened?),
             }
-        }
-        if let Some(key) = server.take_new_master_key() {
-            output::say("note: this is the master key; it is shown once, and only its hash is kept:");
-            output::secret(&key)?;
-            output::data("\n")?;
         }
         info!(
             public_key = %server.public_key(), endpoint = server.endpoint(), store = self.store.place(),

@@ -41,8 +41,8 @@ const MOST_IN_MIND: usize = 65_536;
 const LARGE: usize = 1 << 20;
 const SMALL: usize = 64 << 10;
 /// Flows of one peer with large buffers, and of all.
-const LARGE_OF_ONE: usize = 256;
-const LARGE_OF_ALL: usize = 2048;
+const LARGE_OF_ONE: usize = 64;
+const LARGE_OF_ALL: usize = 512;
 
 /// Every TCP flow, and what is left of those that ended.
 pub(crate) struct TcpFlows {

@@ -133,6 +133,7 @@ impl Via {
 async fn stream(via: &Via, first: SocketAddr) -> Result<Stream, Fault> {
     let away = |cause: io::Error| {
         Fault::new(Kind::Unreachable, "proxy", format!("cannot talk to the proxy `{}:{}`", via.host, via.port))
+            .hint("--proxy https://HOST:3128 names it; the server offers it by --proxy 0.0.0.0:3128 --proxy-endpoint HOST:3128")
             .cause(cause)
     };
     let opening = async {
@@ -223,7 +224,8 @@ fn judge(head: &str) -> Result<(), Fault> {
         "200" => {
             Err(refused("this proxy is not the VPN's: it knows nothing of WireGuard").hint("--proxy http://HOST:3128"))
         }
-        "407" => Err(refused("the proxy does not know the key").hint("bowline vpn setup")),
+        "407" => Err(refused("the proxy does not know the key: it takes a user's, and not the administrator's")
+            .hint("bowline vpn setup URL --key-file FILE with the user's own key, or BOWLINE_VPN_KEY")),
         status => Err(refused(&format!("the proxy answers {status}"))),
     }
 }

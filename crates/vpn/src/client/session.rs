@@ -1,7 +1,7 @@
 //! Connecting and disconnecting, step by step: whatever breaks off leaves a record from which all is put back.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
@@ -11,6 +11,7 @@ use std::{
 
 use bowline_base::{Fault, Kind, Retry, Secret, Timestamp, atomic, utc};
 use tokio::net::lookup_host;
+use tracing::warn;
 
 use super::{
     carrier::{Carrier, Via},
@@ -54,6 +55,10 @@ pub struct Connected {
 /// Nobody else of us works on links while this is held.
 struct Lock(File);
 
+/// How often a lock is tried that somebody may only be looking at.
+const MOST_LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 const WAIT: Duration = Duration::from_millis(100);
 /// A client that is told to end has restored everything by then.
 const LONGEST_END: Duration = Duration::from_secs(20);
@@ -81,7 +86,7 @@ impl Client {
     /// Whether a process of ours holds the link up.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        Lock::take(&self.lock_path()).is_err()
+        Lock::is_held(&self.lock_path())
     }
 
     /// Brings the link up. What fails on the way is undone.
@@ -100,7 +105,9 @@ impl Client {
         match made {
             Ok(record) => Ok(Connected { record, carrier, lock }),
             Err(fault) => {
-                self.undo().await?;
+                if let Err(left) = self.undo().await {
+                    warn!(reason = %left.chain(), "not all that was changed is put back: bowline vpn restore");
+                }
                 Err(fault)
             }
         }
@@ -306,10 +313,22 @@ impl Holder {
 }
 
 impl Lock {
+    /// Whether somebody has it. Nothing is made or written: whoever takes the lock at this moment gets it all the same.
+    fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     fn take(path: &Path) -> Result<Self, Holder> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
         let Ok(mut file) = file else { return Err(Holder(None)) };
-        if file.try_lock().is_err() {
+        let mut looks = 0;
+        while file.try_lock().is_err() {
+            looks += 1;
+            // Somebody who only looks is gone at once.
+            if looks < MOST_LOOKS {
+                std::thread::park_timeout(BETWEEN_LOOKS);
+                continue;
+            }
             let mut text = String::new();
             file.read_to_string(&mut text).ok();
             return Err(Holder(text.trim().parse().ok()));

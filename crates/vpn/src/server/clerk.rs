@@ -71,9 +71,17 @@ pub(crate) struct Clerk {
     tunnel_away: Option<String>,
     /// Changed, and not told to other servers yet.
     unannounced: Vec<String>,
+    /// Our last change of each name since the store was heard: what was read before it is older.
+    own: BTreeMap<String, Own>,
     last_flush: Duration,
     /// Sums that were written and not confirmed, and what of them was new.
     tried: BTreeMap<ClientId, (Usage, Usage)>,
+}
+
+/// A change of ours: how many we had made with it, and the value; none where it is gone.
+struct Own {
+    generation: u64,
+    value: Option<Value>,
 }
 
 /// How often the tunnel is looked at.
@@ -99,6 +107,7 @@ impl Clerk {
             store_away: None,
             tunnel_away: None,
             unannounced: Vec::new(),
+            own: BTreeMap::new(),
             last_flush: now,
             tried: BTreeMap::new(),
         }
@@ -125,8 +134,7 @@ impl Clerk {
             tokio::select! {
                 () = &mut stopping => break,
                 Some(ask) = orders.recv() => {
-                    let outcome = self.carry_out(ask.order, ask.source).await;
-                    ask.answer.send(outcome).ok();
+                    self.serve(ask).await;
                 }
                 Some(news) = news.recv() => {
                     let taken = self.hear(news.generation, news.outcome).await;
@@ -147,17 +155,36 @@ impl Clerk {
         self.office.wire.now()
     }
 
+    /// Whoever does not wait any more gets nothing done; and a user whose key nobody has heard is none.
+    async fn serve(&mut self, ask: Ask) {
+        if ask.answer.is_closed() {
+            return;
+        }
+        let is_new = matches!(ask.order, Order::Create(..));
+        let outcome = self.carry_out(ask.order, ask.source).await;
+        if let Err(Ok(Done::Keyed(user, _))) = ask.answer.send(outcome) {
+            warn!(user = %user.id, "whoever asked for a key has left before it was there");
+            if is_new && self.carry_out(Order::Delete(user.id.clone()), ask.source).await.is_err() {
+                warn!(user = %user.id, "a user whose key nobody has is left: remove it, or give it another key");
+            }
+        }
+    }
+
+    /// What cannot be written down is not done.
     async fn carry_out(&mut self, order: Order, source: Option<IpAddr>) -> Result<Done, Refusal> {
         let (what, about) = told(&order);
         let now = self.now();
         self.office.busy.send_replace(now.boot);
         let (steps, done) = self.decide(order, now)?;
-        self.make(steps).await?;
-        self.settle().await;
         let id = about.or_else(|| if let Done::Keyed(user, _) = &done { Some(user.id.clone()) } else { None });
         let event = Event::new(now.wall, what).from(source);
         let event = id.iter().fold(event, Event::about);
-        self.office.board.note(event).map_err(|fault| Refusal::Away(Arc::new(fault)))?;
+        self.office.board.note(event.clone()).map_err(|fault| Refusal::Away(Arc::new(fault)))?;
+        if let Err(refusal) = self.make(steps).await {
+            self.note(event.because(format!("not done: {refusal}")));
+            return Err(refusal);
+        }
+        self.settle().await;
         Ok(done)
     }
 
@@ -177,9 +204,11 @@ impl Clerk {
     async fn write(&mut self, steps: Vec<Step>) -> Result<(), Refusal> {
         let made = migration::run(&*self.office.store, steps, Haste::First).await;
         self.office.generation.send_modify(|generation| *generation += 1);
-        for (name, value) in &made.changed {
-            Arc::make_mut(&mut self.directory).apply(name, value.as_ref());
+        let generation = *self.office.generation.borrow();
+        for (name, value) in made.changed {
+            Arc::make_mut(&mut self.directory).apply(&name, value.as_ref());
             self.unannounced.push(name.clone());
+            self.own.insert(name, Own { generation, value });
         }
         match made.stopped {
             None => Ok(()),
@@ -213,23 +242,32 @@ impl Clerk {
                 return false;
             }
         };
-        // Read before our own last change: it may be older than what we know.
-        if generation != *self.office.generation.borrow() {
-            return false;
-        }
-        if let Some(changes) = changes {
-            match changes {
-                Changes::All(values) => self.directory = Arc::new(Directory::read(&values)),
-                Changes::Some(changed) => {
-                    let directory = Arc::make_mut(&mut self.directory);
-                    changed.iter().for_each(|(name, value)| directory.apply(name, value.as_ref()));
-                }
+        self.own.retain(|_, own| own.generation > generation);
+        match changes {
+            Some(changes) => {
+                self.apply(changes);
+                self.settle().await;
             }
-            self.settle().await;
-        } else {
-            self.publish();
+            None => self.publish(),
         }
-        true
+        // What was read before our own last change is asked for once more: others may have changed the same names.
+        self.own.is_empty()
+    }
+
+    /// Everything but what we have changed ourselves since the store was asked: that is newer.
+    fn apply(&mut self, changes: Changes) {
+        match changes {
+            Changes::All(values) => {
+                let mut directory = Directory::read(&values);
+                self.own.iter().for_each(|(name, own)| directory.apply(name, own.value.as_ref()));
+                self.directory = Arc::new(directory);
+            }
+            Changes::Some(changed) => {
+                let directory = Arc::make_mut(&mut self.directory);
+                let others = changed.iter().filter(|(name, _)| !self.own.contains_key(*name));
+                others.for_each(|(name, value)| directory.apply(name, value.as_ref()));
+            }
+        }
     }
 
     fn store_is_back(&mut self) {

@@ -34,7 +34,7 @@ mod wireguard_key;
 pub use api_key::KeyHash;
 pub use client_id::{ClientId, ClientIdError};
 pub use peers::{Tunnel, V6};
-pub use start::{Config, OpenTunnel, Server, ServerKeys, Tls};
+pub use start::{Config, HandOver, OpenTunnel, Server, ServerKeys, Tls};
 pub use usage::Usage;
 pub use user::User;
 pub use view::{Board, Denied, View};

@@ -59,8 +59,8 @@ pub struct Config {
     pub dns: bool,
     /// The administrator's key; else it is the store's.
     pub master_key: Option<Secret>,
-    /// Whether a key is made where there is none.
-    pub make_master_key: bool,
+    /// Who is handed the key that is made where there is none, before anything of it is kept. Without it none is made.
+    pub new_master_key: Option<HandOver>,
 }
 
 /// A running server.
@@ -69,7 +69,6 @@ pub struct Server {
     /// The API's addresses, once bound.
     api: Option<std::net::SocketAddr>,
     fingerprint: String,
-    new_master_key: Option<Secret>,
     busy: watch::Receiver<Duration>,
     wire: Arc<dyn Wire>,
     facts: Facts,
@@ -85,6 +84,9 @@ pub struct ServerKeys {
     /// The one before a regeneration: clients that have not moved still name it.
     pub former: Option<SecretKey>,
 }
+
+/// Gives the operator a key that is kept nowhere else.
+pub type HandOver = fn(&Secret) -> Result<(), Fault>;
 
 /// Opens the tunnel with the server's keys.
 pub type OpenTunnel = Box<dyn FnOnce(ServerKeys) -> Result<Arc<dyn Tunnel>, Fault> + Send>;
@@ -134,8 +136,8 @@ impl Server {
         api::serve(&ctx.tasks, Arc::new(Listener::Either(listener, Arc::clone(&tls))), api);
         let shown = address.map(|address| address.to_string()).unwrap_or_default();
         info!(api = shown, users = board.view().directory.users().count(), "the VPN serves");
-        let (wire, new_master_key) = (Arc::clone(&ctx.wire), prepared.new_master_key);
-        Ok(Self { board, api: address, fingerprint, new_master_key, busy, wire, facts, tls, has_former_key })
+        let wire = Arc::clone(&ctx.wire);
+        Ok(Self { board, api: address, fingerprint, busy, wire, facts, tls, has_former_key })
     }
 
     /// Users, keys, and who may go on: what a proxy for the same users needs.
@@ -203,11 +205,6 @@ impl Server {
         self.has_former_key.then(|| stats().peers.values().filter(|peer| peer.former_key).count())
     }
 
-    /// The master key that was made at this start; it is nowhere else.
-    pub fn take_new_master_key(&mut self) -> Option<Secret> {
-        self.new_master_key.take()
-    }
-
     /// Resolves when nothing was sent or ordered for `time`.
     pub async fn idle_for(&self, time: Duration) {
         loop {
@@ -227,7 +224,6 @@ struct Prepared {
     mark: Mark,
     keys: ServerKeys,
     master: KeyHash,
-    new_master_key: Option<Secret>,
     /// The API's own certificate and key; none where the operator gives them.
     pair: Option<(Secret, Secret)>,
 }
@@ -242,13 +238,14 @@ async fn prepare(store: &dyn Store, config: &Config, wire: &dyn Wire) -> Result<
         let now = wire.now().wall;
         let (key, mut steps) = layout::server_key(&values, &mut random)?;
         steps.extend(layout::migrate_users(&values, &config.subnet, now, &mut random)?);
-        let (master, new_master_key) = master(config, &values, &mut steps, store.place())?;
+        let master = master(config, &values, &mut steps, store.place())?;
         let pair = certificate(config, &values, &mut steps, now)?;
         let keys = server_keys(&values, &key)?;
-        let mut prepared = Prepared { values, mark, keys, master, new_master_key, pair };
+        let mut prepared = Prepared { values, mark, keys, master, pair };
         if make(store, steps, &mut prepared.values).await? {
             return Ok(prepared);
         }
+        info!("another server prepares the same store: what was made first counts, a master key included");
     }
     Err(Fault::new(Kind::Unreachable, "vpn", format!("other servers keep changing `{}`", store.place()))
         .hint("start once more"))
@@ -297,11 +294,15 @@ fn tunnel_port(board: &Board) -> Option<u16> {
     board.view().stats.listening.first().map(std::net::SocketAddr::port)
 }
 
+/// Nobody can be told port 0: the system has chosen another one.
+fn told(endpoint: &str, port: Option<u16>) -> String {
+    let chosen = endpoint.strip_suffix(":0").zip(port).map(|(host, port)| format!("{host}:{port}"));
+    chosen.unwrap_or_else(|| endpoint.to_owned())
+}
+
 fn facts(config: &Config, private: &SecretKey, port: Option<u16>) -> Facts {
-    // Nobody can be told port 0: the system has chosen another one.
-    let chosen = config.endpoint.strip_suffix(":0").zip(port).map(|(host, port)| format!("{host}:{port}"));
     Facts {
-        endpoint: chosen.unwrap_or_else(|| config.endpoint.clone()),
+        endpoint: told(&config.endpoint, port),
         server_key: private.public(),
         subnet: config.subnet,
         v6: config.v6,
@@ -310,29 +311,25 @@ fn facts(config: &Config, private: &SecretKey, port: Option<u16>) -> Facts {
     }
 }
 
-/// The master key's hash, and the key itself where it is made now.
-fn master(
-    config: &Config,
-    values: &Values,
-    steps: &mut Vec<Step>,
-    place: String,
-) -> Result<(KeyHash, Option<Secret>), Fault> {
+/// The master key's hash. A key that is made now is handed over first: whatever goes wrong afterwards, it is not lost.
+fn master(config: &Config, values: &Values, steps: &mut Vec<Step>, place: String) -> Result<KeyHash, Fault> {
     let held = config.master_key.as_ref().or_else(|| values.get(layout::MASTER_KEY).map(|value| &value.text));
     if let Some(key) = held.filter(|key| !key.is_blank()) {
-        return Ok((KeyHash::of(key), None));
+        return Ok(KeyHash::of(key));
     }
     let kept = values.get(layout::MASTER_KEY_HASH).and_then(|value| KeyHash::from_hex(value.text.expose().trim()));
     if let Some(hash) = kept {
-        return Ok((hash, None));
+        return Ok(hash);
     }
-    if !config.make_master_key {
-        return Err(Fault::new(Kind::Config, "vpn", format!("there is no master key in `{place}`"))
-            .hint("let Terraform make the parameter `master-api-key` there, or give one: --master-key-file FILE"));
-    }
+    let hand_over = config.new_master_key.ok_or_else(|| {
+        Fault::new(Kind::Config, "vpn", format!("there is no master key in `{place}`"))
+            .hint("let Terraform make the parameter `master-api-key` there, or give one: --master-key-file FILE")
+    })?;
     let key = new_key(Purpose::Master, &random_bytes()?);
+    hand_over(&key)?;
     let hash = KeyHash::of(&key);
     steps.push(Step::Create(layout::MASTER_KEY_HASH.to_owned(), Value::sealed(Secret::new(hash.hex()))));
-    Ok((hash, Some(key)))
+    Ok(hash)
 }
 
 /// The API's own certificate and key, made now where there are none; `None` where the operator gives them.
@@ -384,5 +381,18 @@ fn away(error: StoreError) -> Fault {
             copy
         }
         StoreError::Taken(name) => Fault::new(Kind::Unreachable, "vpn", format!("`{name}` is in the store already")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_the_port_that_the_system_chose() {
+        assert_eq!(told("10.0.0.1:0", Some(40_031)), "10.0.0.1:40031");
+        assert_eq!(told("[2001:db8::1]:0", Some(7)), "[2001:db8::1]:7");
+        assert_eq!(told("vpn.example.net:51820", Some(7)), "vpn.example.net:51820");
+        assert_eq!(told("10.0.0.1:0", None), "10.0.0.1:0");
     }
 }

@@ -5,12 +5,14 @@ use std::{
     time::Duration,
 };
 
+use bowline_base::Secret;
 use bowline_fakeaws::{Effect, Fault};
 use bowline_tunnel::PeerStats;
+use bowline_vpn::server::{Config, Server};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::world::{BOTH, Kind, MASTER, World, until};
+use crate::world::{self, BOTH, Kind, MASTER, World, until};
 
 #[tokio::test]
 async fn a_user_lives_from_its_making_to_its_end() {
@@ -225,7 +227,7 @@ async fn a_quota_ends_a_user_and_usage_survives_a_restart() {
     let peer = *server.tunnel.peers.lock().unwrap().keys().next().unwrap();
     let stats = PeerStats { received: 400, sent: 300, ..PeerStats::default() };
     server.tunnel.traffic.lock().unwrap().insert(peer, stats.clone());
-    let mine = async |server: &crate::world::Running| {
+    let mine = async |server: &world::Running| {
         server.ask("GET", "/users/alice", made["api_key"].as_str().unwrap(), "").await.json()
     };
     until("it is counted", async || mine(&server).await["received_bytes"] == 400).await;
@@ -249,7 +251,7 @@ async fn a_quota_is_one_over_several_servers() {
     one.master("POST", "/users", r#"{"client_id":"alice","quota_bytes":8000000}"#).await;
     until("both let alice in", async || one.peers() == 1 && two.peers() == 1).await;
     let peer = *one.tunnel.peers.lock().unwrap().keys().next().unwrap();
-    let move_on = |server: &crate::world::Running, received| {
+    let move_on = |server: &world::Running, received| {
         let stats = PeerStats { received, ..PeerStats::default() };
         server.tunnel.traffic.lock().unwrap().insert(peer, stats);
     };
@@ -317,6 +319,28 @@ async fn a_change_that_the_lasting_log_cannot_take_hands_nothing_out() {
     let refused = server.master("POST", "/users", r#"{"client_id":"alice"}"#).await;
     assert_eq!(refused.status, 503);
     assert!(refused.text.contains("the disk is full") && !refused.text.contains("bvu_"), "{}", refused.text);
+    assert_eq!(server.master("GET", "/users", "").await.json(), json!([]), "nothing is done that is not written down");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_master_key_is_handed_over_before_the_start_can_fail() {
+    static HANDED: Mutex<Vec<Secret>> = Mutex::new(Vec::new());
+    let hand_over = |key: &Secret| {
+        HANDED.lock().unwrap().push(key.clone());
+        Ok(())
+    };
+    let config = || Config { master_key: None, new_master_key: Some(hand_over), ..world::config() };
+    let world = World::new().await;
+    let (ctx, taken) =
+        (world.ctx(), || bowline_base::Fault::new(bowline_base::Kind::Unreachable, "tunnel", "the port is taken"));
+    let (store, recorder) = (world.store(Kind::File), Arc::new(|_: &_| Ok(())));
+    let failed = Server::start(&ctx, config(), store, Box::new(move |_| Err(taken())), recorder.clone()).await;
+    assert!(failed.is_err_and(|fault| fault.to_string().contains("taken")));
+    let server = world.serve_with(Kind::File, config(), recorder).await;
+    let handed = HANDED.lock().unwrap().clone();
+    assert_eq!(handed.len(), 1);
+    assert_eq!(server.ask("GET", "/users", handed[0].expose(), "").await.status, 200);
     server.stop().await;
 }
 

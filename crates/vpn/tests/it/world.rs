@@ -104,32 +104,42 @@ impl World {
     }
 
     pub(crate) async fn serve_as(&self, kind: Kind, recorder: Recorder) -> Running {
-        let tasks = Tasks::new();
-        let ctx = Ctx {
+        self.serve_with(kind, config(), recorder).await
+    }
+
+    pub(crate) async fn serve_with(&self, kind: Kind, config: Config, recorder: Recorder) -> Running {
+        let tunnel = Arc::new(Remembering::default());
+        let (ctx, open) = (self.ctx(), Arc::clone(&tunnel));
+        let open = Box::new(move |_| Ok(open as Arc<dyn Tunnel>));
+        let server = Server::start(&ctx, config, self.store(kind), open, recorder).await.unwrap();
+        let (address, wire) = (server.api().unwrap().to_string(), Arc::clone(&self.wire));
+        Running { address, server, tunnel, tasks: ctx.tasks, wire }
+    }
+
+    pub(crate) fn ctx(&self) -> Ctx {
+        Ctx {
             wire: Arc::<HttpWire>::clone(&self.wire),
-            tasks: tasks.clone(),
+            tasks: Tasks::new(),
             listeners: Listeners::default(),
             metrics: Metrics::default(),
             notifier: Notifier::default(),
-        };
-        let config = Config {
-            api: Address::Tcp(([127, 0, 0, 1], 0).into()),
-            tls: None,
-            names: vec!["localhost".to_owned()],
-            endpoint: "vpn.example.net:51820".to_owned(),
-            public_url: None,
-            subnet: bowline_vpn::server::addresses::Subnet::default(),
-            v6: Some(V6::default()),
-            mtu: 1420,
-            dns: true,
-            master_key: Some(Secret::new(MASTER)),
-            make_master_key: false,
-        };
-        let tunnel = Arc::new(Remembering::default());
-        let open = Arc::clone(&tunnel);
-        let server =
-            Server::start(&ctx, config, self.store(kind), Box::new(move |_| Ok(open)), recorder).await.unwrap();
-        Running { address: server.api().unwrap().to_string(), server, tunnel, tasks, wire: Arc::clone(&self.wire) }
+        }
+    }
+}
+
+pub(crate) fn config() -> Config {
+    Config {
+        api: Address::Tcp(([127, 0, 0, 1], 0).into()),
+        tls: None,
+        names: vec!["localhost".to_owned()],
+        endpoint: "vpn.example.net:51820".to_owned(),
+        public_url: None,
+        subnet: bowline_vpn::server::addresses::Subnet::default(),
+        v6: Some(V6::default()),
+        mtu: 1420,
+        dns: true,
+        master_key: Some(Secret::new(MASTER)),
+        new_master_key: None,
     }
 }
 

@@ -27,7 +27,7 @@ locals {
   serve = concat(
     ["vpn", "serve", "--listen", "0.0.0.0:${var.vpn_port}", "--endpoint", "${var.endpoint_host}:${var.vpn_port}"],
     ["--store", "ssm:${local.paths.prefix}", "--api", "0.0.0.0:${var.api_port}"],
-    var.proxy ? ["--proxy", "0.0.0.0:${var.proxy_port}"] : [],
+    var.proxy ? ["--proxy", "0.0.0.0:${var.proxy_port}"] : ["--no-proxy"],
     flatten([for range in var.egress_allow : ["--egress-allow", range]]),
   )
 

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bowline_base::{Fault, Kind, Secret, atomic};
+use bowline_base::{Fault, Kind, Secret, atomic, lock};
 
 use super::{Answer, Changes, Mark, MarkOf, Store, StoreError, Value, Values, is_name};
 
@@ -66,7 +66,8 @@ impl FileStore {
     }
 
     fn cannot(&self, what: &str, cause: io::Error) -> Fault {
-        let kind = if cause.kind() == io::ErrorKind::StorageFull { Kind::Unreachable } else { Kind::Config };
+        let passes = matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::TimedOut);
+        let kind = if passes { Kind::Unreachable } else { Kind::Config };
         let message = format!("cannot {what} in `{}`", self.root.display());
         Fault::new(kind, self.root.display().to_string(), message)
             .hint("check owner, mode (0700) and free space of the directory")
@@ -118,8 +119,9 @@ impl FileStore {
     /// One change at a time, whichever process makes it.
     fn locked<T>(&self, change: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(atomic::PRIVATE).open(self.root.join(LOCK))?;
-        lock.lock()?;
+        let path = self.root.join(LOCK);
+        let held = options.create(true).truncate(false).write(true).mode(atomic::PRIVATE).open(&path)?;
+        lock::acquire(&held, &path)?;
         change(&self.root)
     }
 
