@@ -83,11 +83,15 @@ fn every_way_out_is_written_down_and_so_is_every_no() {
         assert_eq!(through(&world, program, "bowline creds admin").code, Some(1));
     }
     assert_eq!(through(&world, "typist", "bowline creds biuld").code, Some(2));
+    assert_eq!(through(&world, "runner", "bowline exec nope -- true").code, Some(2));
+    let failed = records(&world, "refresh-failed");
+    assert!(failed.iter().all(|one| !text(one, "/reason").contains("broke off")), "{failed:?}");
     let refused = records(&world, "refused");
     let told: Vec<[String; 3]> =
         refused.iter().map(|one| ["/profile", "/client/program", "/outcome"].map(|at| text(one, at))).collect();
     let failed = |profile: &str, program: &str| [profile.to_owned(), program.to_owned(), "failed".to_owned()];
-    assert_eq!(told, [failed("admin", "curious"), failed("admin", "other"), failed("biuld", "typist")]);
+    let all = [("admin", "curious"), ("admin", "other"), ("biuld", "typist"), ("nope", "runner")];
+    assert_eq!(told, all.map(|(profile, program)| failed(profile, program)));
     assert!(text(&refused[0], "/reason").contains("No access"), "{refused:?}");
 }
 

@@ -1,12 +1,12 @@
 //! SIGHUP and SIGTERM: a bad file changes nothing, a good one only what it names, and the end is quick and clean.
 
-use std::time::Duration;
+use std::{os::unix::net::UnixDatagram, time::Duration};
 
 use bowline_fakeaws::{Bucket, Effect, Fault};
 use bowline_host::clock;
 use rustix::process::Signal;
 
-use crate::harness::{World, fetch, free_address, python, until};
+use crate::harness::{Running, World, fetch, free_address, python, until};
 
 fn world(name: &str) -> World {
     let world = World::new(name, |_| {});
@@ -89,4 +89,52 @@ fn sockets_that_a_supervisor_opened_are_taken_over() {
     let said = daemon.stderr();
     assert_eq!(said.matches("taken over from the supervisor").count(), 3, "{said}");
     until(Duration::from_secs(5), "what no section wants is closed", || std::net::TcpStream::connect(unused).is_err());
+}
+
+#[test]
+fn a_job_whose_start_hangs_holds_up_neither_the_page_nor_the_watchdog_nor_the_end() {
+    let world = world("start-hangs");
+    world.cloud().fault(Fault::new("ssm.*", Effect::Hang));
+    world.write("master", "a-master-key-for-this-story");
+    let (status, api) = (free_address(), free_address());
+    let without = format!("[daemon]\nlisten = \"{status}\"\n");
+    let with = format!(
+        "{without}[vpn]\nlisten = \"127.0.0.1:0\"\napi = \"{api}\"\nendpoint = \"127.0.0.1:51820\"\nidentity = \"build\"\n\
+         region = \"us-east-1\"\nstore = \"ssm:/hangs\"\nmaster-key = {{ file = \"{}\" }}\n",
+        world.path("master").display()
+    );
+    let asked = || world.cloud().counts().sum("ssm.") > 0;
+    let ends = |daemon: Running| {
+        let begun = clock::now().boot;
+        daemon.signal(Signal::TERM);
+        let end = daemon.finish(Duration::from_secs(10));
+        assert_eq!(end.code, Some(0), "{}", end.stderr);
+        assert!(clock::now().boot - begun < Duration::from_secs(5), "{:?}", clock::now().boot - begun);
+    };
+    world.write("bowline.toml", &with);
+    let config = world.path("bowline.toml").display().to_string();
+    let daemon = world.start("run", &mut world.bowline(&["run", "--config", &config]));
+    until(Duration::from_secs(10), "SSM was asked", asked);
+    assert_eq!(fetch(status, "/livez").unwrap().status, 200);
+    let ready = fetch(status, "/readyz").unwrap();
+    assert!(ready.status == 503 && ready.text().contains("daemon.starting"), "{}", ready.text());
+    ends(daemon);
+
+    world.write("bowline.toml", &without);
+    let place = world.path("notify");
+    let listener = UnixDatagram::bind(&place).unwrap();
+    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let heard = || {
+        let mut message = [0; 200];
+        let length = listener.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut command = world.bowline(&["run", "--config", &config]);
+    let daemon = world.start("run", command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "200000"));
+    until(Duration::from_secs(10), "it is ready", || heard() == "READY=1");
+    world.write("bowline.toml", &with);
+    daemon.signal(Signal::HUP);
+    until(Duration::from_secs(10), "the reload begins", || heard().starts_with("RELOADING=1"));
+    assert_eq!([heard(), heard()], ["WATCHDOG=1", "WATCHDOG=1"], "it lives while the reload waits");
+    ends(daemon);
 }

@@ -38,8 +38,18 @@ fn the_document_has_its_version_and_every_key_with_a_daemon_and_without() {
     assert!(KEYS.iter().filter(|key| **key != "daemon").all(|key| page.get(key).is_some()), "{page}");
     let text = world.run(&["status", "--config", &config]).stdout;
     assert!(text.contains("\nJOBS\nartifacts  127.0.0.1:"), "{text}");
+    let elsewhere = |arguments: &[&str]| {
+        let mut command = world.bowline(arguments);
+        let keys = [("AWS_ACCESS_KEY_ID", "AKIAOTHER"), ("AWS_SECRET_ACCESS_KEY", "other")];
+        world.run_foreign("elsewhere", command.env("BOWLINE_CONFIG", &config).envs(keys))
+    };
+    let reason = document(&elsewhere(&["status", "--output", "json"]).stdout)["daemon_reason"].to_string();
+    assert!(reason.contains("runs with other AWS files"), "a daemon that runs is not called absent: {reason}");
+    let exec = elsewhere(&["exec", "build", "--", "true"]);
+    assert!(exec.code == Some(0) && exec.stderr.contains("going on without it"), "{}", exec.stderr);
     daemon.stop();
     let alone = ask();
+    assert_eq!(alone["daemon_reason"], Value::Null);
     assert!(KEYS.iter().all(|key| alone.get(key).is_some()), "{alone}");
     assert_eq!((&alone["version"], &alone["daemon"], &alone["jobs"]), (&json!(1), &json!(false), &json!({})));
 }

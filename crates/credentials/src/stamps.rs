@@ -68,7 +68,7 @@ mod tests {
         let locations = Locations { config: at("config"), credentials: at("credentials"), sso_cache: cache.clone() };
         let setup = Setup { locations, identities: vec![identity(&at("site.pem"))], ..crate::setup::tests::setup() };
         let before = Stamps::take(&setup);
-        for name in ["x.lock", "x.json.bad", ".x.json.7-0.tmp", "../notes"] {
+        for name in ["x.lock", "x.json.bad", ".x.json.00112233445566aa.tmp", "../notes"] {
             atomic::write_private(&cache.join(name), b"x").unwrap();
         }
         assert_eq!(Stamps::take(&setup), before);

@@ -102,6 +102,9 @@ pub(crate) struct Write {
     /// A file of its own, replaced whole, instead of ~/.aws/credentials
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Replace a FILE that `bowline write` did not write, and keep it as FILE.bak
+    #[arg(long, requires = "file")]
+    pub(crate) force: bool,
     /// Stay, and write again whenever the credentials are renewed
     #[arg(long)]
     pub(crate) watch: bool,

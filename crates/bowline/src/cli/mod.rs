@@ -117,7 +117,7 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Write credentials into a file, for tools that know nothing else
     #[command(
-        after_help = "Without --file: a section of ~/.aws/credentials; everything else in it stays as it is.\n\nExamples:\n  bowline write build\n  bowline write build --as legacy --watch\n  bowline write build --file /run/secrets/aws-credentials --watch"
+        after_help = "Without --file: a section of ~/.aws/credentials; everything else in it stays as it is.\nWith --file: a file that `bowline write` made itself, or none yet.\n\nExamples:\n  bowline write build\n  bowline write build --as legacy --watch\n  bowline write build --file /run/secrets/aws-credentials --watch"
     )]
     Write(Write),
     /// Ask AWS who the credentials are, with what is handed out

@@ -1,17 +1,21 @@
 //! `bowline write PROFILE`: credentials in a file, for tools that read nothing else; once, or kept fresh with `--watch`.
 //!
 //! `~/.aws/credentials` is edited without loss, and only a section that is ours or new; a file of its own is replaced by
-//! rename. Both are 0600.
+//! rename, as `own_file` has it. Both are 0600.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use bowline_awsfiles::{EditError, Rule, SectionName, Source, StaticKeys, rewrite};
-use bowline_base::{Credentials, Fault, Kind, atomic, utc};
+use bowline_base::{Credentials, Fault, Kind, Secret, utc};
 use bowline_credentials::{Sources, once, renewal};
 use bowline_host::{Tasks, clock};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{obtain, recording};
+use super::{
+    obtain,
+    own_file::{self, Foreign},
+    recording,
+};
 use crate::{
     cli::Write,
     output,
@@ -19,7 +23,7 @@ use crate::{
 };
 
 /// Marks a section as ours and says where it comes from.
-const MARK: &str = "bowline_profile";
+pub(super) const MARK: &str = "bowline_profile";
 const DRAIN: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(world: &World, arguments: &Write) -> Result<(), Fault> {
@@ -98,29 +102,28 @@ async fn fetch(sources: &Sources, profile: &str, first: bool) -> Result<(Credent
 }
 
 fn put(world: &World, arguments: &Write, credentials: &Credentials) -> Result<(), Fault> {
-    let Some(file) = &arguments.file else {
-        let name = arguments.name.as_ref().unwrap_or(&arguments.profile);
-        let settings = settings(credentials, &arguments.profile);
-        return into_section(&world.setup.locations.credentials, name, &settings);
-    };
-    let lines: String =
-        settings(credentials, &arguments.profile).iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-    let text = format!("[{}]\n{lines}", arguments.name.as_deref().unwrap_or("default"));
-    atomic::write_private(file, text.as_bytes()).map_err(|cause| {
-        Fault::new(Kind::Config, "write", format!("cannot write `{}`", file.display()))
-            .hint("see that its directory is there (`mkdir -p -m 700`) and that you may write to it")
-            .cause(cause)
-    })
+    let (locations, settings) = (&world.setup.locations, settings(credentials, &arguments.profile));
+    match &arguments.file {
+        Some(file) => {
+            let name = arguments.name.as_deref().unwrap_or("default");
+            own_file::put(file, (locations, foreign(arguments)), name, &settings)
+        }
+        None => into_section(&locations.credentials, arguments.name.as_ref().unwrap_or(&arguments.profile), &settings),
+    }
+}
+
+fn foreign(arguments: &Write) -> Foreign {
+    if arguments.force { Foreign::Keep } else { Foreign::Refuse }
 }
 
 /// Puts `settings` into the section `name` of the credentials file, and leaves every other byte as it is.
-pub(crate) fn into_section(file: &Path, name: &str, settings: &[(&'static str, String)]) -> Result<(), Fault> {
+pub(crate) fn into_section(file: &Path, name: &str, settings: &[(&'static str, Secret)]) -> Result<(), Fault> {
     let section = SectionName::Credentials(name.to_owned());
     let outcome = rewrite(file, Rule::Credentials, |document| {
         if !settings.iter().any(|(key, _)| *key == "aws_session_token") {
             document.remove(&section, "aws_session_token")?;
         }
-        settings.iter().try_for_each(|(key, value)| document.set(&section, key, value))?;
+        settings.iter().try_for_each(|(key, value)| document.set(&section, key, value.expose()))?;
         Ok::<_, EditError>(())
     })?;
     if outcome.tightened {
@@ -130,19 +133,19 @@ pub(crate) fn into_section(file: &Path, name: &str, settings: &[(&'static str, S
 }
 
 /// What every AWS tool reads.
-pub(crate) fn keys(credentials: &Credentials) -> Vec<(&'static str, String)> {
+pub(crate) fn keys(credentials: &Credentials) -> Vec<(&'static str, Secret)> {
     let mut settings = vec![
-        ("aws_access_key_id", credentials.key_id.to_string()),
-        ("aws_secret_access_key", credentials.secret_key.expose().to_owned()),
+        ("aws_access_key_id", Secret::new(credentials.key_id.as_str())),
+        ("aws_secret_access_key", credentials.secret_key.clone()),
     ];
-    settings.extend(credentials.session_token.as_ref().map(|token| ("aws_session_token", token.expose().to_owned())));
+    settings.extend(credentials.session_token.clone().map(|token| ("aws_session_token", token)));
     settings
 }
 
-fn settings(credentials: &Credentials, profile: &str) -> Vec<(&'static str, String)> {
+fn settings(credentials: &Credentials, profile: &str) -> Vec<(&'static str, Secret)> {
     let mut settings = keys(credentials);
-    settings.extend(credentials.expires_at.map(|end| ("expiration", utc(end))));
-    settings.push((MARK, profile.to_owned()));
+    settings.extend(credentials.expires_at.map(|end| ("expiration", Secret::new(utc(end)))));
+    settings.push((MARK, Secret::new(profile)));
     settings
 }
 
@@ -165,8 +168,8 @@ fn pasted(keys: &StaticKeys, from: Option<&Source>) -> bool {
 
 /// Keys that somebody else put there are not overwritten, and a profile is not made its own source.
 fn refuse_foreign(world: &World, arguments: &Write) -> Result<(), Fault> {
-    if arguments.file.is_some() {
-        return Ok(());
+    if let Some(file) = &arguments.file {
+        return own_file::may_replace(file, &world.setup.locations, foreign(arguments));
     }
     let name = arguments.name.as_ref().unwrap_or(&arguments.profile);
     let config = world.aws_config()?;

@@ -16,6 +16,8 @@ pub(crate) struct Board {
     jobs: Arc<Mutex<Vec<Posted>>>,
     troubles: Troubles,
     started: Option<Timestamp>,
+    /// The part that the process waits for before it is ready for the first time.
+    starting: Arc<Mutex<Option<&'static str>>>,
 }
 
 /// A job and what it counts: each has a registry of its own, so that a restarted job starts at zero and not twice.
@@ -42,9 +44,19 @@ impl Board {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.job.name() != name);
     }
 
+    /// The process has not begun yet: it starts `part`; `None` when everything is up.
+    pub(crate) fn starts(&self, part: Option<&'static str>) {
+        *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = part;
+    }
+
     /// Every check of every job, in the order of the jobs.
     pub(crate) fn checks(&self) -> Vec<Check> {
-        self.all().iter().flat_map(|posted| posted.job.checks()).collect()
+        let starting = *self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = starting.map(|part| {
+            let why = format!("the daemon is starting: it waits for `{part}`");
+            Check { id: "daemon.starting".to_owned(), verdict: Verdict::Failed, why, fix: None }
+        });
+        self.all().iter().flat_map(|posted| posted.job.checks()).chain(waiting).collect()
     }
 
     /// The status document: docs/reference/status.md.
@@ -73,9 +85,10 @@ impl Board {
     /// The same document for the broker's socket. It holds no job: the broker is one of them.
     pub(crate) fn overview(&self) -> Overview {
         let (jobs, troubles, started) = (Arc::downgrade(&self.jobs), self.troubles.clone(), self.started);
+        let starting = Arc::clone(&self.starting);
         Overview::new(move || {
-            let jobs = jobs.upgrade().unwrap_or_default();
-            Self { jobs, troubles: troubles.clone(), started }.status(clock::now())
+            let (jobs, starting) = (jobs.upgrade().unwrap_or_default(), Arc::clone(&starting));
+            Self { jobs, troubles: troubles.clone(), started, starting }.status(clock::now())
         })
     }
 

@@ -36,9 +36,7 @@ impl Daemon {
             Step::MoveStatusPage => self.move_status_page(new.daemon.listen).await,
             Step::KeepFresh => {
                 self.config.daemon.keep_fresh.clone_from(&new.daemon.keep_fresh);
-                for profile in &self.config.daemon.keep_fresh {
-                    drop(self.broker.identity(profile));
-                }
+                self.broker.keep_fresh(&self.config.daemon.keep_fresh);
                 Ok(())
             }
             Step::NeedsRestart(section) => {

@@ -47,6 +47,9 @@ use crate::{
 const DRAIN: Duration = Duration::from_millis(4500);
 /// How long what was lost may take to let go of its sockets before it is started again.
 const LETTING_GO: Duration = Duration::from_secs(2);
+/// A job that has not started by then has failed to. Its own limits are shorter, but they add up.
+const LONGEST_START: Duration = Duration::from_secs(60);
+
 /// What is started.
 pub(crate) enum Start {
     /// Everything; `file` is read again on SIGHUP.
@@ -75,10 +78,15 @@ pub(crate) fn run(world: World, config: Config, start: Start) -> Result<(), Faul
         // Before anything is started: a SIGTERM that comes early ends it in the same orderly way.
         let mut signals = Signals::listen()?;
         let supervisor = world.environment.supervisor();
-        let mut daemon = Daemon::start(world, config, start).await?;
-        supervisor.ready();
-        bowline_host::memory::forget_the_start();
-        daemon.attend(&mut signals, &supervisor).await;
+        let mut daemon = Daemon::new(world, config, start)?;
+        let changed = Arc::clone(&daemon.changed);
+        // The watchdog runs from the moment at which we are ready.
+        if let Some(begun) = signals.meanwhile(&Supervisor::default(), &changed, daemon.begin()).await {
+            begun?;
+            supervisor.ready();
+            bowline_host::memory::forget_the_start();
+            daemon.attend(&mut signals, &supervisor).await;
+        }
         supervisor.stopping();
         daemon.stop().await;
         Ok(())
@@ -108,6 +116,8 @@ pub(crate) struct Daemon {
     changed: Arc<Notify>,
     grants: Grants,
     notifier: Notifier,
+    /// The tasks of a part whose start is under way.
+    starting: Option<Tasks>,
     /// What a reload has replaced and what still finishes its answers.
     leaving: Vec<Tasks>,
 }
@@ -121,9 +131,15 @@ enum Heard {
 }
 
 impl Daemon {
-    /// Starts everything that `config` switches on. A part that cannot start for reasons of its own configuration ends
-    /// it, and then nothing stays; one that fails otherwise is started again later.
+    /// One that runs: [`Daemon::new`] and [`Daemon::begin`] in one.
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
+        let mut daemon = Self::new(world, config, start)?;
+        daemon.begin().await?;
+        Ok(daemon)
+    }
+
+    /// With a broker that answers, and nothing started yet.
+    fn new(world: World, config: Config, start: Start) -> Result<Self, Fault> {
         let listeners = Listeners::inherited(world.environment.inherited_sockets())?;
         let (tasks, board) = (Tasks::new(), Board::new(clock::now(), world.troubles.clone()));
         let notifier = notifier(&world, &config, &start, &tasks)?;
@@ -134,7 +150,7 @@ impl Daemon {
         broker.tell_also(board.overview());
         board.add(Arc::new(broker.clone()), ctx.metrics);
         let (losses, lost) = mpsc::unbounded_channel();
-        let mut daemon = Self {
+        Ok(Self {
             world,
             config,
             start,
@@ -150,19 +166,20 @@ impl Daemon {
             changed: Arc::default(),
             grants,
             notifier,
+            starting: None,
             leaving: Vec::new(),
-        };
-        daemon.begin().await?;
-        info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(daemon)
+        })
     }
 
+    /// Starts everything that the configuration switches on. A part that cannot start for reasons of its own
+    /// configuration ends it, and then nothing stays; one that fails otherwise is started again later.
     async fn begin(&mut self) -> Result<(), Fault> {
         let ctx = ctx(&self.world, &self.tasks, &self.listeners, &self.notifier);
         self.supervision.start(&ctx).await?;
         self.board.add(Arc::new(self.supervision.clone()), ctx.metrics);
         self.note(Event::DaemonStarted);
         for part in Part::ALL.into_iter().filter(|part| self.wants(*part)).collect::<Vec<_>>() {
+            self.board.starts(Some(part.name()));
             match self.start_part(part).await {
                 Err(fault) if fault.kind == Kind::Config || !matches!(self.start, Start::Daemon { .. }) => {
                     return Err(fault);
@@ -172,6 +189,8 @@ impl Daemon {
             }
         }
         self.listeners.retain(&self.addresses());
+        self.board.starts(None);
+        info!(version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(())
     }
 
@@ -179,7 +198,7 @@ impl Daemon {
     /// the supervisor hears that we live.
     async fn attend(&mut self, signals: &mut Signals, supervisor: &Supervisor) {
         let heartbeat = supervisor.heartbeat().unwrap_or(clock::LONGEST_SLEEP);
-        let over = Arc::clone(&self.over);
+        let (over, changed) = (Arc::clone(&self.over), Arc::clone(&self.changed));
         loop {
             let next = self.supervision.ledger().next_wake();
             let wait = next.map_or(heartbeat, |at| at.saturating_sub(clock::now().boot).min(heartbeat));
@@ -191,16 +210,20 @@ impl Daemon {
             };
             match heard {
                 Heard::Over | Heard::Signal(Signalled::End) => return,
-                Heard::Signal(Signalled::LookAgain) => self.changed.notify_one(),
+                Heard::Signal(Signalled::LookAgain) => changed.notify_one(),
                 Heard::Signal(Signalled::Reload) => {
                     supervisor.reloading();
-                    self.reload().await;
+                    if signals.meanwhile(supervisor, &changed, self.reload()).await.is_none() {
+                        return;
+                    }
                     supervisor.ready();
                 }
                 Heard::Lost(part, why) => self.lose(part, why),
                 Heard::Nothing => supervisor.alive(),
             }
-            self.start_what_is_due().await;
+            if signals.meanwhile(supervisor, &changed, self.start_what_is_due()).await.is_none() {
+                return;
+            }
         }
     }
 
@@ -255,7 +278,7 @@ impl Daemon {
         // The log last of the parts: what the others have to say at their end is written down.
         let log = self.running.remove(&Part::Audit);
         let parts = self.running.into_values().chain(log).chain([self.tasks]);
-        let groups: Vec<Tasks> = parts.chain(self.leaving).collect();
+        let groups: Vec<Tasks> = parts.chain(self.leaving).chain(self.starting).collect();
         groups.iter().for_each(Tasks::begin_shutdown);
         let ends = async {
             for group in &groups {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bowline_audit::AuditLog;
-use bowline_base::Fault;
+use bowline_base::{Fault, Kind, units};
 use bowline_host::{Address, Job, Tasks};
 use tracing::info;
 
 use super::{
-    DRAIN, Daemon, Start, artifacts, audit, ctx, endpoint, gateway, status_page,
+    DRAIN, Daemon, LONGEST_START, Start, artifacts, audit, ctx, endpoint, gateway, status_page,
     supervision::{Loss, Part},
     vpn,
 };
@@ -118,7 +118,7 @@ impl Daemon {
             let over = Arc::clone(&self.over);
             tasks.spawn_until_shutdown("vpn-idle", async move {
                 server.idle_for(time).await;
-                info!(idle = %bowline_base::units::duration(time), "nobody used the VPN for so long: it ends itself");
+                info!(idle = %units::duration(time), "nobody used the VPN for so long: it ends itself");
                 over.notify_one();
             });
         }
@@ -153,6 +153,8 @@ impl Daemon {
     async fn end_vpn(&mut self) {
         self.board.remove(Part::Vpn.name());
         if let Some(old) = self.running.remove(&Part::Vpn) {
+            // Where it is time to end meanwhile, its end is waited for there.
+            self.end_later(old.clone());
             old.shut_down(DRAIN).await;
         }
     }
@@ -171,7 +173,13 @@ impl Daemon {
 
     async fn start_job(&mut self, part: Part, job: Arc<dyn Job>, tasks: Tasks) -> Result<(), Fault> {
         let ctx = ctx(&self.world, &tasks, &self.listeners, &self.notifier);
-        if let Err(fault) = job.start(&ctx).await {
+        // One whose start broke off is still there.
+        if let Some(former) = self.starting.replace(tasks.clone()) {
+            self.end_later(former);
+        }
+        let started = tokio::time::timeout(LONGEST_START, job.start(&ctx)).await;
+        self.starting = None;
+        if let Err(fault) = started.unwrap_or_else(|_| Err(too_slow(part))) {
             // What it had begun goes with it.
             self.end_later(tasks);
             return Err(fault);
@@ -210,4 +218,10 @@ impl Daemon {
         self.leaving.retain(|group| !group.is_empty());
         self.leaving.push(old);
     }
+}
+
+fn too_slow(part: Part) -> Fault {
+    let limit = units::duration(LONGEST_START);
+    Fault::new(Kind::Unreachable, part.name(), format!("it had not started after {limit}"))
+        .hint("see what it waits for: bowline doctor")
 }

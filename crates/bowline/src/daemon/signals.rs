@@ -1,7 +1,13 @@
 //! The signals that a process of ours knows.
 
+use std::pin::pin;
+
 use bowline_base::{Fault, Kind};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use bowline_host::{clock, supervisor::Supervisor};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +24,8 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     user: Signal,
+    /// A reload that was asked for while nobody could begin one.
+    reload: bool,
 }
 
 impl Signals {
@@ -30,10 +38,42 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             user: listen(SignalKind::user_defined1())?,
+            reload: false,
         })
     }
 
+    /// What `work` comes to. Meanwhile `supervisor` hears that we live, and who asks to look again is passed on to
+    /// `changed`. `None`: it is time to end, and `work` is dropped where it stands.
+    pub(crate) async fn meanwhile<T>(
+        &mut self,
+        supervisor: &Supervisor,
+        changed: &Notify,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let heartbeat = supervisor.heartbeat().unwrap_or(clock::LONGEST_SLEEP);
+        let mut work = pin!(work);
+        loop {
+            let signalled = tokio::select! {
+                done = &mut work => return Some(done),
+                signalled = self.heard() => signalled,
+                () = tokio::time::sleep(heartbeat) => {
+                    supervisor.alive();
+                    continue;
+                }
+            };
+            match signalled {
+                Signalled::End => return None,
+                Signalled::LookAgain => changed.notify_one(),
+                Signalled::Reload => self.reload = true,
+            }
+        }
+    }
+
     pub(crate) async fn next(&mut self) -> Signalled {
+        if std::mem::take(&mut self.reload) { Signalled::Reload } else { self.heard().await }
+    }
+
+    async fn heard(&mut self) -> Signalled {
         tokio::select! {
             _ = self.terminate.recv() => Signalled::End,
             _ = self.interrupt.recv() => Signalled::End,

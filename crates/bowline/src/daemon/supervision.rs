@@ -19,20 +19,20 @@ use serde_json::{Value, json};
 /// What can be lost alone and started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
+    /// First: whoever asks it finds it alive from the beginning, and ready when everything listens.
+    StatusPage,
     Credentials,
     Audit,
     Artifacts,
     Endpoint,
     Vpn,
     Gateway,
-    /// Last: whoever asks it whether we are ready finds everything listening.
-    StatusPage,
 }
 
 impl Part {
     /// In the order in which they are started.
     pub(crate) const ALL: [Self; 7] =
-        [Self::Credentials, Self::Audit, Self::Artifacts, Self::Endpoint, Self::Vpn, Self::Gateway, Self::StatusPage];
+        [Self::StatusPage, Self::Credentials, Self::Audit, Self::Artifacts, Self::Endpoint, Self::Vpn, Self::Gateway];
 
     /// The name of its job.
     pub(crate) fn name(self) -> &'static str {

@@ -92,6 +92,11 @@ impl Keeper {
         self.slots().contains_key(name)
     }
 
+    /// Where what is held of it came from; empty where nothing is.
+    pub(super) fn source_of(&self, name: &Name) -> String {
+        self.slots().get(name).map(|slot| slot.snapshot().source).unwrap_or_default()
+    }
+
     pub(super) fn slot(&self, name: &Name) -> Arc<Slot> {
         Arc::clone(self.slots().entry(name.clone()).or_insert_with(|| Arc::new(Slot::new())))
     }
@@ -116,22 +121,25 @@ impl Keeper {
         let outputs = {
             let mut machine = self.machine();
             machine.handle(self.now(), input);
-            drain(&mut machine)
+            self.drain(&mut machine)
         };
         self.act(outputs);
         self.changed.notify_one();
     }
 
-    /// As [`Keeper::tell`]; if a fetch is then on its way, waits for its end.
-    pub(super) async fn tell_and_wait(self: &Arc<Self>, slot: &Slot, name: &Name, input: Input) {
+    /// As [`Keeper::tell`]; if a fetch is then on its way, waits for its end. Gives where its outcome lies.
+    pub(super) async fn tell_and_wait(self: &Arc<Self>, name: &Name, input: Input) -> Arc<Slot> {
         let refused = matches!(input, Input::Rejected(..));
-        let (outputs, seen) = {
+        let (outputs, slot, seen) = {
             let mut machine = self.machine();
             let now = self.now();
             machine.handle(now, input);
+            // While the machine cannot forget it.
+            let slot = self.slot(name);
             // Who has a good set in memory never waits for a renewal.
             let wait = machine.is_fetching(name) && (refused || machine.serving(name, now.wall).is_none());
-            (drain(&mut machine), wait.then(|| slot.0.borrow().settled))
+            let seen = wait.then(|| slot.0.borrow().settled);
+            (self.drain(&mut machine), slot, seen)
         };
         let mut settled = slot.0.subscribe();
         self.act(outputs);
@@ -139,6 +147,7 @@ impl Keeper {
         if let Some(seen) = seen {
             settled.wait_for(|snapshot| snapshot.settled != seen).await.ok();
         }
+        slot
     }
 
     pub(super) fn status(&self) -> Vec<Status> {
@@ -166,6 +175,7 @@ impl Keeper {
                     warn!(%name, kind = kind_name(kind), reason, hint, "cannot be renewed");
                 }
                 Output::Became { name, health: _ } => info!(%name, "is fresh"),
+                Output::Forgotten { name } => self.alarm.forget(&name),
             }
         }
     }
@@ -221,7 +231,7 @@ impl Keeper {
                 Err((fault, _)) => self.store_fault(name, &slot, fault),
             };
             machine.handle(self.now(), input);
-            drain(&mut machine)
+            self.drain(&mut machine)
         };
         self.act(outputs);
         self.look_at_trouble();
@@ -311,7 +321,7 @@ impl Keeper {
                     let outputs = {
                         let mut machine = self.machine();
                         machine.handle(self.now(), Input::Tick);
-                        drain(&mut machine)
+                        self.drain(&mut machine)
                     };
                     self.act(outputs);
                     self.look_at_trouble();
@@ -362,7 +372,9 @@ impl Keeper {
                 // One that ran out is left alone until somebody asks: it may be of a job long gone.
                 Some(token) if known || (token.usable_at(now) && token.renewable_at(now)) => {
                     self.slot(&name);
-                    self.tell(Input::Want(name));
+                    if !self.machine().is_standing(&name) {
+                        self.tell(Input::Want(name));
+                    }
                 }
                 None if known => {
                     self.slots().remove(&name);
@@ -404,6 +416,18 @@ impl Keeper {
         self.fetches.get_or_create(&vec![("kind", kind.to_owned()), ("outcome", outcome.to_owned())]).inc();
     }
 
+    /// What the machine says. What it has forgotten goes before anybody else gets at it.
+    fn drain(&self, machine: &mut Machine) -> Vec<Output> {
+        let outputs: Vec<Output> = std::iter::from_fn(|| machine.poll()).collect();
+        for output in &outputs {
+            if let Output::Forgotten { name } = output {
+                self.slots().remove(name);
+                self.ends.remove(&vec![("name", label(name))]);
+            }
+        }
+        outputs
+    }
+
     fn machine(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -413,17 +437,14 @@ impl Keeper {
     }
 }
 
-fn drain(machine: &mut Machine) -> Vec<Output> {
-    std::iter::from_fn(|| machine.poll()).collect()
-}
-
 fn label(name: &Name) -> String {
     match name {
         Name::Profile(text) | Name::Session(text) => text.clone(),
     }
 }
 
-/// A fetch that has not come back. Dropped with its name, by a panic, it counts as failed, so that nothing waits for ever.
+/// A fetch that has not come back. Dropped with its name by a panic, it counts as failed, so that nothing waits for ever;
+/// dropped because the process ends, it failed in nothing.
 struct Pending {
     keeper: Arc<Keeper>,
     name: Option<Name>,
@@ -431,9 +452,8 @@ struct Pending {
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        // At the end of the process there is nobody left to tell.
-        let ending = self.keeper.tasks.is_shutting_down() || tokio::runtime::Handle::try_current().is_err();
-        if let Some(name) = self.name.take().filter(|_| !ending) {
+        let broke = std::thread::panicking() && tokio::runtime::Handle::try_current().is_ok();
+        if let Some(name) = self.name.take().filter(|_| broke) {
             let fault = Fault::new(Kind::Bug, "broker", format!("fetching {name} broke off"));
             self.keeper.settle(&name, Err((fault.retry(Retry::After(Duration::from_secs(60))), None)));
         }

@@ -35,8 +35,10 @@ impl fmt::Display for Name {
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Keep it fresh from now on, whether or not anybody asks.
+    /// One more wishes that it is kept fresh from now on, whether or not anybody asks.
     Want(Name),
+    /// One of those who wished it has let go.
+    Unwant(Name),
     /// It is not wanted any more.
     Forget(Name),
     /// It is made of something else now: what is held is worth nothing.
@@ -71,6 +73,11 @@ pub enum Output {
         name: Name,
         /// How it stands now.
         health: Health,
+    },
+    /// Nobody has wished it or asked for it for long: there is no trace of it here any more.
+    Forgotten {
+        /// What.
+        name: Name,
     },
 }
 
@@ -122,7 +129,9 @@ impl Machine {
     pub fn handle(&mut self, now: Now, input: Input) {
         self.seen = self.seen.max(now.boot);
         match input {
-            Input::Want(name) => self.entry(name).standing = true,
+            Input::Want(name) => self.entry(name).wishes += 1,
+            // May come at the end of the process, where no fetch must begin any more.
+            Input::Unwant(name) => return self.let_go(now, &name),
             Input::Forget(name) => drop(self.entries.remove(&name)),
             Input::Replaced(name) => self.entry(name).replace(),
             Input::Ask(name) => self.entry(name).ask(now),
@@ -133,6 +142,7 @@ impl Machine {
             Input::Tick => {}
         }
         self.start_what_is_due(now);
+        self.forget_what_nobody_wants(now);
     }
 
     /// What to do next; empty when nothing is to be done before the next event.
@@ -158,7 +168,7 @@ impl Machine {
     /// Whether it is kept fresh although nobody asks.
     #[must_use]
     pub fn is_standing(&self, name: &Name) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.standing)
+        self.entries.get(name).is_some_and(|entry| entry.wishes > 0)
     }
 
     /// Whether a fetch of it is on its way.
@@ -187,6 +197,21 @@ impl Machine {
             Name::Session(_) => Rule::SsoToken(self.token_window),
         };
         self.entries.entry(name).or_insert_with(|| Entry::new(rule))
+    }
+
+    fn let_go(&mut self, now: Now, name: &Name) {
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.wishes = entry.wishes.saturating_sub(1);
+        }
+        self.forget_what_nobody_wants(now);
+    }
+
+    /// What is on its way is waited for.
+    fn forget_what_nobody_wants(&mut self, now: Now) {
+        let gone = |entry: &Entry| !entry.fetching && !entry.is_wanted_at(now.boot);
+        for (name, _) in self.entries.extract_if(.., |_, entry| gone(entry)) {
+            self.outputs.push_back(Output::Forgotten { name });
+        }
     }
 
     fn obtained(&mut self, now: Now, name: Name, lease: Lease) {
@@ -235,7 +260,9 @@ const KEPT_FOR: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 struct Entry {
     rule: Rule,
-    standing: bool,
+    /// How many wish that it is kept fresh.
+    wishes: usize,
+    /// When it was last asked for while nobody wished it.
     asked: Option<Duration>,
     /// Somebody asked and has nothing usable; cleared when a try begins.
     asked_anew: bool,
@@ -268,7 +295,7 @@ impl Entry {
     fn new(rule: Rule) -> Self {
         Self {
             rule,
-            standing: false,
+            wishes: 0,
             asked: None,
             asked_anew: false,
             held: None,
@@ -280,14 +307,21 @@ impl Entry {
     }
 
     fn ask(&mut self, now: Now) {
-        self.asked = Some(now.boot);
+        self.note_question(now);
         let usable = self.held.as_ref().is_some_and(|held| held.lease.usable_at(now.wall));
         let too_early = self.trouble.as_ref().is_some_and(|trouble| now.boot < trouble.until);
         self.asked_anew |= !usable && !too_early;
     }
 
+    /// The questions of a job end with its wish.
+    fn note_question(&mut self, now: Now) {
+        if self.wishes == 0 {
+            self.asked = Some(now.boot);
+        }
+    }
+
     fn reject(&mut self, now: Now, key: KeyId) {
-        self.asked = Some(now.boot);
+        self.note_question(now);
         let too_early = self.trouble.as_ref().is_some_and(|trouble| now.boot < trouble.until);
         if let Some(held) = self.held.as_mut().filter(|held| held.lease.key == key) {
             held.rejected = true;
@@ -372,7 +406,7 @@ impl Entry {
     fn is_wanted_at(&self, boot: Duration) -> bool {
         let kept =
             self.held.as_ref().and_then(|held| held.lease.life()).map_or(KEPT_FOR, |life| KEPT_FOR.max(2 * life));
-        self.standing || self.asked.is_some_and(|asked| boot <= asked + kept)
+        self.wishes > 0 || self.asked.is_some_and(|asked| boot <= asked + kept)
     }
 }
 

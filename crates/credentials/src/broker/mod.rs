@@ -13,7 +13,7 @@ mod status;
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bowline_base::{BoxFuture, Credentials, Fault, Identity, KeyId, Unavailable};
@@ -70,6 +70,8 @@ pub struct Broker {
     socket: Option<PathBuf>,
     grants: Grants,
     overview: Arc<OnceLock<Overview>>,
+    /// What is kept fresh whether or not anybody asks; nothing before the first start.
+    kept: Arc<Mutex<Option<Vec<BrokerIdentity>>>>,
 }
 
 impl Broker {
@@ -79,7 +81,7 @@ impl Broker {
         let Settings { setup, profiles, notice, socket, grants, witness } = settings;
         let sources = Sources::new(Arc::clone(&ctx.wire), ctx.tasks.clone(), setup);
         let keeper = Keeper::new(ctx, sources, notice, witness);
-        Self { keeper, profiles: profiles.into(), socket, grants, overview: Arc::default() }
+        Self { keeper, profiles: profiles.into(), socket, grants, overview: Arc::default(), kept: Arc::default() }
     }
 
     /// [`Broker::new`] and its [`Job::start`] in one.
@@ -92,13 +94,18 @@ impl Broker {
         Ok(broker)
     }
 
-    /// Who `profile` is, kept fresh from now on.
+    /// Who `profile` is, kept fresh for as long as somebody holds it.
     #[must_use]
     pub fn identity(&self, profile: &str) -> Arc<dyn Identity> {
-        let name = Name::Profile(profile.to_owned());
-        let slot = self.keeper.slot(&name);
-        self.keeper.tell(Input::Want(name.clone()));
-        Arc::new(BrokerIdentity { keeper: Arc::clone(&self.keeper), slot, name })
+        Arc::new(BrokerIdentity::new(&self.keeper, profile))
+    }
+
+    /// Keeps `profiles` fresh from now on, in place of those that were kept so far.
+    pub fn keep_fresh(&self, profiles: &[String]) {
+        let wanted = profiles.iter().map(|profile| BrokerIdentity::new(&self.keeper, profile)).collect();
+        // The old ones let go after that, and outside of the lock: what is in both is not forgotten in between.
+        let former = self.kept.lock().unwrap_or_else(PoisonError::into_inner).replace(wanted);
+        drop(former);
     }
 
     /// The credentials of `profile`; waits for a first fetch if there are none. Kept fresh for a while.
@@ -114,8 +121,7 @@ impl Broker {
                 return Ok(Arc::new(self.keeper.sources().credentials(&resolved, None).await?));
             }
         }
-        let slot = self.keeper.slot(&name);
-        self.keeper.tell_and_wait(&slot, &name, Input::Ask(name.clone())).await;
+        let slot = self.keeper.tell_and_wait(&name, Input::Ask(name.clone())).await;
         slot.current(self.keeper.now())
     }
 
@@ -171,7 +177,7 @@ impl Broker {
     /// Where the credentials of `profile` came from, in a few words; empty while nothing was fetched.
     #[must_use]
     pub fn source_of(&self, profile: &str) -> String {
-        self.keeper.slot(&Name::Profile(profile.to_owned())).snapshot().source
+        self.keeper.source_of(&Name::Profile(profile.to_owned()))
     }
 
     /// The sources behind the broker, for commands that run inside the daemon.
@@ -193,8 +199,9 @@ impl Job for Broker {
                 self.open_socket()?;
                 socket::serve(&ctx.tasks, listener, self.clone(), self.grants.clone());
             }
-            for profile in &*self.profiles {
-                self.keeper.tell(Input::Want(Name::Profile(profile.clone())));
+            // Another start, after a loss, has what a reload may have changed since.
+            if self.kept.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
+                self.keep_fresh(&self.profiles);
             }
             Arc::clone(&self.keeper).run(&ctx.tasks);
             Ok(())
@@ -218,6 +225,27 @@ struct BrokerIdentity {
     name: Name,
 }
 
+impl BrokerIdentity {
+    fn new(keeper: &Arc<Keeper>, profile: &str) -> Self {
+        let name = Name::Profile(profile.to_owned());
+        // First the wish: then the slot stays for as long as it does.
+        keeper.tell(Input::Want(name.clone()));
+        Self { keeper: Arc::clone(keeper), slot: keeper.slot(&name), name }
+    }
+}
+
+impl Drop for BrokerIdentity {
+    fn drop(&mut self) {
+        self.keeper.tell(Input::Unwant(self.name.clone()));
+    }
+}
+
+impl fmt::Debug for BrokerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BrokerIdentity({})", self.name)
+    }
+}
+
 impl Identity for BrokerIdentity {
     fn current(&self) -> Result<Arc<Credentials>, Unavailable> {
         let answer = self.slot.current(self.keeper.now());
@@ -232,7 +260,7 @@ impl Identity for BrokerIdentity {
             if let Ok(held) = self.slot.current(self.keeper.now()) {
                 return Ok(held);
             }
-            self.keeper.tell_and_wait(&self.slot, &self.name, Input::Ask(self.name.clone())).await;
+            self.keeper.tell_and_wait(&self.name, Input::Ask(self.name.clone())).await;
             self.slot.current(self.keeper.now())
         })
     }
@@ -245,7 +273,7 @@ impl Identity for BrokerIdentity {
                 return Ok(held);
             }
             let input = Input::Rejected(self.name.clone(), rejected.clone());
-            self.keeper.tell_and_wait(&self.slot, &self.name, input).await;
+            self.keeper.tell_and_wait(&self.name, input).await;
             self.slot.current_but(rejected, self.keeper.now())
         })
     }

@@ -150,6 +150,21 @@ async fn an_outage_of_an_hour_costs_nothing_but_tries_and_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn what_no_job_and_no_configuration_names_any_more_is_gone_from_the_checks_and_the_metrics() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let broker = start(&world, &["build", "nope"]).await;
+    let named = |name: &str| broker.status().into_iter().find(|status| status.name == name);
+    until("the mistake is told", || named("nope").is_some_and(|status| status.state == State::Failing)).await;
+    broker.keep_fresh(&["build".to_owned()]);
+    assert!(named("nope").is_none() && named("build").is_some_and(|status| status.standing));
+    let job = broker.identity("deploy");
+    until("the job's set", || job.current().is_ok()).await;
+    drop(job);
+    assert!(named("deploy").is_none(), "{:?}", broker.status());
+}
+
+#[tokio::test]
 async fn a_rewritten_profile_gets_its_own_credentials() {
     let world = World::new(Cloud::default());
     world.sign_in();

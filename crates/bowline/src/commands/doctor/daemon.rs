@@ -7,7 +7,7 @@ use std::{
 };
 
 use bowline_credentials::client::{self, Answer, GoAlone};
-use bowline_host::{Check, listen, obstacle::Obstacle};
+use bowline_host::{Check, listen, obstacle};
 use serde_json::Value;
 
 use super::{
@@ -15,7 +15,7 @@ use super::{
     remedy::{Remedy, quoted},
     verdict::*,
 };
-use crate::{loopback, world::small_runtime};
+use crate::{commands::go_alone::Obstacle, loopback, world::small_runtime};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const CONTAINER: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -42,22 +42,12 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
 fn running(socket: &Path, configured: bool, status: &Result<Value, GoAlone>) -> Check {
     let id = ids::DAEMON_RUNNING;
     let Err(reason) = status else { return ok(id, format!("it answers on `{}`", socket.display())) };
-    let why = reason.to_string();
-    match reason {
-        GoAlone::NoDaemon(_) if !configured => {
-            ok(id, "no daemon runs, and none is configured: commands do the work themselves")
-        }
-        GoAlone::NoDaemon(_) => degraded(id, format!("{why}: commands do the work themselves"), "bowline run"),
-        GoAlone::Foreign(_) => failed(id, why, Some(format!("ls -l {0}   # or set BOWLINE_SOCKET", quoted(socket)))),
-        GoAlone::OtherContext => degraded(
-            id,
-            why,
-            "start it with the same HOME, AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE and AWS_ENDPOINT_URL… as this shell",
-        ),
-        GoAlone::Strange(_) => degraded(id, why, "stop it, and start the daemon of this version: bowline run"),
-        GoAlone::Silent(cause) => {
-            failed(id, format!("{why}: {cause}"), Some("stop it (it may be suspended), then: bowline run".to_owned()))
-        }
+    let obstacle = Obstacle::of(reason, socket);
+    match (reason, obstacle) {
+        (GoAlone::Foreign(_) | GoAlone::Silent(_), Some(Obstacle { why, fix })) => failed(id, why, Some(fix)),
+        (_, Some(Obstacle { why, fix })) => degraded(id, why, fix),
+        (_, None) if configured => degraded(id, format!("{reason}: commands do the work themselves"), "bowline run"),
+        (_, None) => ok(id, "no daemon runs, and none is configured: commands do the work themselves"),
     }
 }
 
@@ -152,11 +142,11 @@ fn container(patient: &Patient) -> Vec<Check> {
     let met = runtime.block_on(network::ask(&**wire, address));
     runtime.shutdown_background();
     let missing = environment.var(TOKEN_FILE).filter(|path| fs::File::open(path).is_err());
-    let met = met.map(|answer| answer.status().as_u16()).map_err(|error| Obstacle::of(&error));
+    let met = met.map(|answer| answer.status().as_u16()).map_err(|error| obstacle::Obstacle::of(&error));
     vec![judge_container(address, &met, missing)]
 }
 
-fn judge_container(address: &str, met: &Result<u16, Obstacle>, missing: Option<&str>) -> Check {
+fn judge_container(address: &str, met: &Result<u16, obstacle::Obstacle>, missing: Option<&str>) -> Check {
     let id = ids::DAEMON_CONTAINER_URI;
     // Without a path, a query or a password that may stand in it.
     let place = proxy::place(address);
@@ -226,7 +216,7 @@ mod tests {
     #[test]
     fn a_dead_endpoint_in_the_environment_is_a_failure() {
         let address = "http://127.0.0.1:9911/v1/role/build";
-        let dead = judge_container(address, &Err(Obstacle::Refused), None);
+        let dead = judge_container(address, &Err(obstacle::Obstacle::Refused), None);
         assert!(dead.verdict == Verdict::Failed && dead.fix.unwrap().starts_with("unset AWS_CONTAINER"));
         assert_eq!(judge_container(address, &Ok(401), None).verdict, Verdict::Ok);
         assert_eq!(judge_container(address, &Ok(401), Some("/gone")).verdict, Verdict::Failed);

@@ -42,7 +42,7 @@ impl Remedy {
 }
 
 /// A path as a shell reads it back.
-pub(super) fn quoted(path: &Path) -> String {
+pub(in crate::commands) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -1,6 +1,7 @@
 //! `bowline status`: sessions, credentials and jobs as they stand, with the command to type where one is needed.
 //!
-//! With a daemon it is the daemon's own word; without one it is what the files on disk say. Exit code 5 when a login
+//! With a daemon it is the daemon's own word; without one it is what the files on disk say. One that runs and cannot be used
+//! is told apart from none. Exit code 5 when a login
 //! is needed.
 
 mod screen;
@@ -15,13 +16,14 @@ use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::{
     Sources,
     certificate::{Life, Standing},
-    client::{self, Answer, STATUS_VERSION},
+    client::{self, Answer, GoAlone, STATUS_VERSION},
     session_name,
 };
 use bowline_host::{Tasks, clock};
 use serde_json::{Value, json};
 
 use self::snapshot::Snapshot;
+use super::go_alone::Obstacle;
 use crate::{
     cli::{self, Form},
     output,
@@ -54,9 +56,14 @@ fn is_login_needed(line: &Value) -> bool {
 
 /// Everything that is known, in the form of docs/reference/status.md.
 fn document(world: &World, profile: Option<&str>) -> Result<Value, Fault> {
-    let daemon = from_daemon(world);
+    let (daemon, obstacle) = match from_daemon(world) {
+        Ok(said) => (said, None),
+        Err(obstacle) => (None, Some(obstacle)),
+    };
     let mut document = json!({
         "version": STATUS_VERSION, "program": env!("CARGO_PKG_VERSION"), "daemon": daemon.is_some(),
+        "daemon_reason": obstacle.as_ref().map(|obstacle| &obstacle.why),
+        "daemon_fix": obstacle.as_ref().map(|obstacle| &obstacle.fix),
         "at": utc(clock::now().wall), "since": null, "state": null, "credentials": [], "jobs": {}, "checks": [],
         "last_trouble": null,
     });
@@ -86,12 +93,17 @@ fn credentials(world: &World, profile: Option<&str>, mut lines: Vec<Value>) -> R
     Ok(lines)
 }
 
-/// `None` when no daemon answers for this context.
-fn from_daemon(world: &World) -> Option<Value> {
-    let Ok(Answer::Good(text)) = client::status(&world.environment.socket(), &world.context()) else {
-        return None;
-    };
-    serde_json::from_str(text.expose()).ok()
+/// `None` when none runs; one that runs and cannot be used is an obstacle.
+fn from_daemon(world: &World) -> Result<Option<Value>, Obstacle> {
+    let socket = world.environment.socket();
+    match client::status(&socket, &world.context()) {
+        Ok(Answer::Good(text)) => match serde_json::from_str(text.expose()) {
+            Ok(document) => Ok(Some(document)),
+            Err(_) => Obstacle::of(&GoAlone::Strange(socket.display().to_string()), &socket).map_or(Ok(None), Err),
+        },
+        Ok(Answer::Fault(fault)) => Err(Obstacle::refusal(&fault)),
+        Err(reason) => Obstacle::of(&reason, &socket).map_or(Ok(None), Err),
+    }
 }
 
 /// A line for each session, narrowed to the one behind `profile`.

@@ -75,9 +75,10 @@ impl Paint {
 }
 
 fn title(view: &View<'_>) -> Line<'static> {
-    let Snapshot { daemon, program, state, since, .. } = view.snapshot;
+    let Snapshot { daemon, obstacle, program, state, since, .. } = view.snapshot;
+    let unused = obstacle.as_ref().map(|(why, _)| format!("a daemon runs, but of no use here: {why}"));
     let (word, tone) = match (daemon, state.as_str()) {
-        (false, _) => ("no daemon runs (bowline run)", Tone::Bad),
+        (false, _) => (unused.as_deref().unwrap_or("no daemon runs (bowline run)"), Tone::Bad),
         (true, "ok") => ("everything works", Tone::Good),
         (true, "degraded") => ("works, but not as it should", Tone::Warn),
         (true, _) => ("something does not work", Tone::Bad),

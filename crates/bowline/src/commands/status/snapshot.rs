@@ -8,6 +8,8 @@ use serde_json::Value;
 pub(super) struct Snapshot {
     /// Whether a daemon said so.
     pub(super) daemon: bool,
+    /// Why one that runs said nothing, and what to do about it.
+    pub(super) obstacle: Option<(String, String)>,
     pub(super) program: String,
     /// `ok`, `degraded`, `failed`; nothing without a daemon.
     pub(super) state: String,
@@ -122,6 +124,7 @@ impl Snapshot {
         let bad = |check: &&Value| check["verdict"] != "ok";
         Self {
             daemon: document["daemon"] == true,
+            obstacle: maybe(&document["daemon_reason"]).map(|why| (why, text(&document["daemon_fix"]))),
             program: text(&document["program"]),
             state: text(&document["state"]),
             since: time(&document["since"]),

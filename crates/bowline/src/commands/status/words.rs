@@ -6,7 +6,11 @@ use super::snapshot::{Artifacts, Gateway, Snapshot, Vpn};
 
 /// The whole answer.
 pub(super) fn table(snapshot: &Snapshot) -> String {
-    let mut text = format!("daemon: {}\n", if snapshot.daemon { "running" } else { "not running (bowline run)" });
+    let mut text = match (&snapshot.obstacle, snapshot.daemon) {
+        (_, true) => "daemon: running\n".to_owned(),
+        (Some((why, fix)), false) => format!("daemon: running, but of no use here: {why}\n    next: {fix}\n"),
+        (None, false) => "daemon: not running (bowline run)\n".to_owned(),
+    };
     credentials(&mut text, snapshot);
     let artifacts = snapshot.artifacts.as_ref().map(artifacts);
     let gateway = snapshot.gateway.as_ref().map(gateway);
@@ -125,5 +129,12 @@ mod tests {
     #[test]
     fn without_a_daemon_it_says_how_to_start_one() {
         assert!(table(&Snapshot::default()).starts_with("daemon: not running (bowline run)\nnothing to show"));
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_be_used_is_not_called_absent() {
+        let document = json!({ "daemon": false, "daemon_reason": "it sleeps", "daemon_fix": "wake it" });
+        let said = table(&Snapshot::of(&document));
+        assert!(said.starts_with("daemon: running, but of no use here: it sleeps\n    next: wake it\n"), "{said}");
     }
 }

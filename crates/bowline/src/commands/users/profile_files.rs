@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bowline_aws::Region;
 use bowline_awsfiles::{Document, EditError, Rule, SectionName, Source, rewrite};
-use bowline_base::{Credentials, Fault, Kind, utc};
+use bowline_base::{Credentials, Fault, Kind, Secret, utc};
 
 use crate::{
     commands::write::{into_section, keys},
@@ -36,8 +36,8 @@ pub(crate) fn may_write(world: &World, name: &str) -> Result<(), Fault> {
 pub(crate) fn write(world: &World, user: &str, session: &Credentials, region: &Region) -> Result<bool, Fault> {
     let locations = &world.setup.locations;
     let mut settings = keys(session);
-    settings.push((OWNER, user.to_owned()));
-    settings.extend(session.expires_at.map(|end| ("expiration", utc(end))));
+    settings.push((OWNER, Secret::new(user)));
+    settings.extend(session.expires_at.map(|end| ("expiration", Secret::new(utc(end)))));
     into_section(&locations.credentials, user, &settings)?;
     add_section(&locations.config, user, region.as_str())
 }

@@ -80,7 +80,7 @@ impl keyring::Keyring for StoredKey<'_> {
             return self.keyring.replace(&self.profile, former, &new);
         }
         let key = self.sealing_key()?;
-        let sealed = |value: &Secret| Ok::<_, Fault>(key.seal(value, random_bytes()?));
+        let sealed = |value: &Secret| Ok::<_, Fault>(Secret::new(key.seal(value, random_bytes()?)));
         let settings = [
             ("aws_access_key_id", sealed(&Secret::new(new.key_id.as_str()))?),
             ("aws_secret_access_key", sealed(&new.secret_key)?),

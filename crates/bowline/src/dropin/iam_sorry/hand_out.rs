@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bowline_awsfiles::Config;
-use bowline_base::{Credentials, Fault, FixedIdentity, Timestamp};
+use bowline_base::{Credentials, Fault, FixedIdentity, Secret, Timestamp};
 use bowline_delegation::{
     manager::Manager as Acting,
     temporary_key::{Site, Wish, session_of, sweep},
@@ -69,8 +69,8 @@ pub(super) fn into_profile(
     let session = small_runtime()?.block_on(until_interrupted(session(manager, identity, user, (duration, reach))))?;
     recording::issued(manager.world, profile, &session, &source_of_session(user, manager.profile))?;
     let mut settings = write::keys(&session);
-    settings.push(("credentials_owner", user.to_owned()));
-    settings.extend(session.expires_at.map(|end| ("expiration", with_offset(end))));
+    settings.push(("credentials_owner", Secret::new(user)));
+    settings.extend(session.expires_at.map(|end| ("expiration", Secret::new(with_offset(end)))));
     write::into_section(&manager.world.setup.locations.credentials, profile, &settings)?;
     let end = session.expires_at.map_or_else(|| "an unknown time".to_owned(), bowline_base::utc);
     output::say(&format!("profile `{profile}`: IAM user `{user}`, key {}, until {end}", session.key_id));

@@ -326,3 +326,39 @@ proptest! {
         prop_assert!((world.served as f64) <= most + 1.0, "{} fetches in {time} s of {life} s leases", world.served);
     }
 }
+
+fn forgotten(machine: &mut Machine) -> usize {
+    std::iter::from_fn(|| machine.poll()).filter(|output| *output == Output::Forgotten { name: name() }).count()
+}
+
+#[test]
+fn what_the_last_one_lets_go_of_is_forgotten_and_not_before() {
+    let (mut machine, now) = held(3600);
+    machine.handle(now, Input::Want(name()));
+    machine.handle(now, Input::Ask(name()));
+    machine.handle(now, Input::Unwant(name()));
+    assert_eq!((forgotten(&mut machine), machine.is_standing(&name())), (0, true));
+    machine.handle(now, Input::Unwant(name()));
+    assert_eq!((forgotten(&mut machine), machine.names().count()), (1, 0), "a job's questions end with its wish");
+}
+
+#[test]
+fn who_waits_for_a_fetch_that_is_let_go_of_hears_of_its_end() {
+    let (mut machine, now) = (Machine::default(), start());
+    machine.handle(now, Input::Want(name()));
+    machine.handle(now, Input::Unwant(name()));
+    assert_eq!((forgotten(&mut machine), machine.is_fetching(&name())), (0, true));
+    machine.handle(now, Input::Failed(name(), Kind::Config, Retry::Never));
+    assert_eq!((forgotten(&mut machine), machine.next_wake()), (1, None));
+}
+
+#[test]
+fn what_somebody_asked_for_is_forgotten_when_nobody_has_for_long() {
+    let (mut machine, now) = (Machine::default(), start());
+    machine.handle(now, Input::Ask(name()));
+    machine.handle(now, Input::Failed(name(), Kind::Refused, Retry::Never));
+    machine.handle(now.after(KEPT_FOR), Input::Tick);
+    assert_eq!(forgotten(&mut machine), 0);
+    machine.handle(now.after(KEPT_FOR + seconds(1)), Input::Tick);
+    assert_eq!(forgotten(&mut machine), 1);
+}
