@@ -97,7 +97,6 @@ async fn every_part_that_panics_is_lost_alone_and_comes_back() {
 }
 
 /// The kernel binds this thread and those that it starts: the runtime comes afterwards, as in the program itself.
-#[cfg(target_os = "linux")]
 #[test]
 fn under_landlock_every_part_that_is_lost_comes_back_with_its_files() {
     let home = tempfile::tempdir().unwrap();
