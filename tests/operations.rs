@@ -47,24 +47,25 @@ fn a_container_is_healthy_while_something_of_ours_answers() {
 }
 
 #[test]
-fn the_unit_for_the_machine_is_accepted_by_systemd_and_hardened() {
+fn the_units_for_the_machine_and_for_a_user_are_accepted_by_systemd_and_hardened() {
     if !Path::new("/usr/bin/systemd-analyze").exists() {
         skip!("systemd is not installed");
     }
-    let world = World::new("service", |_| {});
-    let printed = world.run(&["service", "install", "--system", "--kind", "systemd", "--print"]);
-    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
-    world.write("bowline.service", &printed.stdout);
-    let unit = world.path("bowline.service");
-    let judged = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager"]).arg(&unit).output();
-    let judged = String::from_utf8(judged.unwrap().stdout).unwrap();
-    let level =
-        judged.lines().find_map(|line| line.split_once("bowline.service: ")).unwrap_or_else(|| panic!("{judged}"));
-    let level: f64 = level.1.split(' ').next().unwrap().parse().unwrap();
-    assert!(level <= 2.0, "exposure {level}");
-    // The manual is not installed here; everything else must be known to systemd.
-    let verified = Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&unit).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&verified.stderr).trim(), "");
+    for scope in ["--system", "--user"] {
+        let world = World::new(&format!("service{scope}"), |_| {});
+        let printed = world.run(&["service", "install", scope, "--kind", "systemd", "--print"]);
+        assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+        world.write("bowline.service", &printed.stdout);
+        let unit = world.path("bowline.service");
+        let analyze = |words: &[&str]| Command::new("systemd-analyze").args(words).arg(&unit).output().unwrap();
+        let judged = String::from_utf8(analyze(&["security", "--offline=true", "--no-pager"]).stdout).unwrap();
+        let level = judged.lines().find_map(|line| line.split_once("bowline.service: "));
+        let level: f64 = level.unwrap_or_else(|| panic!("{judged}")).1.split(' ').next().unwrap().parse().unwrap();
+        assert!(level <= 2.0, "{scope}: exposure {level}");
+        // The manual is not installed here; everything else must be known to systemd.
+        let verified = analyze(&["verify", "--man=no"]);
+        assert_eq!(String::from_utf8_lossy(&verified.stderr).trim(), "", "{scope}");
+    }
 }
 
 #[test]
