@@ -34,17 +34,24 @@ use self::{proxy::Proxy, sessions::Sessions};
 
 /// What the proxy asks of those who know the users. Answers come from memory.
 pub trait Users: Send + Sync {
-    /// Whose key this is: the user's id.
+    /// Whose key this is.
     ///
     /// # Errors
     /// Why nobody is let in.
-    fn admit(&self, offer: &Offer, from: IpAddr) -> Result<String, Refused>;
+    fn admit(&self, offer: &Offer, from: IpAddr) -> Result<Arc<dyn Account>, Refused>;
+}
 
-    /// Why the user may not go on: deleted, disabled, at the end of its time or quota. `None` while it may.
-    fn ended(&self, user: &str) -> Option<String>;
+/// A user who was let in, by one key.
+pub trait Account: Send + Sync {
+    /// The user's id.
+    fn user(&self) -> &str;
+
+    /// Why the user may not go on by this key: deleted, disabled, at the end of its time or quota, or the key is another
+    /// now. `None` while it may.
+    fn ended(&self) -> Option<String>;
 
     /// Bytes that have passed for the user since the last time, from it and to it.
-    fn used(&self, user: &str, up: u64, down: u64);
+    fn used(&self, up: u64, down: u64);
 }
 
 /// Why nobody is let in.
@@ -119,7 +126,7 @@ const LIMITS: ServerLimits =
 
 /// Serves `listener` (plain or TLS) until shutdown; then every tunnel ends.
 pub fn serve(tasks: &Tasks, listener: Arc<Listener>, config: Config, parts: Parts) {
-    let sessions = Arc::new(Sessions::new(Arc::clone(&parts.users), config.tunnels_a_user));
+    let sessions = Arc::new(Sessions::new(config.tunnels_a_user));
     let looking = Arc::clone(&sessions);
     tasks.spawn_until_shutdown("connect-users", async move {
         loop {

@@ -66,9 +66,9 @@ impl Proxy {
             return Err(Refusal::NotConnect);
         }
         let offer = Offer::of(request.headers()).ok_or(Refusal::NoKey)?;
-        let user = self.parts.users.admit(&offer, address(peer))?;
+        let account = self.parts.users.admit(&offer, address(peer))?;
         let target = Target::of(request.uri()).ok_or(Refusal::NoTarget)?;
-        let ticket = self.sessions.enter(&user).ok_or(Refusal::TooMany(self.config.tunnels_a_user))?;
+        let ticket = self.sessions.enter(account).ok_or(Refusal::TooMany(self.config.tunnels_a_user))?;
         let far = match target {
             Target::WireGuard => Far::WireGuard(self.config.wireguard.ok_or(Refusal::NoWireGuard)?),
             Target::Host(host, port) => Far::Stream(self.connect(&host, port).await?),

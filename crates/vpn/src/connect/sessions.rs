@@ -14,18 +14,17 @@ use std::{
 use bowline_host::relay::Passed;
 use tokio::sync::watch;
 
-use super::Users;
+use super::Account;
 
 /// The open tunnels.
 pub(super) struct Sessions {
-    users: Arc<dyn Users>,
     most: usize,
     next: AtomicU64,
     open: Mutex<BTreeMap<u64, Session>>,
 }
 
 struct Session {
-    user: String,
+    account: Arc<dyn Account>,
     passed: Arc<Passed>,
     /// Bytes up and down that the user's account has already.
     told: (u64, u64),
@@ -41,19 +40,19 @@ pub(super) struct Ticket {
 }
 
 impl Sessions {
-    pub(super) fn new(users: Arc<dyn Users>, most: usize) -> Self {
-        Self { users, most, next: AtomicU64::new(0), open: Mutex::default() }
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, next: AtomicU64::new(0), open: Mutex::default() }
     }
 
-    /// A place for one more tunnel of `user`; `None` where it has as many as it may.
-    pub(super) fn enter(self: &Arc<Self>, user: &str) -> Option<Ticket> {
+    /// A place for one more tunnel of the account's user; `None` where it has as many as it may.
+    pub(super) fn enter(self: &Arc<Self>, account: Arc<dyn Account>) -> Option<Ticket> {
         let mut open = self.lock();
-        if open.values().filter(|session| session.user == user).count() >= self.most {
+        if open.values().filter(|session| session.account.user() == account.user()).count() >= self.most {
             return None;
         }
         let (stop, stopped) = watch::channel(false);
         let (number, passed) = (self.next.fetch_add(1, Ordering::Relaxed), Arc::new(Passed::default()));
-        open.insert(number, Session { user: user.to_owned(), passed: Arc::clone(&passed), told: (0, 0), stop });
+        open.insert(number, Session { account, passed: Arc::clone(&passed), told: (0, 0), stop });
         drop(open);
         Some(Ticket { sessions: Arc::clone(self), number, passed, stopped })
     }
@@ -61,8 +60,8 @@ impl Sessions {
     /// Brings the accounts up to date, and ends tunnels of users who may not go on.
     pub(super) fn look(&self) {
         for session in self.lock().values_mut() {
-            session.tell(&*self.users);
-            if self.users.ended(&session.user).is_some() {
+            session.tell();
+            if session.account.ended().is_some() {
                 session.stop.send_replace(true);
             }
         }
@@ -70,7 +69,7 @@ impl Sessions {
 
     fn leave(&self, number: u64) {
         if let Some(mut session) = self.lock().remove(&number) {
-            session.tell(&*self.users);
+            session.tell();
         }
     }
 
@@ -80,11 +79,11 @@ impl Sessions {
 }
 
 impl Session {
-    fn tell(&mut self, users: &dyn Users) {
+    fn tell(&mut self) {
         let now = (self.passed.up.load(Ordering::Relaxed), self.passed.down.load(Ordering::Relaxed));
         let (up, down) = (now.0 - self.told.0, now.1 - self.told.1);
         if up + down > 0 {
-            users.used(&self.user, up, down);
+            self.account.used(up, down);
             self.told = now;
         }
     }
@@ -107,62 +106,64 @@ impl Drop for Ticket {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use super::*;
-    use crate::connect::{Offer, Refused};
 
     #[derive(Default)]
     struct Book {
-        used: Mutex<Vec<(String, u64, u64)>>,
-        gone: Mutex<Vec<String>>,
+        name: &'static str,
+        used: Mutex<Vec<(u64, u64)>>,
+        gone: Mutex<bool>,
     }
 
-    impl Users for Book {
-        fn admit(&self, _: &Offer, _: IpAddr) -> Result<String, Refused> {
-            Err(Refused::Unknown)
+    impl Account for Book {
+        fn user(&self) -> &str {
+            self.name
         }
 
-        fn ended(&self, user: &str) -> Option<String> {
-            self.gone.lock().unwrap().iter().find(|gone| *gone == user).cloned()
+        fn ended(&self) -> Option<String> {
+            self.gone.lock().unwrap().then(|| "gone".to_owned())
         }
 
-        fn used(&self, user: &str, up: u64, down: u64) {
-            self.used.lock().unwrap().push((user.to_owned(), up, down));
+        fn used(&self, up: u64, down: u64) {
+            self.used.lock().unwrap().push((up, down));
         }
+    }
+
+    fn account(name: &'static str) -> Arc<Book> {
+        Arc::new(Book { name, ..Book::default() })
     }
 
     #[test]
     fn each_byte_is_told_once_and_the_last_ones_at_the_end() {
-        let book = Arc::new(Book::default());
-        let sessions = Arc::new(Sessions::new(Arc::clone(&book) as Arc<dyn Users>, 8));
-        let ticket = sessions.enter("alice").unwrap();
+        let (sessions, alice) = (Arc::new(Sessions::new(8)), account("alice"));
+        let ticket = sessions.enter(alice.clone()).unwrap();
         ticket.passed.up.fetch_add(5, Ordering::Relaxed);
         sessions.look();
         sessions.look();
         ticket.passed.down.fetch_add(7, Ordering::Relaxed);
         drop(ticket);
-        assert_eq!(*book.used.lock().unwrap(), [("alice".to_owned(), 5, 0), ("alice".to_owned(), 0, 7)]);
+        assert_eq!(*alice.used.lock().unwrap(), [(5, 0), (0, 7)]);
     }
 
     #[tokio::test]
-    async fn a_users_tunnels_end_with_the_user_and_nobody_elses() {
-        let book = Arc::new(Book::default());
-        let sessions = Arc::new(Sessions::new(Arc::clone(&book) as Arc<dyn Users>, 8));
-        let (alice, bob) = (sessions.enter("alice").unwrap(), sessions.enter("bob").unwrap());
-        book.gone.lock().unwrap().push("alice".to_owned());
+    async fn a_keys_tunnels_end_with_the_key_and_no_others() {
+        let (sessions, former) = (Arc::new(Sessions::new(8)), account("alice"));
+        let by_former = sessions.enter(former.clone()).unwrap();
+        let others = [account("alice"), account("bob")].map(|other| sessions.enter(other).unwrap());
+        *former.gone.lock().unwrap() = true;
         sessions.look();
-        alice.stopped().await;
-        assert!(!*bob.stopped.borrow());
+        by_former.stopped().await;
+        assert!(others.iter().all(|other| !*other.stopped.borrow()));
     }
 
     #[test]
     fn a_user_has_so_many_places_and_others_have_their_own() {
-        let sessions = Arc::new(Sessions::new(Arc::new(Book::default()), 2));
-        let held: Vec<Ticket> = (0..2).filter_map(|_| sessions.enter("alice")).collect();
+        let sessions = Arc::new(Sessions::new(2));
+        let enter = |name| sessions.enter(account(name));
+        let held: Vec<Ticket> = (0..2).filter_map(|_| enter("alice")).collect();
         assert_eq!(held.len(), 2);
-        assert!(sessions.enter("alice").is_none() && sessions.enter("bob").is_some());
+        assert!(enter("alice").is_none() && enter("bob").is_some());
         drop(held);
-        assert!(sessions.enter("alice").is_some());
+        assert!(enter("alice").is_some());
     }
 }

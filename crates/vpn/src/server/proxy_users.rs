@@ -1,38 +1,36 @@
 //! The CONNECT proxy's users are the VPN's: same keys, same ends, same accounts.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use bowline_base::wire::Wire;
 
-use super::{Board, Denied, Usage, User, bad_logins::BadLogins};
-use crate::connect::{Offer, Refused, Users};
+use super::{Board, Denied, Usage, User};
+use crate::connect::{Account, Offer, Refused, Users};
 
 /// The board's users, as the proxy asks for them.
 pub(super) struct ProxyUsers {
     board: Board,
     wire: Arc<dyn Wire>,
-    bad_logins: Mutex<BadLogins>,
-    /// With which key each user came last: a rotated key ends what the old one opened.
-    admitted: Mutex<BTreeMap<String, Arc<User>>>,
+}
+
+/// A user as it was when it was let in: a rotated key ends what the old one opened.
+struct Admitted {
+    board: Board,
+    user: Arc<User>,
 }
 
 impl ProxyUsers {
     pub(super) fn new(board: Board, wire: Arc<dyn Wire>) -> Self {
-        Self { board, wire, bad_logins: Mutex::default(), admitted: Mutex::default() }
+        Self { board, wire }
     }
 
     fn unknown(&self, from: IpAddr) -> Refused {
-        let mut bad = self.bad_logins.lock().unwrap_or_else(PoisonError::into_inner);
-        bad.note(from, self.wire.now().boot).wait.map_or(Refused::Unknown, Refused::TryLater)
+        self.board.wrong_key(from, self.wire.now()).map_or(Refused::Unknown, Refused::TryLater)
     }
 }
 
 impl Users for ProxyUsers {
-    fn admit(&self, offer: &Offer, from: IpAddr) -> Result<String, Refused> {
+    fn admit(&self, offer: &Offer, from: IpAddr) -> Result<Arc<dyn Account>, Refused> {
         let user = match self.board.admit(&offer.key, self.wire.now().wall) {
             Ok(user) if offer.name.as_deref().is_none_or(|name| name == user.id.as_str()) => user,
             Ok(_) | Err(Denied::Unknown) => return Err(self.unknown(from)),
@@ -42,20 +40,20 @@ impl Users for ProxyUsers {
         if !self.board.may_go_on(&user) {
             return Err(Refused::Ended("the quota is used".to_owned()));
         }
-        let id = user.id.to_string();
-        self.admitted.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), user);
-        Ok(id)
+        Ok(Arc::new(Admitted { board: self.board.clone(), user }))
+    }
+}
+
+impl Account for Admitted {
+    fn user(&self) -> &str {
+        self.user.id.as_str()
     }
 
-    fn ended(&self, user: &str) -> Option<String> {
-        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned();
-        let goes_on = admitted.is_some_and(|user| self.board.may_go_on(&user));
-        (!goes_on).then(|| "no longer a user".to_owned())
+    fn ended(&self) -> Option<String> {
+        (!self.board.may_go_on(&self.user)).then(|| "no longer a user".to_owned())
     }
 
-    fn used(&self, user: &str, up: u64, down: u64) {
-        if let Ok(id) = user.parse() {
-            self.board.count(&id, Usage { received: up, sent: down });
-        }
+    fn used(&self, up: u64, down: u64) {
+        self.board.count(&self.user.id, Usage { received: up, sent: down });
     }
 }

@@ -129,7 +129,6 @@ impl Server {
             master: prepared.master,
             facts: facts.clone(),
             wire: Arc::clone(&ctx.wire),
-            bad_logins: std::sync::Mutex::default(),
             public_url: config.public_url.clone(),
         });
         let (address, fingerprint) = (listener.local_addr(), tls.fingerprint());

@@ -4,15 +4,18 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
 };
 
-use bowline_base::{Secret, Timestamp};
+use bowline_base::{Now, Secret, Timestamp};
 use bowline_tunnel::{PeerStats, Stats};
+use tracing::warn;
 
 use super::{
     ClientId, KeyHash, User,
+    bad_logins::BadLogins,
     directory::Directory,
-    events::{Event, Events, Recorder},
+    events::{Event, Events, Recorder, What},
     usage::Usage,
     user::Idle,
 };
@@ -73,6 +76,7 @@ struct Inner {
     proxy: OnceLock<String>,
     /// What went another way than through the tunnel, until it is counted.
     elsewhere: Mutex<BTreeMap<ClientId, Usage>>,
+    bad_logins: Mutex<BadLogins>,
 }
 
 impl Board {
@@ -85,6 +89,7 @@ impl Board {
             recorder,
             proxy: OnceLock::new(),
             elsewhere: Mutex::default(),
+            bad_logins: Mutex::default(),
         }))
     }
 
@@ -128,6 +133,17 @@ impl Board {
             return Err(Denied::Expired);
         }
         Ok(Arc::clone(user))
+    }
+
+    /// A wrong key, at whichever door: counted, and told now and then. How long whoever is there has to wait, if at all.
+    pub(crate) fn wrong_key(&self, from: IpAddr, now: Now) -> Option<Duration> {
+        let verdict = self.0.bad_logins.lock().unwrap_or_else(PoisonError::into_inner).note(from, now.boot);
+        if let Some(count) = verdict.tell {
+            warn!(address = %from, count, "wrong keys were refused");
+            self.note(Event::new(now.wall, What::Refused).from(Some(from)).because(format!("wrong keys: {count}")))
+                .ok();
+        }
+        verdict.wait
     }
 
     /// Whether a user may go on sending now: it is there, with this key still, and nothing stops it. A proxy asks this

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::users::{Book, Names};
+use crate::users::{Book, Names, Reader};
 
 const LONG: Duration = Duration::from_secs(15);
 const ALICE: &str = "Proxy-Authorization: Basic YWxpY2U6a2V5LW9mLWFsaWNl\r\n";
@@ -49,7 +49,7 @@ impl Stage {
         let rules = Rules { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
         let book = Arc::new(Book::default());
         let parts = Parts {
-            users: Arc::clone(&book) as _,
+            users: Arc::new(Reader(Arc::clone(&book))),
             egress: Arc::new(Policy::new(rules)),
             resolver: Arc::new(Names(names.into())),
         };

@@ -4,11 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bowline_base::BoxFuture;
-use bowline_vpn::connect::{Offer, Refused, Resolver, Users};
+use bowline_vpn::connect::{Account, Offer, Refused, Resolver, Users};
 
 /// Each user's key is `key-of-NAME`.
 #[derive(Default)]
@@ -27,25 +27,38 @@ impl Book {
     }
 }
 
-impl Users for Book {
-    fn admit(&self, offer: &Offer, _: IpAddr) -> Result<String, Refused> {
+/// A page of the book.
+struct Page {
+    book: Arc<Book>,
+    user: String,
+}
+
+/// What the proxy is given: the book, for as many pages as there are users.
+pub(crate) struct Reader(pub(crate) Arc<Book>);
+
+impl Users for Reader {
+    fn admit(&self, offer: &Offer, _: IpAddr) -> Result<Arc<dyn Account>, Refused> {
         let user = offer.key.expose().strip_prefix("key-of-").ok_or(Refused::Unknown)?;
         if offer.name.as_ref().is_some_and(|name| name != user) {
             return Err(Refused::Unknown);
         }
-        match self.ended(user) {
-            Some(why) => Err(Refused::Ended(why)),
-            None => Ok(user.to_owned()),
-        }
+        let page = Page { book: Arc::clone(&self.0), user: user.to_owned() };
+        page.ended().map_or_else(|| Ok(Arc::new(page) as Arc<dyn Account>), |why| Err(Refused::Ended(why)))
+    }
+}
+
+impl Account for Page {
+    fn user(&self) -> &str {
+        &self.user
     }
 
-    fn ended(&self, user: &str) -> Option<String> {
-        self.gone().contains(user).then(|| "deleted".to_owned())
+    fn ended(&self) -> Option<String> {
+        self.book.gone().contains(&self.user).then(|| "deleted".to_owned())
     }
 
-    fn used(&self, user: &str, up: u64, down: u64) {
-        let mut used = self.used.lock().unwrap();
-        let bytes = used.entry(user.to_owned()).or_default();
+    fn used(&self, up: u64, down: u64) {
+        let mut used = self.book.used.lock().unwrap();
+        let bytes = used.entry(self.user.clone()).or_default();
         *bytes = (bytes.0 + up, bytes.1 + down);
     }
 }

@@ -24,15 +24,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tower_service::Service as _;
-use tracing::warn;
 
 use self::problem::Problem;
 use super::{
     KeyHash, User,
-    bad_logins::BadLogins,
     clerk::Ask,
     client_conf::Facts,
-    events::{Event, What},
     orders::{Done, Order, Refusal},
     view::{Board, Denied, View},
 };
@@ -44,7 +41,6 @@ pub(crate) struct Api {
     pub(crate) master: KeyHash,
     pub(crate) facts: Facts,
     pub(crate) wire: Arc<dyn Wire>,
-    pub(crate) bad_logins: std::sync::Mutex<BadLogins>,
     /// `https://…` as an invitation's link begins; without it the address that was asked.
     pub(crate) public_url: Option<String>,
 }
@@ -198,16 +194,7 @@ impl Api {
 
     /// A wrong key: counted, told now and then, and slowed down.
     pub(crate) fn bad_login(&self, address: IpAddr, detail: &str) -> Problem {
-        let now = self.wire.now();
-        let mut bad = self.bad_logins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let verdict = bad.note(address, now.boot);
-        drop(bad);
-        if let Some(count) = verdict.tell {
-            warn!(%address, count, "wrong keys were refused");
-            let event = Event::new(now.wall, What::Refused).from(Some(address)).because(format!("wrong keys: {count}"));
-            self.board.note(event).ok();
-        }
-        match verdict.wait {
+        match self.board.wrong_key(address, self.wire.now()) {
             None => Problem::unauthorized(detail),
             Some(wait) => {
                 let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many wrong keys from this address");
