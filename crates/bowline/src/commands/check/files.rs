@@ -33,10 +33,10 @@ pub(super) fn missing(world: &World, config: &Config, look: Look) -> Vec<Finding
 }
 
 /// Whom `[notify]` tells, in a few words. The webhook's secret must be there.
-pub(super) fn channels(world: &World, config: &Config) -> Result<Vec<String>, Finding> {
+pub(super) fn channels(world: &World, config: &Config) -> Result<Vec<String>, Fault> {
     let channels = notify::channels(world, &config.notify)
         .and_then(|channels| channels.webhook.as_ref().map_or(Ok(()), Webhook::check).map(|()| channels));
-    channels.map(|channels| notify::describe(&channels)).map_err(|fault| of_notify(&config.notify, fault))
+    channels.map(|channels| notify::describe(&channels))
 }
 
 /// What is wrong with each channel of `[notify]` from the start; a webhook's file may come later.
@@ -50,7 +50,7 @@ pub(super) fn channels_at_start(world: &World, config: &Config) -> Vec<Finding> 
     alone.iter().filter_map(|one| Some(of_notify(one, notify::channels(world, one).err()?))).collect()
 }
 
-fn of_notify(section: &NotifySection, fault: Fault) -> Finding {
+pub(super) fn of_notify(section: &NotifySection, fault: Fault) -> Finding {
     match &section.webhook {
         Some(webhook) => Finding::about("notify", &value(&webhook.secret), fault),
         None => of_key("desktop", "notify", fault),

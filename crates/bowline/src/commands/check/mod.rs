@@ -75,7 +75,8 @@ fn look(world: &World, file: &Path, config: &Config) -> Result<Vec<String>, Faul
     }
     findings.extend(wrong);
     findings.extend(files::missing(world, config, Look::Whole));
-    let channels = files::channels(world, config).map_err(|wrong| findings.push(wrong));
+    let channels =
+        files::channels(world, config).map_err(|fault| findings.push(files::of_notify(&config.notify, fault)));
     findings.extend(files::channels_at_start(world, config));
     told(file, findings)?;
     Ok(channels.unwrap_or_default())

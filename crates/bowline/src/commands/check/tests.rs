@@ -5,7 +5,7 @@ use crate::{config::parse, environment::Environment};
 fn both(text: &str) -> (Vec<String>, Vec<String>) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("bowline.toml");
-    std::fs::write(&file, text).unwrap();
+    bowline_base::atomic::write_private(&file, text.as_bytes()).unwrap();
     let variables = [("HOME".to_owned(), home.path().display().to_string())].into();
     let world = World::new(Environment::of(variables)).unwrap();
     let config = parse(text).unwrap();
