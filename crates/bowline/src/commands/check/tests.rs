@@ -1,3 +1,5 @@
+//! What `check` says and what `run` would end with, for files that ask for what is not there.
+
 use super::*;
 use crate::{config::parse, environment::Environment};
 
