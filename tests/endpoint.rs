@@ -197,6 +197,7 @@ fn a_container_is_started_with_a_mounted_token_and_no_key() {
     for words in ["run\n", ":/run/bowline:ro\n", "TOKEN_FILE=/run/bowline/token\n", "alpine\ntrue\n0\n"] {
         assert!(exec.stdout.contains(words), "no `{words}` in {}", exec.stdout);
     }
+    assert!(!exec.stdout.contains("--privileged"), "{}", exec.stdout);
 }
 
 #[test]

@@ -55,6 +55,9 @@ impl Everything {
         use_each(world, artifacts, endpoint);
         site.looks(2);
         let master = daemon.stdout().lines().find(|line| line.starts_with("bvm_")).unwrap_or_default().to_owned();
+        world.note_files();
+        world.note_secret("master", &master);
+        world.forget_output("run");
         Self { site, daemon, status, artifacts, endpoint, api, master, config }
     }
 

@@ -40,6 +40,7 @@ mod packaging;
 mod parallel;
 mod peers;
 mod policies;
+mod predecessors;
 mod protection;
 mod recording;
 mod reference;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Python, World, free_address, is_private, pause, python, skip, until};
 
-const PASSPHRASE: &str = "correct horse";
+const PASSPHRASE: &str = "correct horse battery";
 const VAULT: &str = ".local/share/bowline/vault";
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -37,6 +37,7 @@ pub(crate) fn world(name: &str) -> (World, String) {
     let made =
         said(world.foreign("ssh-keygen").args(["-q", "-t", "ed25519", "-a", "4", "-N", PASSPHRASE, "-f"]).arg(&key));
     assert_eq!(made.code, Some(0), "{}", made.stderr);
+    world.note_secret("passphrase", PASSPHRASE);
     let user = world.cloud().add_user("manager");
     let secret = user.secret_key.expose().to_owned();
     world.write("keys", &format!("{}\n{secret}\n", user.key_id));
@@ -51,7 +52,9 @@ fn have(program: &str) -> bool {
 
 /// `bowline vault …` where nobody can be asked.
 fn vault(world: &World, arguments: &[&str]) -> Said {
-    said(world.bowline(&["vault"]).args(arguments))
+    let said = said(world.bowline(&["vault"]).args(arguments));
+    world.keep("vault-stderr", said.stderr.as_bytes());
+    said
 }
 
 /// The same with the recovery key at hand.

@@ -23,7 +23,7 @@ use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Finished, Running, fetch, free_address, run, start, until};
+use super::{Finished, Running, fetch, free_address, made_below, run, start, until};
 
 /// Longest that a command which asks somebody may take.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -113,8 +113,22 @@ impl World {
 
     /// Adds secrets that another fake issued to those that the scan looks for.
     pub(crate) fn note_secrets(&self, secrets: &[String]) {
+        self.list("inside", secrets);
+    }
+
+    /// Adds what the program has made, printed once and kept as a hash: `what` it is.
+    pub(crate) fn note_secret(&self, what: &str, secret: &str) {
+        self.list(what, &[secret.to_owned()]);
+    }
+
+    /// Adds the keys and tokens that lie in the files of the home folder now.
+    pub(crate) fn note_files(&self) {
+        self.list("made", &made_below(self.home.path()));
+    }
+
+    fn list(&self, what: &str, secrets: &[String]) {
         let text: String = secrets.iter().map(|secret| format!("{secret}\n")).collect();
-        let name = format!("{}-inside.txt", self.output.file_name().unwrap().to_string_lossy());
+        let name = format!("{}-{what}.txt", self.output.file_name().unwrap().to_string_lossy());
         let list = self.output.join("../../test-secrets").join(name);
         atomic::write_private(&list, text.as_bytes()).unwrap();
     }

@@ -42,6 +42,12 @@ impl Vpn {
             curl(world, api, "", &["/health"]).is_some()
         });
         let master = process.stdout().lines().find(|line| line.starts_with("bvm_")).unwrap_or_default().to_owned();
+        world.note_files();
+        if !master.is_empty() {
+            // Printed on stdout, once, which is what the first start is for.
+            world.note_secret("master", &master);
+            world.forget_output("vpn");
+        }
         Self { process, api, master, store }
     }
 

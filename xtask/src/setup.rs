@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 23] = [
+const DEBIAN: [(&str, &str); 24] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -41,6 +41,8 @@ const DEBIAN: [(&str, &str); 23] = [
     ("/usr/bin/wireguard-go", "wireguard-go"),
     ("/usr/bin/wg", "wireguard-tools"),
     ("/usr/sbin/ip", "iproute2"),
+    // `ip rule` knows protocols by name from it.
+    ("/etc/protocols", "netbase"),
     ("/usr/bin/dig", "bind9-dnsutils"),
     ("/usr/bin/ping", "iputils-ping"),
     ("/usr/bin/curl", "curl"),

@@ -1,6 +1,11 @@
 //! The environment, read once at the edge and handed on as values.
 
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bowline_base::{Fault, Kind};
 use bowline_credentials::renewal::TOKEN_WINDOW;
@@ -128,8 +133,11 @@ impl Environment {
     /// Where the login notice appears: `/app/data/login_required.txt` where `/app/data` exists, else the state directory.
     #[must_use]
     pub(crate) fn login_notice(&self) -> PathBuf {
-        let container = PathBuf::from("/app/data");
-        let directory = if container.is_dir() { container } else { self.state_directory() };
+        self.login_notice_beside(Path::new("/app/data"))
+    }
+
+    fn login_notice_beside(&self, container: &Path) -> PathBuf {
+        let directory = if container.is_dir() { container.to_owned() } else { self.state_directory() };
         directory.join("login_required.txt")
     }
 
@@ -219,8 +227,6 @@ fn unquote(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]
@@ -247,6 +253,16 @@ mod tests {
             assert!(unit.contains(&format!("\n{directive}=bowline\n")), "{directive}");
             assert_eq!(found, Path::new(path), "{directive}");
         }
+    }
+
+    #[test]
+    fn the_login_needed_file_lies_in_the_containers_data_where_there_is_some() {
+        let environment = Environment::of([("HOME".to_owned(), "/home/me".to_owned())].into());
+        let container = tempfile::tempdir().unwrap();
+        let [there, elsewhere] =
+            [container.path(), Path::new("/nowhere/data")].map(|container| environment.login_notice_beside(container));
+        assert_eq!(there, container.path().join("login_required.txt"));
+        assert_eq!(elsewhere, Path::new("/home/me/.local/state/bowline/login_required.txt"));
     }
 
     #[test]

@@ -28,7 +28,7 @@ fn configuration(home: &Path) -> Config {
     parse(&text).unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
 }
 
-async fn daemon(home: &Path, fake: &FakeAws) -> Daemon {
+fn world(home: &Path, fake: &FakeAws) -> World {
     atomic::write_private(&home.join("master"), b"a-master-key-for-this-test").unwrap();
     atomic::write_private(&home.join("config"), b"[profile build]\nregion = us-east-1\n").unwrap();
     let text = |name: &str| home.join(name).display().to_string();
@@ -41,8 +41,7 @@ async fn daemon(home: &Path, fake: &FakeAws) -> Daemon {
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();
-    let world = World::new(Environment::of(variables)).unwrap();
-    Daemon::start(world, configuration(home), Start::Daemon { file: None }).await.unwrap()
+    World::new(Environment::of(variables)).unwrap()
 }
 
 async fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -94,7 +93,31 @@ async fn story(board: Board, groups: BTreeMap<Part, Tasks>) {
 async fn every_part_that_panics_is_lost_alone_and_comes_back() {
     let home = tempfile::tempdir().unwrap();
     let fake = FakeAws::start(Settings::default()).await.unwrap();
-    let mut daemon = daemon(home.path(), &fake).await;
+    each_is_lost_once(world(home.path(), &fake), home.path()).await;
+}
+
+/// The kernel binds this thread and those that it starts: the runtime comes afterwards, as in the program itself.
+#[test]
+fn under_landlock_every_part_that_is_lost_comes_back_with_its_files() {
+    let home = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    atomic::write_private(&outside.path().join("x"), b"x").unwrap();
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let beside = runtime();
+    let fake = beside.block_on(FakeAws::start(Settings::default())).unwrap();
+    let world = world(home.path(), &fake);
+    let mut config = configuration(home.path());
+    config.daemon.landlock = Some(true);
+    if confinement::enter(&world, &config, None).unwrap().is_none() {
+        println!("skipped: the kernel has no Landlock");
+        return;
+    }
+    assert!(std::fs::read(outside.path().join("x")).is_err(), "this thread is bound");
+    runtime().block_on(each_is_lost_once(world, home.path()));
+}
+
+async fn each_is_lost_once(world: World, home: &Path) {
+    let mut daemon = Daemon::start(world, configuration(home), Start::Daemon { file: None }).await.unwrap();
     let told = story(daemon.board.clone(), daemon.running.clone());
     let mut signals = Signals::listen().unwrap();
     let supervisor = Supervisor::default();
