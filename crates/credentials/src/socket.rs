@@ -52,7 +52,8 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, broker: Broker, grants: Gra
                 };
             };
             if refusal.status() == StatusCode::FORBIDDEN {
-                note_stranger(&broker, &peer, profile(head.uri.path()).filter(|profile| grants.name(profile)));
+                let named = profile(head.uri.path()).filter(|profile| grants.name(profile));
+                on_the_disk(move || note_stranger(&broker, &peer, named)).await;
             }
             refusal
         }
@@ -136,25 +137,38 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str, duty: Option<AuditDuty
     };
     let asked = broker.ask(&profile).await;
     let now = broker.sources().wire().now();
-    let witness = broker.witness().map(|witness| (witness, client_of(peer, peers::Owner::NotHere, None)));
+    let witness = broker.witness().cloned().map(|witness| (witness, client_of(peer, peers::Owner::NotHere, None)));
     let credentials = match asked {
         Ok(credentials) => credentials,
         Err(unavailable) => {
             if let Some((witness, client)) = witness {
-                witness.refused(now, client, Some(&profile), unavailable.0.chain()).ok();
+                let why = unavailable.0.chain();
+                on_the_disk(move || witness.refused(now, client, Some(&profile), why).ok()).await;
             }
             return refuse(&unavailable.0);
         }
     };
     let document = process_json(&credentials, now.wall);
-    let written = witness.filter(|_| document.is_ok()).map_or(Ok(Written::Yes), |(witness, client)| {
-        let (credentials, source) = (&*credentials, &broker.source_of(&profile));
-        witness.issued(now, Handover { client, profile: &profile, credentials, source, duty })
-    });
+    let written = match witness.filter(|_| document.is_ok()) {
+        Some((witness, client)) => {
+            let source = broker.source_of(&profile);
+            let handover = move || {
+                let (profile, credentials, source) = (&profile, &*credentials, &source);
+                witness.issued(now, Handover { client, profile, credentials, source, duty })
+            };
+            on_the_disk(handover).await.unwrap_or_else(|| Err(Fault::new(Kind::Bug, "audit", "writing broke off")))
+        }
+        None => Ok(Written::Yes),
+    };
     match written.and(document) {
         Ok(document) => replied(StatusCode::OK, wiped::body(document)),
         Err(fault) => refuse(&fault),
     }
+}
+
+/// What may wait for a disk, or for another process that has the log, does not keep a thread that serves others.
+async fn on_the_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
 }
 
 pub(crate) fn refuse(fault: &Fault) -> Reply {

@@ -31,6 +31,21 @@ pub(crate) fn forbid_dumps() {
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable).ok();
 }
 
+/// Whether the kernel tells of every change in `directory`: it does where nobody but it writes there, and not where another
+/// machine may (NFS, SMB, FUSE, what a container host shares).
+#[cfg(target_os = "linux")]
+pub(crate) fn tells_of_every_change(directory: &std::path::Path) -> bool {
+    // ext2 to ext4, btrfs, xfs, tmpfs, overlay, zfs, f2fs, ramfs: statfs(2).
+    const LOCAL: [u32; 8] =
+        [0xEF53, 0x9123_683E, 0x5846_5342, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1, 0xF2F5_2010, 0x8584_58F6];
+    let told = rustix::fs::statfs(directory).map(|facts| i128::from(facts.f_type));
+    told.is_ok_and(|kind| LOCAL.iter().any(|local| i128::from(*local) == kind))
+}
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn tells_of_every_change(_: &std::path::Path) -> bool {
+    false
+}
+
 /// Keeps the pages that `bytes` lie in from being swapped out, as far as this process may lock memory.
 pub(crate) fn keep_in_memory(bytes: &[u8]) {
     if bytes.is_empty() {

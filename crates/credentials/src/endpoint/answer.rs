@@ -6,7 +6,11 @@ use bowline_base::{Credentials, Retry, Secret, Timestamp, Unavailable, utc};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
-use serde_json::{Map, Value, json};
+use serde::Serializer as _;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::wiped;
 
 /// A whole answer: it fits into one write.
 pub(super) type Reply = Response<Full<Bytes>>;
@@ -57,22 +61,29 @@ impl Refusal {
 }
 
 /// `{"AccessKeyId":…,"SecretAccessKey":…,"Token":…,"Expiration":"…Z"}`, as the clients of ECS read it.
-pub(super) fn ecs_document(held: &Held<'_>) -> Secret {
-    let mut object = held.object();
-    if let Some(account) = &held.credentials.account_id {
-        object.insert("AccountId".to_owned(), account.as_str().into());
-    }
-    Secret::new(Value::Object(object).to_string())
+pub(super) fn ecs_document(held: &Held<'_>) -> Result<Secret, Refusal> {
+    let account = held.credentials.account_id.as_deref();
+    object(held.pairs(&utc(held.end)).into_iter().chain(account.map(|account| ("AccountId", account))))
 }
 
 /// The same as instance metadata has it.
-pub(super) fn imds_document(held: &Held<'_>) -> Secret {
-    let mut object = Map::new();
-    object.insert("Code".to_owned(), "Success".into());
-    object.insert("LastUpdated".to_owned(), utc(held.credentials.obtained_at).into());
-    object.insert("Type".to_owned(), "AWS-HMAC".into());
-    object.append(&mut held.object());
-    Secret::new(Value::Object(object).to_string())
+pub(super) fn imds_document(held: &Held<'_>) -> Result<Secret, Refusal> {
+    let updated = utc(held.credentials.obtained_at);
+    let head = [("Code", "Success"), ("LastUpdated", updated.as_str()), ("Type", "AWS-HMAC")];
+    object(head.into_iter().chain(held.pairs(&utc(held.end))))
+}
+
+/// A JSON object in this order. There is room for every character as six (`\u0000`): the text never moves while it is
+/// written, and so leaves no copy of a key behind.
+fn object<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Secret, Refusal> {
+    let room: usize = pairs.clone().map(|(name, value)| name.len() + 6 * value.len() + 6).sum();
+    let mut text = Zeroizing::new(Vec::<u8>::with_capacity(room + 2));
+    let broke = |_| Refusal::new(500, "InternalError", "the credentials cannot be written as JSON");
+    serde_json::Serializer::new(&mut *text).collect_map(pairs).map_err(broke)?;
+    String::from_utf8(std::mem::take(&mut *text)).map(Secret::new).map_err(|error| {
+        drop(Zeroizing::new(error.into_bytes()));
+        Refusal::new(500, "InternalError", "JSON is always text")
+    })
 }
 
 /// A set that every client can use: temporary, whole, not ended.
@@ -99,25 +110,25 @@ impl<'a> Held<'a> {
         Ok(Self { credentials, token, end })
     }
 
-    fn object(&self) -> Map<String, Value> {
-        let mut object = Map::new();
-        let mut put = |name: &str, value: &str| object.insert(name.to_owned(), value.into());
-        put("AccessKeyId", self.credentials.key_id.as_str());
-        put("SecretAccessKey", self.credentials.secret_key.expose());
-        put("Token", self.token.expose());
-        put("Expiration", &utc(self.end));
-        object
+    fn pairs<'b>(&'b self, end: &'b str) -> [(&'static str, &'b str); 4] {
+        [
+            ("AccessKeyId", self.credentials.key_id.as_str()),
+            ("SecretAccessKey", self.credentials.secret_key.expose()),
+            ("Token", self.token.expose()),
+            ("Expiration", end),
+        ]
     }
 }
 
 /// A document with secrets in it.
-pub(super) fn secret(document: &Secret) -> Reply {
-    typed(200, "application/json", document.expose().to_owned())
+pub(super) fn secret(document: Secret) -> Reply {
+    typed(200, "application/json", wiped::body(document))
 }
 
 /// Without a newline: botocore would take it for a part of the value.
 pub(super) fn plain(text: impl Into<String>) -> Reply {
-    typed(200, "text/plain", text.into())
+    let text: String = text.into();
+    typed(200, "text/plain", text)
 }
 
 /// An open document.
@@ -131,8 +142,8 @@ pub(super) fn with(mut reply: Reply, name: &'static str, value: u64) -> Reply {
     reply
 }
 
-fn typed(status: u16, content_type: &'static str, body: String) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(body)));
+fn typed(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -154,9 +165,10 @@ mod tests {
         let held = Held::of(&set, at()).map_err(|refusal| refusal.status()).unwrap();
         let keys =
             r#""AccessKeyId":"ASIAEXAMPLE","SecretAccessKey":"s/+","Token":"t=","Expiration":"2027-01-15T09:00:00Z""#;
-        assert_eq!(ecs_document(&held).expose(), format!(r#"{{{keys},"AccountId":"111122223333"}}"#));
+        let text = |document: Result<Secret, Refusal>| document.map_err(|refusal| refusal.status()).unwrap();
+        assert_eq!(text(ecs_document(&held)).expose(), format!(r#"{{{keys},"AccountId":"111122223333"}}"#));
         let head = r#"{"Code":"Success","LastUpdated":"2027-01-15T08:00:00Z","Type":"AWS-HMAC","#;
-        assert_eq!(imds_document(&held).expose(), format!("{head}{keys}}}"));
+        assert_eq!(text(imds_document(&held)).expose(), format!("{head}{keys}}}"));
     }
 
     #[test]

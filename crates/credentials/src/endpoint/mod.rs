@@ -149,17 +149,26 @@ impl Endpoint {
 
     fn serve_on(&self, tasks: &Tasks, listener: Arc<Listener>, door: Door) {
         let (inner, own) = (Arc::clone(&self.0), listener.local_addr());
-        let hosts = own.map(Hosts::of);
+        let hosts = Arc::new(own.map(Hosts::of));
         server::serve(tasks, "endpoint", listener, LIMITS, move |peer, request: Request<_>| {
             let (head, _body) = request.into_parts();
-            let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-            let asker = asker(&peer, own, &head);
-            let caller = Caller { client: client_of(&peer, asker.owner, agent), asker };
-            let reply = inner.reply(door, &caller, hosts.as_ref(), &head);
-            inner.count(door, &reply);
-            async move { reply }
+            let (inner, hosts) = (Arc::clone(&inner), Arc::clone(&hosts));
+            // What is written down may wait for a disk, or for another process: never on a thread that serves others.
+            off_the_runtime(move || {
+                let agent = head.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+                let asker = asker(&peer, own, &head);
+                let caller = Caller { client: client_of(&peer, asker.owner, agent), asker };
+                let reply = inner.reply(door, &caller, (*hosts).as_ref(), &head);
+                inner.count(door, &reply);
+                reply
+            })
         });
     }
+}
+
+async fn off_the_runtime(answer: impl FnOnce() -> Reply + Send + 'static) -> Reply {
+    let broke = |_| Refusal::new(500, "InternalError", "the answer broke off").reply();
+    tokio::task::spawn_blocking(answer).await.unwrap_or_else(broke)
 }
 
 /// Who asks: as the rules see it, and as it is written down.
@@ -201,7 +210,7 @@ impl Inner {
         let profile = ecs::profile(head.uri.path()).unwrap_or_default();
         let duty = ecs::admitted(&caller.asker, self.owner, &self.token, &self.grants, &profile, now)?;
         let credentials = self.current(self.served(&profile)?, Door::Ecs, caller, duty, now)?;
-        Ok(answer::secret(&answer::ecs_document(&Held::of(&credentials, now.wall)?)))
+        Ok(answer::secret(answer::ecs_document(&Held::of(&credentials, now.wall)?)?))
     }
 
     fn imds(&self, caller: &Caller, head: &Parts, now: Now) -> Result<Reply, Refusal> {
@@ -221,7 +230,7 @@ impl Inner {
             Question::Roles => answer::plain(crate::client::encode(&first.profile)),
             Question::Credentials(role) => {
                 let credentials = self.current(self.served(&role)?, Door::Imds, caller, duty, now)?;
-                answer::secret(&answer::imds_document(&Held::of(&credentials, now.wall)?))
+                answer::secret(answer::imds_document(&Held::of(&credentials, now.wall)?)?)
             }
             Question::Region => answer::plain(region()?),
             Question::Zone => answer::plain(imds::zone(region()?)),

@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bowline_audit::{AuditLog, Places};
 use bowline_base::{Kind, wire::Wire};
 use bowline_credentials::{
-    Broker, Settings,
+    Broker, Settings, Witness,
     broker::State,
     client::{self, Answer, GoAlone},
+    grant::AuditDuty,
 };
 use bowline_fakeaws::{Effect, Fault as Strike, Settings as Cloud};
 use bowline_host::{Ctx, Listeners, metrics::Metrics, notice::LoginNotice};
@@ -228,6 +230,33 @@ async fn a_session_that_ran_out_before_the_daemon_began_bothers_nobody_until_som
     broker.ask("build").await.unwrap();
     until("the session is known", || broker.status().iter().any(|status| status.kind == "session")).await;
     assert_eq!(world.calls("sso-oidc.CreateToken"), 1);
+}
+
+#[tokio::test]
+async fn an_audit_log_that_another_process_holds_keeps_only_who_must_be_written_down() {
+    let world = World::new(Cloud::default());
+    world.sign_in();
+    let places = Places::below(world.home.path());
+    let lock = places.directory.join("audit.lock");
+    let (socket, context) = (world.home.path().join("run/sock"), world.setup().context().whole());
+    let settings = Settings {
+        setup: world.setup(),
+        profiles: Vec::new(),
+        notice: None,
+        socket: Some(socket.clone()),
+        witness: Some(Witness::new(AuditLog::new(places, Vec::new()), AuditDuty::Warn)),
+        grants: Default::default(),
+    };
+    let broker = Broker::start(&ctx(&world), settings).await.unwrap();
+    broker.ask("build").await.unwrap();
+    let held = std::fs::File::open(lock).unwrap();
+    held.lock().unwrap();
+    let mut asked = tokio::task::spawn_blocking(move || client::credentials(&socket, &context, "build"));
+    let begun = bowline_host::clock::now().boot;
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut asked).await.is_err(), "it is written down first");
+    assert!(bowline_host::clock::now().boot - begun < Duration::from_secs(3), "the one thread of this test goes on");
+    held.unlock().unwrap();
+    assert!(matches!(asked.await.unwrap(), Ok(Answer::Good(_))));
 }
 
 #[tokio::test]
