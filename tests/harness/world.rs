@@ -72,6 +72,13 @@ pub(crate) struct Daemon {
     pub(crate) config: PathBuf,
 }
 
+impl Drop for World {
+    /// Whatever lies in its files at the end is looked for in everything that was said.
+    fn drop(&mut self) {
+        self.note_files();
+    }
+}
+
 impl World {
     /// A world called `name`, with a fake AWS as `change` wants it. Nobody is signed in.
     pub(crate) fn new(name: &str, change: impl FnOnce(&mut Settings)) -> Self {

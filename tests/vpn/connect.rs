@@ -116,14 +116,14 @@ fn where_udp_is_blocked_the_whole_session_goes_through_a_proxy() {
     }
     let (mut laptop, server) = stage("vpn-connect-proxy");
     set_up(&laptop, &server);
-    laptop.client().ip("rule add pref 10 ipproto udp to 10.99.1.1 blackhole").unwrap();
+    laptop.client().ip("rule add pref 10 ipproto 17 to 10.99.1.1 blackhole").unwrap();
     let sent = laptop.client().enter(|| UdpSocket::bind("0.0.0.0:0").unwrap().send_to(b"x", ENDPOINT));
     assert!(sent.is_err(), "UDP is blocked");
     there_and_back(&laptop, &server, &["http://10.99.1.1:3128"]);
 
     let Some(_tinyproxy) = tinyproxy(&laptop) else { skip!("vpn connect through tinyproxy: there is none") };
     for port in [3128, 8000] {
-        laptop.client().ip(&format!("rule add pref 11 ipproto tcp dport {port} to 10.99.1.1 blackhole")).unwrap();
+        laptop.client().ip(&format!("rule add pref 11 ipproto 6 dport {port} to 10.99.1.1 blackhole")).unwrap();
     }
     laptop.variables.push(("HTTPS_PROXY", "http://10.99.1.1:8888".to_owned()));
     // The server says where its proxy is.

@@ -11,6 +11,11 @@ pub(super) const BEHIND_RULES: u32 = 5190;
 /// Tables that we may take: WireGuard's port number, as `wg-quick` does it, and those behind it.
 const TABLES: std::ops::Range<u32> = 51_820..51_900;
 
+/// By number: their names are in `/etc/protocols`, which a small machine does not have.
+pub(super) const UDP: u8 = 17;
+/// See [`UDP`].
+pub(super) const TCP: u8 = 6;
+
 /// What goes through the link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Routing {
@@ -26,8 +31,8 @@ pub(super) struct Link {
     pub(super) interface: String,
     /// What must not go through the link, or it would go round in circles: the server, or the proxy before it.
     pub(super) outside: SocketAddr,
-    /// `udp` or `tcp`.
-    pub(super) protocol: &'static str,
+    /// [`UDP`] or [`TCP`].
+    pub(super) protocol: u8,
     /// Resolvers inside.
     pub(super) dns: Vec<IpAddr>,
     /// Families that the link carries.
@@ -93,7 +98,7 @@ fn rules(link: &Link, routing: &Routing, family: Family) -> Vec<String> {
     }
     match routing {
         Routing::Full => {
-            for protocol in ["udp", "tcp"] {
+            for protocol in [UDP, TCP] {
                 rules.push(format!("ipproto {protocol} dport 53 lookup {table} pref {}", first + 1));
             }
         }
@@ -128,7 +133,7 @@ mod tests {
         Link {
             interface: "bowline0".to_owned(),
             outside: "192.0.2.1:51820".parse().unwrap(),
-            protocol: "udp",
+            protocol: UDP,
             dns: vec![[10, 77, 0, 1].into()],
             carries_v6: true,
             speaks_v6: true,
@@ -146,15 +151,15 @@ mod tests {
             lines(&link(), &Routing::Full),
             [
                 "-4 route add default dev bowline0 table 51820",
-                "-4 rule add to 192.0.2.1 ipproto udp dport 51820 lookup main pref 5180",
-                "-4 rule add ipproto udp dport 53 lookup 51820 pref 5181",
-                "-4 rule add ipproto tcp dport 53 lookup 51820 pref 5181",
+                "-4 rule add to 192.0.2.1 ipproto 17 dport 51820 lookup main pref 5180",
+                "-4 rule add ipproto 17 dport 53 lookup 51820 pref 5181",
+                "-4 rule add ipproto 6 dport 53 lookup 51820 pref 5181",
                 "-4 rule add to 192.0.2.1 lookup main pref 5182",
                 "-4 rule add lookup main suppress_prefixlength 0 pref 5183",
                 "-4 rule add lookup 51820 pref 5184",
                 "-6 route add default dev bowline0 table 51820",
-                "-6 rule add ipproto udp dport 53 lookup 51820 pref 5181",
-                "-6 rule add ipproto tcp dport 53 lookup 51820 pref 5181",
+                "-6 rule add ipproto 17 dport 53 lookup 51820 pref 5181",
+                "-6 rule add ipproto 6 dport 53 lookup 51820 pref 5181",
                 "-6 rule add lookup main suppress_prefixlength 0 pref 5183",
                 "-6 rule add lookup 51820 pref 5184",
             ]

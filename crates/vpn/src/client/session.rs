@@ -202,7 +202,7 @@ impl Client {
         let link = Link {
             interface: record.interface.clone(),
             outside,
-            protocol: if wanted.via.is_some() { "tcp" } else { "udp" },
+            protocol: if wanted.via.is_some() { routing::TCP } else { routing::UDP },
             dns: interface.dns.clone(),
             carries_v6: settings.carries_v6(),
             speaks_v6: record.before.contains_key("-6 rule show"),
