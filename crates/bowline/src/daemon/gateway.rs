@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// EC2 and the public servers that tell the address are not asked more often than this.
-const LEAST_INTERVAL: Duration = Duration::from_secs(10);
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// Nor EC2 while it is busy with a change.
 const LEAST_SETTLE_POLL: Duration = Duration::from_millis(500);
 
@@ -144,6 +144,6 @@ mod tests {
         let hasty = "[gateway]\ninterval = \"1ms\"\nsettle-poll = \"100ms\"\n";
         assert_eq!(haste(hasty, &[("HOME", "/h")]), 2);
         assert_eq!(haste(hasty, &[("HOME", "/h"), ("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")]), 0);
-        assert_eq!(haste("[gateway]\ninterval = \"10s\"\nsettle-poll = \"500ms\"\n", &[("HOME", "/h")]), 0);
+        assert_eq!(haste("[gateway]\ninterval = \"1s\"\nsettle-poll = \"500ms\"\n", &[("HOME", "/h")]), 0);
     }
 }
