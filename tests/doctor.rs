@@ -128,7 +128,7 @@ fn mistakes_in_files_are_named_with_their_line_and_their_fix() {
     let found = doctor(&world, &["files", "--config", world.path("bowline.toml").to_str().unwrap()], &[]);
     assert_eq!(found.code, Some(1), "{}", found.said);
     for (id, verdict, words) in [
-        ("files.toml", "failed", "bowline.toml:3: profile `buidl`"),
+        ("files.toml", "failed", "bowline.toml:3:3: profile `buidl`"),
         ("files.aws", "degraded", "write `[profile lonely]`"),
         ("files.profile", "failed", "did you mean `build`?"),
         ("files.legacy-sso", "degraded", "[sso-session main]"),

@@ -30,7 +30,7 @@ fn the_sign_in_that_is_meant_is_named_or_the_environments_or_the_only_one_or_baz
     let (code, named) = said(&["login", "home", "--device"], Some("build"));
     assert!(code == Some(0) && named.contains("Signed in to home"), "{named}");
     let (code, last) = said(&["login", "--device"], None);
-    assert!(code == Some(2) && last.contains("bazel-cache"), "of two sessions none is meant: {last}");
+    assert!(code == Some(2) && last.contains("several sign-ins: corp, home"), "of two sessions none is meant: {last}");
     world.configure(&TWO_SESSIONS.replace("home", "bazel-cache"));
     let (code, last) = said(&["login", "--device"], None);
     assert!(code == Some(0) && last.contains("Signed in to bazel-cache"), "{last}");

@@ -68,6 +68,8 @@ impl Tasks {
         work: impl Future<Output = ()> + Send + 'static,
         panicked: impl FnOnce(&str) + Send + 'static,
     ) {
+        // Boxed once: whatever it is handed through would hold it a second time.
+        let work = Box::pin(work);
         self.tracker.spawn(async move {
             if let Err(why) = unless_it_panics(work).await {
                 error!(task = name, why, "a task panicked; this is a bug, please report it");

@@ -44,7 +44,8 @@ pub(crate) fn out(world: &World, profile: Option<&str>) -> Result<(), Fault> {
 pub(super) fn which(world: &World, config: &Config, named: Option<&str>) -> Result<String, Fault> {
     let sessions: Vec<&str> = config.sso_sessions().map(SsoSession::name).collect();
     let only = || if let [only] = sessions.as_slice() { Some((*only).to_owned()) } else { None };
-    let former = || config.profile(LAST_RESORT).is_ok().then(|| LAST_RESORT.to_owned());
+    let is_there = || sessions.contains(&LAST_RESORT) || config.profile(LAST_RESORT).is_ok();
+    let former = || is_there().then(|| LAST_RESORT.to_owned());
     let found = named.map(ToOwned::to_owned).or_else(|| world.named_profile()).or_else(only).or_else(former);
     found.ok_or_else(|| nobody_named(&sessions))
 }
@@ -125,6 +126,7 @@ mod tests {
         let session = |name: &str| format!("[sso-session {name}]\nsso_start_url = https://x\nsso_region = us-east-1\n");
         assert_eq!(which(&session("corp")).unwrap(), "corp");
         assert_eq!(which("[profile bazel-cache]\nregion = x\n").unwrap(), "bazel-cache");
+        assert_eq!(which(&(session("a") + &session("bazel-cache"))).unwrap(), "bazel-cache");
         assert!(which("").unwrap_err().ends_with("none to choose from"));
         assert!(which(&(session("a") + &session("b"))).unwrap_err().ends_with("several sign-ins: a, b"));
     }
