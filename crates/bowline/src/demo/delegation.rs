@@ -68,8 +68,7 @@ pub(super) async fn act(scene: &Scene, cloud: &Cloud) -> Result<String, Fault> {
         return Err(failed(format!("a long-lived key of `{USER}` is left")));
     }
     Ok(format!(
-        "the key of `{MANAGER}` is sealed in the vault; `{USER}` was made, and AWS takes its temporary credentials; `{STRANGER}`: {}",
-        refusal
+        "the key of `{MANAGER}` is sealed in the vault; `{USER}` was made, and AWS takes its temporary credentials; refused: {refusal}"
     ))
 }
 
