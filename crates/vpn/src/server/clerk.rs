@@ -213,7 +213,6 @@ impl Clerk {
         match made.stopped {
             None => Ok(()),
             Some(Stopped::Taken) => Err(Refusal::Taken("another server has made it a moment ago".to_owned())),
-            Some(Stopped::Claimed) => Err(Refusal::NoInvitation),
             Some(Stopped::Store(error)) => Err(away(error)),
         }
     }

@@ -99,7 +99,7 @@ pub async fn run(store: &dyn Store, config: Option<&KeyConfig>, now: Timestamp) 
     match made.stopped {
         None => Ok((outcome, key)),
         Some(Stopped::Store(error)) => Err(cannot(error)),
-        Some(Stopped::Taken | Stopped::Claimed) => Err(taken(PRIVATE_KEY)),
+        Some(Stopped::Taken) => Err(taken(PRIVATE_KEY)),
     }
 }
 
@@ -240,7 +240,7 @@ mod tests {
                     let old = values.insert(name.clone(), value.clone());
                     assert!(old.is_none_or(|old| old.sealed == value.sealed), "{name}");
                 }
-                Step::Remove(name) | Step::Claim(name) => drop(values.remove(&name)),
+                Step::Remove(name) => drop(values.remove(&name)),
             }
         }
         outcome

@@ -83,8 +83,6 @@ pub(crate) enum Step {
     Create(String, Value),
     Replace(String, Value),
     Remove(String),
-    /// Goes on only where it was there and it was us who removed it.
-    Claim(String),
 }
 
 /// A source of keys: 32 random bytes each time.

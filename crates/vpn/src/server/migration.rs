@@ -21,8 +21,6 @@ pub(crate) struct Made {
 pub(crate) enum Stopped {
     /// Somebody else has made this name a moment before.
     Taken,
-    /// Somebody else has claimed what was to be claimed.
-    Claimed,
     /// The store does not do it.
     Store(StoreError),
 }
@@ -48,11 +46,6 @@ pub(crate) async fn run(store: &dyn Store, steps: Vec<Step>, haste: Haste) -> Ma
             },
             Step::Replace(name, value) => store.replace(name, value).await.map_err(Stopped::Store),
             Step::Remove(name) => store.remove(name).await.map(drop).map_err(Stopped::Store),
-            Step::Claim(name) => match store.remove(name).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(Stopped::Claimed),
-                Err(error) => Err(Stopped::Store(error)),
-            },
         };
         if let Err(why) = outcome {
             made.stopped = Some(why);
@@ -60,7 +53,7 @@ pub(crate) async fn run(store: &dyn Store, steps: Vec<Step>, haste: Haste) -> Ma
         }
         made.changed.push(match step {
             Step::Create(name, value) | Step::Replace(name, value) => (name, Some(value)),
-            Step::Remove(name) | Step::Claim(name) => (name, None),
+            Step::Remove(name) => (name, None),
         });
     }
     made

@@ -134,10 +134,18 @@ impl Desk<'_> {
         Ok(User::clone(user))
     }
 
+    /// A link for the name ends first: it would give the new user other keys.
     fn create(&mut self, id: ClientId, wanted: &Wanted) -> Result<Plan, Refusal> {
         if self.directory.user(&id).is_some() {
             return Err(Refusal::Taken(format!("user `{id}` is there already")));
         }
+        let mut steps = self.withdrawn(&id);
+        let (more, done) = self.made(id, wanted)?;
+        steps.extend(more);
+        Ok((steps, done))
+    }
+
+    fn made(&mut self, id: ClientId, wanted: &Wanted) -> Result<Plan, Refusal> {
         self.check(wanted)?;
         let address = self.directory.addresses();
         let address = self.subnet.free_for(&id, &address).ok_or_else(|| away(layout::full(self.subnet)))?;
@@ -230,15 +238,20 @@ impl Desk<'_> {
         Ok((steps, Done::Invited(invitation, key)))
     }
 
-    /// The invitation is claimed before anything is made: of two who use one link, one wins.
+    /// The user is made before the invitation goes: of two who use one link, one makes it. Where the work broke off between
+    /// the two, the link is good still, and gives the user that is there other keys.
     fn accept(&mut self, key: &Secret, own: Option<PublicKey>) -> Result<Plan, Refusal> {
         let hash = KeyHash::of(key);
         let name = layout::invitation(&hash);
         let found = self.directory.invitations(self.now).find(|(known, _)| **known == name);
         let invitation = found.map(|(_, one)| one).filter(|one| one.key.matches(&hash)).ok_or(Refusal::NoInvitation)?;
         let wanted = Wanted { public_key: own, expires_at: invitation.user_expires_at, limits: invitation.limits };
-        let (mut steps, done) = self.create(invitation.id.clone(), &wanted)?;
-        steps.insert(0, Step::Claim(name));
+        let id = invitation.id.clone();
+        let (mut steps, done) = match self.directory.user(&id) {
+            Some(_) => self.rotate(&id, own)?,
+            None => self.made(id, &wanted)?,
+        };
+        steps.push(Step::Remove(name));
         Ok((steps, done))
     }
 

@@ -53,7 +53,7 @@ fn make(values: &mut Values, step: Step) {
             assert_eq!(values.get(&name).map(|old| old.sealed), Some(value.sealed), "{name}");
             values.insert(name, value);
         }
-        Step::Remove(name) | Step::Claim(name) => drop(values.remove(&name)),
+        Step::Remove(name) => drop(values.remove(&name)),
     }
 }
 

@@ -25,7 +25,7 @@ impl Office {
         for step in steps {
             match step {
                 Step::Create(name, value) | Step::Replace(name, value) => self.directory.apply(&name, Some(&value)),
-                Step::Remove(name) | Step::Claim(name) => self.directory.apply(&name, None),
+                Step::Remove(name) => self.directory.apply(&name, None),
             }
         }
         Ok(done)
@@ -97,6 +97,28 @@ fn an_invitation_is_good_once_and_until_its_end() {
     assert!(matches!(office.order(0, Order::Accept(Secret::new("bvi_x"), None)), Err(Refusal::NoInvitation)));
     let long = Order::Invite(id("bob"), Wanted::default(), LONGEST_INVITATION + Duration::from_secs(1));
     assert!(matches!(office.order(0, long), Err(Refusal::Unusable(_))));
+}
+
+#[test]
+fn an_invitation_survives_a_crash_behind_the_user_and_ends_where_the_user_is_made_otherwise() {
+    let mut office = Office::new();
+    let invite = |office: &mut Office, name: &str| {
+        let order = Order::Invite(id(name), Wanted::default(), Duration::from_secs(60));
+        let Done::Invited(invitation, key) = office.order(0, order).unwrap() else { panic!("no invitation") };
+        (invitation, key)
+    };
+    let (invitation, link) = invite(&mut office, "alice");
+    let (_, lost) = office.keyed(1, Order::Accept(link.clone(), None));
+    // The last step was not made.
+    let left = Value::sealed(invitation.to_record());
+    office.directory.apply(&layout::invitation(&KeyHash::of(&link)), Some(&left));
+    let (user, key) = office.keyed(2, Order::Accept(link.clone(), None));
+    assert!(key != lost && user.key.matches(&KeyHash::of(&key)));
+    assert!(matches!(office.order(3, Order::Accept(link, None)), Err(Refusal::NoInvitation)));
+
+    let (_, link) = invite(&mut office, "bob");
+    office.order(1, Order::Create(id("bob"), Wanted::default())).unwrap();
+    assert!(matches!(office.order(2, Order::Accept(link, None)), Err(Refusal::NoInvitation)));
 }
 
 #[test]
