@@ -8,7 +8,7 @@ use std::{
 
 use bowline_host::{
     Peer, Tasks,
-    relay::{self, End},
+    relay::{End, Relay},
     server::{Afterwards, Incoming, taken_over},
 };
 use bytes::Bytes;
@@ -33,6 +33,7 @@ pub(super) struct Proxy {
     pub(super) config: Config,
     pub(super) parts: Parts,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) relay: Relay,
 }
 
 /// What is behind a tunnel.
@@ -110,11 +111,10 @@ impl Proxy {
     async fn tunnel(&self, ticket: &Ticket, far: Far, request: Request<Incoming>) {
         let target = request.uri().clone();
         let Some((near, first)) = taken_over(request).await else { return };
-        let idle = self.config.idle;
         let carried = async {
             match far {
-                Far::Stream(far) => relay::relay(near, &first, far, &ticket.passed, idle).await,
-                Far::WireGuard(server) => match wireguard::carry(near, first, server, idle).await {
+                Far::Stream(far) => self.relay.carry(near, &first, far, &ticket.passed).await,
+                Far::WireGuard(server) => match wireguard::carry(near, first, server, self.config.idle).await {
                     Ok(()) => End::Whole,
                     Err(error) => End::Broken(error),
                 },
