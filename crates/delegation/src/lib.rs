@@ -18,6 +18,7 @@ pub mod propagation;
 mod refusal;
 pub mod rotation;
 pub mod temporary_key;
+pub mod turns;
 pub mod users;
 
 pub use refusal::missing as refused_as_missing;
