@@ -29,7 +29,8 @@ use crate::{
     upstream::{Head, Trouble},
 };
 
-/// How long a client with a usable copy in sight waits for the upstream's word on it.
+/// How long a client with a usable copy in sight waits for the upstream's word on it. This, as every limit here on sockets
+/// and disks, is of the runtime's time: a clock that a test turns moves what is decided, not what is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What a fill may still take when the process is asked to end.
 const LAST_CALL: Duration = Duration::from_secs(4);
