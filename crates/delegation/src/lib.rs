@@ -8,6 +8,8 @@
 
 pub mod bootstrap;
 pub mod caller;
+#[cfg(test)]
+mod fates;
 pub mod journal;
 pub mod keyring;
 pub mod manager;
