@@ -162,7 +162,7 @@ fn ask_for_a_role(endpoint: SocketAddr, token_file: &Path, seen: &Seen) {
 /// Does one thing after the other to the daemon and its surroundings.
 fn disturb(stage: &Mutex<Everything>, seed: u64, length: Duration, seen: &Seen) {
     let (mut dice, begun) = (Dice(seed), elapsed());
-    let mut warm = None;
+    let (mut warm, mut tenths) = (None, 0);
     while elapsed() - begun < length {
         let mut stage = stage.lock().unwrap();
         match dice.below(9) {
@@ -182,8 +182,11 @@ fn disturb(stage: &Mutex<Everything>, seed: u64, length: Duration, seen: &Seen) 
             }
             _ => stage.world().cloud().clear_faults(),
         }
-        if warm.is_none() && (elapsed() - begun) * 5 > length * 3 {
-            warm = Some(Size::of(stage.daemon.id()));
+        if (elapsed() - begun) * 10 > length * tenths {
+            let now = Size::of(stage.daemon.id());
+            eprintln!("after {tenths} tenths: {now:?}");
+            warm = if tenths == 6 { Some(now) } else { warm };
+            tenths += 1;
         }
         drop(stage);
         pause(STEP);
@@ -191,7 +194,7 @@ fn disturb(stage: &Mutex<Everything>, seed: u64, length: Duration, seen: &Seen) 
     let stage = stage.lock().unwrap();
     stage.world().cloud().clear_faults();
     let (warm, end) = (warm.expect("long enough to become warm"), Size::of(stage.daemon.id()));
-    eprintln!("{warm:?}, then {end:?}");
+    eprintln!("at the end: {end:?}");
     assert!(end.memory_kib < warm.memory_kib + MORE_MEMORY_KIB, "it grows: {warm:?}, {end:?}");
     assert!(end.descriptors < warm.descriptors + MORE_DESCRIPTORS, "descriptors leak: {warm:?}, {end:?}");
 }
