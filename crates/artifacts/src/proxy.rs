@@ -168,20 +168,12 @@ impl Proxy {
     /// Asks the origins in order. Trouble ends the search, because what follows must not stand in for what the
     /// troubled one may have; a copy that is already here may.
     async fn search(&self, mount: &Mount, key: &str, errand: Errand) -> Found {
-        if freshness::class(key) == Class::Immutable && mount.sources.len() > 1 {
-            for source in &mount.sources {
-                match self.look(Id::of(source.name(), key)).await {
-                    Ok(Some(copy)) => return Found::Copy(copy, Outcome::Hit),
-                    Ok(None) => {}
-                    Err(trouble) => return Found::Trouble(trouble),
-                }
-            }
-        }
         let several = freshness::class(key) == Class::Immutable && mount.sources.len() > 1;
-        let likely = self.whereabouts.of(&mount.label, key).filter(|_| several);
-        if let Some(source) = likely.and_then(|index| mount.sources.get(index)) {
-            let found = self.find(source, key, errand).await;
-            if !matches!(found, Found::Missing(_) | Found::Trouble(_)) {
+        if several {
+            if let Some(found) = self.at_hand(mount, key).await {
+                return found;
+            }
+            if let Some(found) = self.where_it_is_likely(mount, key, errand).await {
                 return found;
             }
         }
@@ -202,6 +194,24 @@ impl Proxy {
             }
         }
         Found::Missing(missing)
+    }
+
+    /// What never changes is the same wherever it came from.
+    async fn at_hand(&self, mount: &Mount, key: &str) -> Option<Found> {
+        for source in &mount.sources {
+            match self.look(Id::of(source.name(), key)).await {
+                Ok(Some(copy)) => return Some(Found::Copy(copy, Outcome::Hit)),
+                Ok(None) => {}
+                Err(trouble) => return Some(Found::Trouble(trouble)),
+            }
+        }
+        None
+    }
+
+    async fn where_it_is_likely(&self, mount: &Mount, key: &str, errand: Errand) -> Option<Found> {
+        let source = mount.sources.get(self.whereabouts.of(&mount.label, key)?)?;
+        let found = self.find(source, key, errand).await;
+        (!matches!(found, Found::Missing(_) | Found::Trouble(_))).then_some(found)
     }
 
     async fn stand_in(&self, sources: &[Arc<Source>], key: &str) -> Option<Found> {

@@ -93,15 +93,7 @@ impl Store {
             self.shelf().touch(id);
             return Ok(Some(copy));
         }
-        let found = match copy::open(&path, &self.maps) {
-            Err(error) if copy::is_shortage(&error) => {
-                let closed = self.memory().close();
-                drop(closed);
-                copy::open(&path, &self.maps)
-            }
-            found => found,
-        };
-        let copy = match found {
+        let copy = match self.opened(&path) {
             Ok(Some(copy)) => Some(Arc::new(copy)),
             Ok(None) => {
                 self.forget(id);
@@ -117,6 +109,18 @@ impl Store {
         let gone = self.memory().learn(id, ticket, copy.as_ref().map(|copy| (Arc::clone(copy), copy.weight())));
         drop(gone);
         Ok(copy)
+    }
+
+    /// Where files are short, those that are only remembered are closed first.
+    fn opened(&self, path: &Path) -> io::Result<Option<Copy>> {
+        match copy::open(path, &self.maps) {
+            Err(error) if copy::is_shortage(&error) => {
+                let closed = self.memory().close();
+                drop(closed);
+                copy::open(path, &self.maps)
+            }
+            found => found,
+        }
     }
 
     /// What sockets have to know to send big copies without reading them.

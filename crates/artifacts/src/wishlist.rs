@@ -152,15 +152,7 @@ fn coordinate_path(text: &str) -> Option<String> {
 fn pom(text: &str) -> Option<Wishlist> {
     let root = Element::parse(text.as_bytes()).filter(|root| root.name == "project")?;
     let properties = properties(&root);
-    let managed: BTreeMap<(String, String), String> = root
-        .child("dependencyManagement")
-        .into_iter()
-        .flat_map(|management| management.each("dependencies", "dependency"))
-        .filter_map(|one| {
-            let value = |name: &str| one.value(name).and_then(|text| resolved(text, &properties));
-            Some(((value("groupId")?, value("artifactId")?), value("version")?))
-        })
-        .collect();
+    let managed = managed(&root, &properties);
     let mut list = Wishlist::default();
     for dependency in root.each("dependencies", "dependency") {
         let value = |name: &str| dependency.value(name).and_then(|text| resolved(text, &properties));
@@ -185,6 +177,16 @@ fn pom(text: &str) -> Option<Wishlist> {
         both.into_iter().flatten().for_each(|path| list.wish(path, None));
     }
     Some(list)
+}
+
+/// The versions that the POM's management gives, by group and artifact.
+fn managed(root: &Element, properties: &BTreeMap<String, String>) -> BTreeMap<(String, String), String> {
+    let version = |one: &Element| {
+        let value = |name: &str| one.value(name).and_then(|text| resolved(text, properties));
+        Some(((value("groupId")?, value("artifactId")?), value("version")?))
+    };
+    let management = root.child("dependencyManagement").into_iter();
+    management.flat_map(|management| management.each("dependencies", "dependency")).filter_map(version).collect()
 }
 
 fn properties(root: &Element) -> BTreeMap<String, String> {
