@@ -51,15 +51,20 @@ fn running(socket: &Path, configured: bool, status: &Result<Value, GoAlone>) -> 
     }
 }
 
-/// What `--fix` does.
+/// What `--fix` does: to the socket, and to its directory where that is made for it. A home or a shared directory that
+/// somebody has put the socket into serves others too.
 pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
-    let door = door(&patient.world.environment.socket(), !patient.settings().grants.is_empty());
-    let ours = |remedy: &Remedy| match remedy {
+    let environment = &patient.world.environment;
+    let door = door(&environment.socket(), !patient.settings().grants.is_empty());
+    let kept = [environment.runtime_directory(), environment.state_directory()];
+    let may = |remedy: &Remedy| match remedy {
         Remedy::Mode(path, _) | Remedy::Directory(path) | Remedy::DeadSocket(path) => {
-            fs::symlink_metadata(path).is_ok_and(|facts| facts.uid() == patient.me())
+            let found = fs::symlink_metadata(path);
+            let made_for_it = kept.iter().any(|kept| path.starts_with(kept));
+            found.is_ok_and(|found| found.uid() == patient.me() && (made_for_it || !found.is_dir()))
         }
     };
-    door.and_then(|(_, remedy)| remedy).filter(ours).into_iter().collect()
+    door.and_then(|(_, remedy)| remedy).filter(may).into_iter().collect()
 }
 
 /// Mode and owner of the socket and of its directory; a grant opens both to other users on purpose.
@@ -85,7 +90,8 @@ fn judge_door(socket: (&Path, u32), directory: (&Path, u32), granted: bool) -> (
     if directory.1 & 0o022 != 0 && directory.1 & 0o1000 == 0 {
         let why =
             format!("`{}` has mode {:o}: others can put a socket of theirs there", directory.0.display(), directory.1);
-        let remedy = Remedy::Mode(directory.0.to_owned(), 0o700);
+        // Whoever is granted something still comes by.
+        let remedy = Remedy::Mode(directory.0.to_owned(), directory.1 & !0o022);
         return (failed(id, why, Some(remedy.command())), Some(remedy));
     }
     if socket.1 & 0o077 != 0 && !granted {
@@ -190,6 +196,13 @@ mod tests {
         assert_eq!(check(0o666, 0o711, false), Verdict::Degraded);
         assert_eq!(check(0o600, 0o1777, false), Verdict::Ok);
         assert_eq!(check(0o600, 0o777, true), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_closed_directory_still_lets_granted_users_through() {
+        let remedy = |mode| judge_door((Path::new("/r/sock"), 0o666), (Path::new("/r"), mode), true).1;
+        assert_eq!(remedy(0o775), Some(Remedy::Mode("/r".into(), 0o755)));
+        assert_eq!(remedy(0o733), Some(Remedy::Mode("/r".into(), 0o711)));
     }
 
     #[test]
