@@ -13,6 +13,7 @@ pub mod policy;
 pub mod secret;
 mod time;
 pub mod units;
+pub mod shell;
 pub mod wire;
 
 pub use credentials::{Credentials, KeyId};
