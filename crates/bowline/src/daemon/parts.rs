@@ -24,7 +24,7 @@ impl Daemon {
             Part::Endpoint => self.config.endpoint.is_some(),
             Part::Vpn => self.config.vpn.is_some(),
             Part::Gateway => self.config.gateway.is_some(),
-            Part::StatusPage => matches!(self.start, Start::Daemon { .. } | Start::VpnAlone { status: true }),
+            Part::StatusPage => self.start.has_status_page(),
         }
     }
 
