@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, VaultSection, access, delegation, endpoint, gateway, identities, notify,
+    RepositorySection, VaultSection, access, clashes, delegation, endpoint, gateway, identities, notify, places,
     table::{Table, address, some_time},
     vpn,
 };
@@ -19,15 +19,7 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
         config.daemon = daemon(section, mistakes);
     }
     if let Some((section, span)) = file.table("artifacts", mistakes) {
-        let artifacts = artifacts(text, section, &span, mistakes);
-        for address in artifacts.listen.iter().filter(|address| **address == config.daemon.listen) {
-            mistakes.push(Mistake::at(
-                text,
-                &span,
-                format!("`artifacts` and the status page of `daemon` both want {address}"),
-            ));
-        }
-        config.artifacts = Some(artifacts);
+        config.artifacts = Some(artifacts(text, section, &span, mistakes));
     }
     if let Some((section, span)) = file.table("artifacts-client", mistakes) {
         config.artifacts_client = access::client(text, section, &span, mistakes);
@@ -58,6 +50,9 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
         config.vpn = Some(vpn::read(text, section, mistakes));
     }
     file.finish(mistakes);
+    for (path, message) in clashes(&config, true) {
+        mistakes.extend(places(text, &path, None).into_iter().map(|at| Mistake::at(text, &(at..at), &message)));
+    }
     config
 }
 

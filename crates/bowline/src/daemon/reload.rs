@@ -1,5 +1,6 @@
 //! What a changed configuration means for the running jobs: pure, so that every case is a line in a test.
 
+use super::supervision::Part;
 use crate::config::Config;
 
 /// One thing to do, in order.
@@ -33,6 +34,19 @@ pub(crate) enum Step {
     StopEndpoint,
     /// Start `endpoint` with the new section; stops the old one once the new sockets are bound.
     StartEndpoint,
+}
+
+impl Step {
+    /// The part that it starts.
+    pub(crate) fn starts(&self) -> Option<Part> {
+        match self {
+            Self::StartArtifacts => Some(Part::Artifacts),
+            Self::StartEndpoint => Some(Part::Endpoint),
+            Self::StartVpn => Some(Part::Vpn),
+            Self::StartGateway => Some(Part::Gateway),
+            _ => None,
+        }
+    }
 }
 
 /// The steps from `old` to `new`; an unchanged section has none.
