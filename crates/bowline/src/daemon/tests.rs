@@ -144,7 +144,7 @@ async fn what_a_reload_adds_and_cannot_start_yet_is_tried_again() {
     atomic::write_private(&file, format!("{before}{vpn}").as_bytes()).unwrap();
     daemon.reload().await;
     let told = said(&daemon.board, Part::Vpn).expect("it is told");
-    assert!(told.verdict == Verdict::Failed && told.fix.is_some(), "{told:?}");
+    assert!(told.verdict == Verdict::Failed && told.why.contains("started again"), "{told:?}");
     assert!(daemon.supervision.ledger().next_wake().is_some(), "it is tried again");
     // By the section of the file, which nobody has to read once more.
     assert!(daemon.config.vpn.is_some() && !daemon.running.contains_key(&Part::Vpn));
