@@ -106,6 +106,29 @@ fn fix_removes_the_socket_of_a_dead_daemon_and_closes_a_live_ones() {
 }
 
 #[test]
+fn fix_lets_granted_users_through_and_leaves_a_home_as_it_is() {
+    let world = World::new("doctor-granted", |_| {});
+    let granted = "[[grant]]\nuid = 64917\nprofiles = [\"build\"]\n";
+    let daemon = world.daemon(&format!("[[artifacts.repository]]\nfrom = \"/\"\n{granted}"));
+    let config = daemon.config.to_str().unwrap().to_owned();
+    let (directory, socket) = (world.path("run/bowline"), world.path("run/bowline/sock"));
+    mode(&directory, 0o775);
+    let fixed = doctor(&world, &["daemon", "--fix", "--config", &config], &[]);
+    assert!(fixed.said.contains(&format!("fixed: chmod 755 {}", directory.display())), "{}", fixed.said);
+    fixed.is("daemon.socket", "ok");
+    // Whoever puts the socket into a directory of more than ours hears what to type.
+    let (home, moved) = (world.path("shared"), world.path("shared/sock"));
+    fs::create_dir(&home).unwrap();
+    mode(&home, 0o775);
+    fs::rename(&socket, &moved).unwrap();
+    let told =
+        doctor(&world, &["daemon", "--fix", "--config", &config], &[("BOWLINE_SOCKET", moved.to_str().unwrap())]);
+    told.is("daemon.socket", "failed");
+    assert!(!told.said.contains("fixed:"), "{}", told.said);
+    assert_eq!(fs::metadata(&home).unwrap().permissions().mode() & 0o777, 0o775);
+}
+
+#[test]
 fn what_the_jobs_keep_and_are_given_is_closed_too() {
     let world = World::new("doctor-jobs", |_| {});
     for folder in ["audit", "vpn-users"] {

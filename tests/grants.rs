@@ -65,6 +65,11 @@ impl Granting {
         end
     }
 
+    /// `bowline ARGUMENTS` as `uid`.
+    fn bowline(&self, uid: u32, arguments: &[&str]) -> Finished {
+        self.world.run_foreign("user", self.as_user(uid, &self.program).args(arguments))
+    }
+
     /// The status that the endpoint gives to `curl` as `uid`, with the token in `token` if there is one.
     fn endpoint(&self, uid: u32, profile: &str, token: Option<&Path>) -> String {
         let url = format!("http://{}/v1/role/{profile}", self.endpoint);
@@ -99,6 +104,12 @@ fn another_user_gets_what_its_grant_gives_and_nobody_else_gets_anything() {
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""), "{uid} {profile}: {}", refused.stderr);
         assert!(refused.stderr.contains("[[grant]]"), "{}", refused.stderr);
     }
+    // Who is granted something is not told to stop the daemon.
+    let status = granting.bowline(GRANTED, &["status"]);
+    assert!(status.stdout.contains("[[grant]]s name") && status.stdout.contains("ask its owner"), "{}", status.stdout);
+    let doctor = granting.bowline(GRANTED, &["doctor", "daemon"]);
+    assert_eq!(doctor.code, Some(0), "{}", doctor.stdout);
+    assert!(!doctor.stdout.contains("chmod"), "{}", doctor.stdout);
     assert_eq!(granting.endpoint(GRANTED, "build", None), "200");
     assert_eq!(granting.endpoint(GRANTED, "deploy", None), "403");
     assert_eq!(granting.endpoint(STRANGER, "build", None), "401");

@@ -2,7 +2,7 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs, io,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
@@ -75,7 +75,11 @@ pub(crate) struct Daemon {
 impl Drop for World {
     /// Whatever lies in its files at the end is looked for in everything that was said.
     fn drop(&mut self) {
-        self.note_files();
+        let listed = self.list("made", &made_below(self.home.path()));
+        // A second panic would take every other test of the process along.
+        if !std::thread::panicking() {
+            listed.unwrap();
+        }
     }
 }
 
@@ -120,24 +124,24 @@ impl World {
 
     /// Adds secrets that another fake issued to those that the scan looks for.
     pub(crate) fn note_secrets(&self, secrets: &[String]) {
-        self.list("inside", secrets);
+        self.list("inside", secrets).unwrap();
     }
 
     /// Adds what the program has made, printed once and kept as a hash: `what` it is.
     pub(crate) fn note_secret(&self, what: &str, secret: &str) {
-        self.list(what, &[secret.to_owned()]);
+        self.list(what, &[secret.to_owned()]).unwrap();
     }
 
     /// Adds the keys and tokens that lie in the files of the home folder now.
     pub(crate) fn note_files(&self) {
-        self.list("made", &made_below(self.home.path()));
+        self.list("made", &made_below(self.home.path())).unwrap();
     }
 
-    fn list(&self, what: &str, secrets: &[String]) {
+    fn list(&self, what: &str, secrets: &[String]) -> io::Result<()> {
         let text: String = secrets.iter().map(|secret| format!("{secret}\n")).collect();
         let name = format!("{}-{what}.txt", self.output.file_name().unwrap().to_string_lossy());
         let list = self.output.join("../../test-secrets").join(name);
-        atomic::write_private(&list, text.as_bytes()).unwrap();
+        atomic::write_private(&list, text.as_bytes())
     }
 
     /// A path below the home folder.

@@ -98,7 +98,11 @@ fn the_doctor_judges_doors_keys_egress_and_rights() {
 
     write(&format!("proxy = \"{api}\"\n"));
     let checked = world.run(&["check", "--config", &file]);
-    assert!(checked.code == Some(2) && checked.stderr.contains("`api` and `proxy` are both"), "{}", checked.stderr);
+    assert!(
+        checked.code == Some(2) && checked.stderr.contains("`vpn.api` and `vpn.proxy` both want"),
+        "{}",
+        checked.stderr
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod identity;
 pub mod lock;
 pub mod policy;
 pub mod secret;
+pub mod shell;
 mod time;
 pub mod units;
 pub mod wire;

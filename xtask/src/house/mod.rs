@@ -9,7 +9,7 @@ mod runbook;
 mod sources;
 mod tidy;
 
-use std::fs;
+use std::{fs, path::Path};
 
 pub(crate) use sources::shipped;
 
@@ -40,8 +40,15 @@ pub(crate) fn bless() -> Outcome {
         let path = place::root().join(kept);
         fs::write(&path, said(question)?).map_err(|error| format!("`{}`: {error}", path.display()))?;
     }
-    // A page of a command that is no more would stay.
+    replace_manual(|directory| said(&["man", "--directory", &directory.display().to_string()]).map(drop))
+}
+
+/// A page of a command that is no more goes; where the program has nothing to say, the former pages stay.
+fn replace_manual(write: impl FnOnce(&Path) -> Outcome) -> Outcome {
     let manual = place::root().join(MANUAL);
+    let fresh = manual.with_extension("new");
+    fs::remove_dir_all(&fresh).ok();
+    write(&fresh)?;
     fs::remove_dir_all(&manual).ok();
-    said(&["man", "--directory", &manual.display().to_string()]).map(drop)
+    fs::rename(&fresh, &manual).map_err(|error| format!("`{}`: {error}", manual.display()))
 }

@@ -3,7 +3,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use bowline_base::Fault;
+use bowline_base::{Fault, shell::quoted};
 use bowline_credentials::delivery::env::endpoint_environment;
 
 use super::{exec::parent, scope::Scope};
@@ -54,11 +54,6 @@ fn arguments(
     arguments.push(image.to_owned());
     arguments.extend_from_slice(command);
     arguments
-}
-
-fn quoted(word: &str) -> String {
-    let plain = word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=@%".contains(&byte));
-    if plain && !word.is_empty() { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

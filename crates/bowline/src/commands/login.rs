@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use bowline_audit::{Event, Record};
-use bowline_awsfiles::{Config, SsoSession};
+use bowline_awsfiles::{Config, Profile, SsoKey, SsoLogin, SsoSession};
 use bowline_base::{Fault, Kind, utc};
 use bowline_credentials::login::{How, LoginEvent, SignedIn, login, logout};
 
@@ -47,15 +47,20 @@ pub(super) fn which(world: &World, config: &Config, named: Option<&str>) -> Resu
     let is_there = || sessions.contains(&LAST_RESORT) || config.profile(LAST_RESORT).is_ok();
     let former = || is_there().then(|| LAST_RESORT.to_owned());
     let found = named.map(ToOwned::to_owned).or_else(|| world.named_profile()).or_else(only).or_else(former);
-    found.ok_or_else(|| nobody_named(&sessions))
+    found.ok_or_else(|| nobody_named(&sessions, config))
 }
 
-fn nobody_named(sessions: &[&str]) -> Fault {
-    let Some(first) = sessions.first() else {
+/// A profile of the older form has its sign-in in itself, and is called by its own name.
+fn nobody_named(sessions: &[&str], config: &Config) -> Fault {
+    let signs_in = |name: &&str| matches!(config.login(name), Ok(Some(SsoLogin { key: SsoKey::Legacy(_), .. })));
+    let older = config.profiles().map(Profile::name).filter(signs_in);
+    let choices: Vec<&str> = sessions.iter().copied().chain(older).collect();
+    let Some(first) = choices.first() else {
         return Fault::new(Kind::Config, "login", "no profile was named, and there is none to choose from")
             .hint("`aws configure sso` writes one; then `bowline login NAME`");
     };
-    let message = format!("no profile was named, and there are several sign-ins: {}", sessions.join(", "));
+    let many = if choices.len() > 1 { "there are several sign-ins" } else { "the only sign-in is a profile's own" };
+    let message = format!("no profile was named, and {many}: {}", choices.join(", "));
     Fault::new(Kind::Config, "login", message).hint(format!("bowline login {first}"))
 }
 
@@ -129,5 +134,7 @@ mod tests {
         assert_eq!(which(&(session("a") + &session("bazel-cache"))).unwrap(), "bazel-cache");
         assert!(which("").unwrap_err().ends_with("none to choose from"));
         assert!(which(&(session("a") + &session("b"))).unwrap_err().ends_with("several sign-ins: a, b"));
+        let older = "[profile old]\nsso_start_url = https://x\nsso_region = us-east-1\nsso_account_id = 111122223333\nsso_role_name = r\n";
+        assert!(which(older).unwrap_err().ends_with("a profile's own: old"));
     }
 }

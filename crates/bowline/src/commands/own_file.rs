@@ -10,6 +10,7 @@ use std::{
 
 use bowline_awsfiles::{Document, Locations, SectionName};
 use bowline_base::{Fault, Kind, Secret, atomic};
+use zeroize::Zeroizing;
 
 use super::write::MARK;
 
@@ -76,16 +77,12 @@ pub(super) fn put(
         // A second name for the old file, so that there is no moment without one.
         fs::hard_link(&target, kept(&target)).map_err(|cause| unwritable(&kept(&target), cause))?;
     }
-    let bytes = zeroize(document.to_bytes());
-    atomic::write_private(&target, bytes.expose().as_bytes()).map_err(|cause| unwritable(file, cause))
+    let bytes = Zeroizing::new(document.to_bytes());
+    atomic::write_private(&target, &bytes).map_err(|cause| unwritable(file, cause))
 }
 
 const SECTION: &str =
     "without --file the keys go into a section of ~/.aws/credentials, and everything else there stays";
-
-fn zeroize(bytes: Vec<u8>) -> Secret {
-    Secret::new(String::from_utf8(bytes).unwrap_or_default())
-}
 
 fn refusal(file: &Path, why: &str) -> Fault {
     Fault::new(Kind::Config, "write", format!("`{}` {why}", file.display()))

@@ -15,7 +15,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{exec::not_run, go_alone, own_broker, recording};
+use super::{exec::not_run, own_broker, recording};
 use crate::{
     cli::MfaCode,
     config::EndpointSection,
@@ -48,7 +48,6 @@ impl Drop for Directory {
 impl Scope {
     /// Serves `profile` on a free port of 127.0.0.1, with credentials in memory already.
     pub(super) fn open(world: &World, profile: &str, mfa: &MfaCode) -> Result<Self, Fault> {
-        go_alone::say(world, profile);
         let runtime = small_runtime()?;
         let tasks = Tasks::new();
         let path = world.environment.runtime_directory().join(format!("exec-{}", std::process::id()));

@@ -23,12 +23,6 @@ impl Mistake {
         Self { line, column: before[line_start..].chars().count() + 1, message: message.into() }
     }
 
-    /// A mistake where `text` first says one of `words`, the first of them first; else at its beginning.
-    pub(crate) fn about(text: &str, words: &[String], message: impl Into<String>) -> Self {
-        let at = words.iter().find_map(|word| said(text, word)).unwrap_or_default();
-        Self::at(text, &(at..at), message)
-    }
-
     /// For people: `file:line:column: message`.
     pub(crate) fn line_of(&self, file: &Path) -> String {
         format!("{}:{}:{}: {self}", file.display(), self.line, self.column)
@@ -63,16 +57,6 @@ pub(crate) fn fault(path: &Path, mistakes: &[Mistake]) -> Fault {
         .hint(format!("mend them, then run `bowline check --config {}`", path.display()))
 }
 
-/// Where `text` says `word` outside a comment.
-fn said(text: &str, word: &str) -> Option<usize> {
-    let mut before = 0;
-    text.split_inclusive('\n').find_map(|line| {
-        let found = line.split('#').next().and_then(|code| code.find(word)).map(|at| before + at);
-        before += line.len();
-        found
-    })
-}
-
 /// The known name that `word` was probably meant to be.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
@@ -81,21 +65,4 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
         .filter(|(likeness, _)| *likeness > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_found_at_its_place_and_not_in_a_comment() {
-        let text = "# \"site\"\n[daemon]\nkeep-fresh = [\"build\", \"site\"]\n";
-        let place = |words: &[&str]| {
-            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-            Mistake::about(text, &words, "x").place()
-        };
-        assert_eq!(place(&["\"site\"", "[daemon]"]), (3, 24));
-        assert_eq!(place(&["'site'", "[daemon]"]), (2, 1));
-        assert_eq!(place(&["'site'"]), (1, 1));
-    }
 }

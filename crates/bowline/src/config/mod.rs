@@ -5,6 +5,7 @@
 
 mod access;
 mod delegation;
+mod doors;
 mod endpoint;
 pub(crate) mod gateway;
 mod gateway_device;
@@ -12,6 +13,7 @@ mod identities;
 pub(crate) mod keys;
 mod mistakes;
 mod notify;
+mod places;
 mod secret;
 mod sections;
 mod table;
@@ -31,11 +33,13 @@ use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
+pub(crate) use doors::clashes;
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use gateway::{FollowerSection, GatewaySection};
 pub(crate) use gateway_device::DeviceSection;
 pub(crate) use mistakes::{Mistake, fault as all_mistakes};
 pub(crate) use notify::{NotifySection, WebhookSection};
+pub(crate) use places::places;
 pub(crate) use secret::SecretPlace;
 pub(crate) use table::address;
 pub(crate) use vpn::{EgressSection, StorePlace, VpnSection, endpoint as vpn_endpoint, resolver, subnet};
@@ -392,6 +396,14 @@ mod tests {
             ("[artifacts]\nrepository = [{ from = [] }]\n".to_owned(), "`artifacts.repository.from` is empty"),
             (format!("[artifacts]\nlisten = []\n{repository}"), "`artifacts.listen` is empty"),
             (format!("[artifacts]\nlisten = \"127.0.0.1:9910\"\n{repository}"), "both want 127.0.0.1:9910"),
+            (
+                "[endpoint]\nlisten = \"127.0.0.1:9000\"\n[vpn]\napi = \"0.0.0.0:9000\"\n".to_owned(),
+                "4:1: `endpoint.listen` wants 127.0.0.1:9000",
+            ),
+            (
+                "[vpn]\nproxy = \"127.0.0.1:8000\"\n".to_owned(),
+                "2:1: `vpn.api` and `vpn.proxy` both want 127.0.0.1:8000",
+            ),
             (format!("[artifacts]\n{repository}{repository}"), "two repositories are at `/`"),
             (format!("[artifacts]\nregion = \"Not A Region!\"\n{repository}"), "Not A Region!"),
             (format!("[artifacts]\nupstream-timeout = \"0s\"\n{repository}"), "no time at all"),

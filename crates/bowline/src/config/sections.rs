@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::{
     ArtifactsSection, AuditSection, AuditSink, CacheSection, CloudWatchSection, Config, DaemonSection, Mistake, Origin,
-    RepositorySection, VaultSection, access, delegation, endpoint, gateway, identities, notify,
+    RepositorySection, VaultSection, access, clashes, delegation, endpoint, gateway, identities, notify, places,
     table::{Table, address, some_time},
     vpn,
 };
@@ -39,21 +39,16 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
         config.vault = vault(section, mistakes);
     }
     file.finish(mistakes);
+    for (path, message) in clashes(&config, true) {
+        mistakes.extend(places(text, &path, None).into_iter().map(|at| Mistake::at(text, &(at..at), &message)));
+    }
     config
 }
 
 /// The sections whose presence switches a job on.
 fn jobs(text: &str, file: &mut Table<'_>, config: &mut Config, mistakes: &mut Vec<Mistake>) {
     if let Some((section, span)) = file.table("artifacts", mistakes) {
-        let artifacts = artifacts(text, section, &span, mistakes);
-        for address in artifacts.listen.iter().filter(|address| **address == config.daemon.listen) {
-            mistakes.push(Mistake::at(
-                text,
-                &span,
-                format!("`artifacts` and the status page of `daemon` both want {address}"),
-            ));
-        }
-        config.artifacts = Some(artifacts);
+        config.artifacts = Some(artifacts(text, section, &span, mistakes));
     }
     if let Some((section, span)) = file.table("endpoint", mistakes) {
         config.endpoint = Some(endpoint::section(text, section, &span, mistakes));

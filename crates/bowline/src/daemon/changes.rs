@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 
-use bowline_base::Fault;
+use bowline_base::{Fault, Kind};
 use tracing::{error, info, warn};
 
-use super::{Daemon, Start, confinement, endpoint, notify, reload, reload::Step, supervision::Part};
+use super::{
+    Daemon, Start, confinement, endpoint, notify, reload,
+    reload::Step,
+    supervision::{Loss, Part},
+};
 use crate::config::Config;
 
 impl Daemon {
@@ -24,8 +28,9 @@ impl Daemon {
         let steps = reload::steps(&self.config, &new);
         info!(changes = steps.len(), "the configuration was read again");
         for step in steps {
+            let ran = matches!(&step, Step::Start(part) if self.running.contains_key(part));
             if let Err(fault) = self.take(&step, &new).await {
-                error!(?step, reason = %fault.chain(), "this part of the new configuration cannot be used; the old one goes on");
+                self.not_taken(&step, &new, ran, &fault);
             }
         }
         self.listeners.retain(&self.addresses());
@@ -60,6 +65,37 @@ impl Daemon {
                 self.config.grants.clone_from(&new.grants);
                 self.broker.open_socket()
             }
+        }
+    }
+
+    /// What cannot start yet is tried again, as at the start. What the configuration itself forbids never would.
+    fn not_taken(&mut self, step: &Step, new: &Config, ran: bool, fault: &Fault) {
+        let reason = fault.chain();
+        let Step::Start(part) = *step else {
+            error!(?step, reason, "this part of the new configuration cannot be used; the old one goes on");
+            return;
+        };
+        let runs = self.running.contains_key(&part);
+        // The VPN looks after its old one itself.
+        let old_vpn = part == Part::Vpn && self.config.vpn.is_some();
+        if !old_vpn && (fault.kind != Kind::Config || ran != runs) {
+            self.adopt(part, new);
+            self.wait(part, Loss::not_started(fault));
+        } else if ran {
+            error!(?step, reason, "this part of the new configuration cannot be used; the old one goes on");
+        } else {
+            error!(?step, reason, "this part of the new configuration cannot be used; nothing is started");
+        }
+    }
+
+    /// The section of `part` as it is now is what is in force.
+    fn adopt(&mut self, part: Part, new: &Config) {
+        match part {
+            Part::Artifacts => self.config.artifacts.clone_from(&new.artifacts),
+            Part::Endpoint => self.config.endpoint.clone_from(&new.endpoint),
+            Part::Vpn => self.config.vpn.clone_from(&new.vpn),
+            Part::Gateway => self.config.gateway.clone_from(&new.gateway),
+            Part::StatusPage | Part::Credentials | Part::Audit => {}
         }
     }
 

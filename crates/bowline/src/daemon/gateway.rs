@@ -75,13 +75,17 @@ pub(crate) fn config(world: &World, section: &GatewaySection) -> Result<Config, 
     })
 }
 
-/// Keys whose times are too short for servers of others. Who has redirected EC2 may ask it as often as it likes.
+/// Keys whose times are too short for servers of others. Who has redirected EC2 may ask it as often as it likes; in each
+/// `interval` the public address is asked for too, and usually others say it.
 pub(crate) fn haste(world: &World, section: &GatewaySection) -> Vec<(&'static str, Fault)> {
-    let times =
-        [("interval", section.interval, LEAST_INTERVAL), ("settle-poll", section.settle_poll, LEAST_SETTLE_POLL)];
-    let foreign = world.setup.endpoints.redirected(Service::Ec2).is_none();
-    let short = times.into_iter().filter(|(_, time, least)| foreign && time < least);
-    let fault = |(key, time, least): (&'static str, Duration, Duration)| {
+    let own_ec2 = world.setup.endpoints.redirected(Service::Ec2).is_some();
+    let own_address = !section.providers.is_empty() && section.providers.iter().all(Provider::is_of_this_machine);
+    let times = [
+        ("interval", section.interval, LEAST_INTERVAL, own_ec2 && own_address),
+        ("settle-poll", section.settle_poll, LEAST_SETTLE_POLL, own_ec2),
+    ];
+    let short = times.into_iter().filter(|(_, time, least, free)| !free && time < least);
+    let fault = |(key, time, least, _): (&'static str, Duration, Duration, bool)| {
         let (time, least) = (units::duration(time), units::duration(least));
         let message = format!("`{key}` is {time}, and others are asked so often: it must be {least} or more");
         let hint = format!("`{key} = \"{least}\"` in [gateway], or --{key} {least}");
@@ -143,7 +147,10 @@ mod tests {
         };
         let hasty = "[gateway]\ninterval = \"1ms\"\nsettle-poll = \"100ms\"\n";
         assert_eq!(haste(hasty, &[("HOME", "/h")]), 2);
-        assert_eq!(haste(hasty, &[("HOME", "/h"), ("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")]), 0);
+        let own_ec2 = [("HOME", "/h"), ("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:1")];
+        assert_eq!(haste(hasty, &own_ec2), 1, "the address is asked for at public servers");
+        let own_address = format!("{hasty}ip-provider = \"http://127.0.0.1:1/\"\n");
+        assert_eq!((haste(&own_address, &own_ec2), haste(&own_address, &[("HOME", "/h")])), (0, 2));
         assert_eq!(haste("[gateway]\ninterval = \"1s\"\nsettle-poll = \"500ms\"\n", &[("HOME", "/h")]), 0);
     }
 }

@@ -39,7 +39,7 @@ use self::{
     supervision::{Loss, Part, Supervision},
 };
 use crate::{
-    config::{Config, EndpointSection},
+    config::{Config, EndpointSection, clashes},
     world::{World, daemon_runtime},
 };
 
@@ -68,6 +68,12 @@ pub(crate) enum Start {
         /// Whether the status page is served as well.
         status: bool,
     },
+}
+
+impl Start {
+    fn has_status_page(&self) -> bool {
+        matches!(self, Self::Daemon { .. } | Self::VpnAlone { status: true })
+    }
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -140,6 +146,9 @@ impl Daemon {
 
     /// With a broker that answers, and nothing started yet.
     fn new(world: World, config: Config, start: Start) -> Result<Self, Fault> {
+        if let Some((_, clash)) = clashes(&config, start.has_status_page()).into_iter().next() {
+            return Err(Fault::new(Kind::Config, "daemon", clash).hint("give one of them another port"));
+        }
         let listeners = Listeners::inherited(world.environment.inherited_sockets())?;
         let (tasks, board) = (Tasks::new(), Board::new(clock::now(), world.troubles.clone()));
         let notifier = notifier(&world, &config, &start, &tasks)?;

@@ -24,7 +24,7 @@ impl Daemon {
             Part::Endpoint => self.config.endpoint.is_some(),
             Part::Vpn => self.config.vpn.is_some(),
             Part::Gateway => self.config.gateway.is_some(),
-            Part::StatusPage => matches!(self.start, Start::Daemon { .. } | Start::VpnAlone { status: true }),
+            Part::StatusPage => self.start.has_status_page(),
         }
     }
 
@@ -116,7 +116,15 @@ impl Daemon {
     }
 
     async fn start_vpn(&mut self, section: &VpnSection) -> Result<(), Fault> {
-        let job = Arc::new(vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned())?);
+        let job = self.vpn_of(section)?;
+        self.start_vpn_job(job, section).await
+    }
+
+    fn vpn_of(&self, section: &VpnSection) -> Result<Arc<vpn::VpnJob>, Fault> {
+        vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned()).map(Arc::new)
+    }
+
+    async fn start_vpn_job(&mut self, job: Arc<vpn::VpnJob>, section: &VpnSection) -> Result<(), Fault> {
         let tasks = Tasks::new();
         self.start_job(Part::Vpn, Arc::clone(&job) as Arc<dyn Job>, tasks.clone()).await?;
         if let (Some(time), Some(server)) = (section.stop_when_idle, job.server()) {
@@ -140,10 +148,10 @@ impl Daemon {
             self.supervision.stopped(Part::Vpn);
             return Ok(());
         };
-        drop(vpn::job(&self.world, &self.broker, section, self.broker.witness().cloned())?);
+        let job = self.vpn_of(section)?;
         let old = self.config.vpn.take();
         self.end_vpn().await;
-        let started = self.start_vpn(section).await;
+        let started = self.start_vpn_job(job, section).await;
         if let (Err(_), Some(old)) = (&started, old) {
             // Lost if it does not come back: then it is tried again, as it was.
             self.config.vpn = Some(old.clone());

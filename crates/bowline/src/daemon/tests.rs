@@ -127,3 +127,26 @@ async fn each_is_lost_once(world: World, home: &Path) {
     }
     daemon.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reload_adds_and_cannot_start_yet_is_tried_again() {
+    let home = tempfile::tempdir().unwrap();
+    let fake = FakeAws::start(Settings::default()).await.unwrap();
+    let file = home.path().join("bowline.toml");
+    let world = world(home.path(), &fake);
+    let refused = "[profile build]\nregion = us-east-1\naws_access_key_id = AKIANOBODY\naws_secret_access_key = x\n";
+    atomic::write_private(&home.path().join("config"), refused.as_bytes()).unwrap();
+    let before = "[daemon]\nlisten = \"127.0.0.1:0\"\n";
+    let start = Start::Daemon { file: Some(file.clone()) };
+    let mut daemon = Daemon::start(world, parse(before).unwrap(), start).await.unwrap();
+    let vpn = "[vpn]\nlisten = \"127.0.0.1:0\"\napi = \"127.0.0.4:0\"\nendpoint = \"127.0.0.1:51820\"\n\
+               identity = \"build\"\nregion = \"us-east-1\"\nstore = \"ssm:/vpn\"\n";
+    atomic::write_private(&file, format!("{before}{vpn}").as_bytes()).unwrap();
+    daemon.reload().await;
+    let told = said(&daemon.board, Part::Vpn).expect("it is told");
+    assert!(told.verdict == Verdict::Failed && told.why.contains("started again"), "{told:?}");
+    assert!(daemon.supervision.ledger().next_wake().is_some(), "it is tried again");
+    // By the section of the file, which nobody has to read once more.
+    assert!(daemon.config.vpn.is_some() && !daemon.running.contains_key(&Part::Vpn));
+    daemon.stop().await;
+}

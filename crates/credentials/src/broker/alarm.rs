@@ -80,17 +80,18 @@ impl Alarm {
             }
             (None, _) if held.lease.is_some() => {
                 self.forget(name);
-                if matches!(name, Name::Profile(_)) {
-                    self.notifier.clear(LOGIN, &without_session(name));
-                }
             }
             _ => {}
         }
     }
 
-    /// `name` is not wanted any more.
+    /// Nothing of `name` is to be told any more: it was fetched well, or is not wanted. Whether its session is signed in is
+    /// another matter.
     pub(super) fn forget(&self, name: &Name) {
         self.notifier.clear(REFRESH, &subject(name));
+        if matches!(name, Name::Profile(_)) {
+            self.notifier.clear(LOGIN, &without_session(name));
+        }
     }
 
     /// What is known of the certificates that are in use.

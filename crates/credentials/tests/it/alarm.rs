@@ -148,3 +148,16 @@ async fn a_refresh_token_that_was_refused_is_never_sent_again_and_a_login_ends_i
     world.sign_in();
     until("it is over", || !told.exists() && broker.identity("build").current().is_ok()).await;
 }
+
+#[tokio::test]
+async fn a_profile_that_is_not_wanted_any_more_needs_no_login() {
+    let world = World::with_config(Cloud::default(), "");
+    let device = "arn:aws:iam::111122223333:mfa/me";
+    world.write_config(&format!(
+        "[profile admin]\naws_access_key_id = AKIAME\naws_secret_access_key = x\nmfa_serial = {device}\n"
+    ));
+    let (broker, told) = start(&world, "admin", Vec::new()).await;
+    until("it is told", || text(&told).contains("`profile admin` needs a login")).await;
+    broker.keep_fresh(&[]);
+    until("it is over", || !told.exists()).await;
+}

@@ -55,6 +55,16 @@ impl Provider {
         USUAL.iter().map(|url| Self::Web(Uri::from_static(url))).collect()
     }
 
+    /// Whether asking it bothers nobody else's server.
+    #[must_use]
+    pub fn is_of_this_machine(&self) -> bool {
+        match self {
+            Self::Web(uri) => uri.host().is_some_and(is_loopback),
+            Self::Dns(whoami) => whoami.resolver.ip().is_loopback(),
+            Self::Interface(_) | Self::Command(_) | Self::File(_) => true,
+        }
+    }
+
     /// As messages name it: a page by its host, anything else as it was given.
     #[must_use]
     pub fn name(&self) -> String {
@@ -119,6 +129,20 @@ mod tests {
         }
         for bad in ["http://ip.example", "ip.example", "/ip", "ftp://ip.example", "http://127.0.0.1.example", ""] {
             assert_eq!(Provider::parse(bad).unwrap_err().kind, Kind::Config, "{bad}");
+        }
+    }
+
+    #[test]
+    fn it_is_known_who_is_asked() {
+        for (text, ours) in [
+            ("https://ip.example", false),
+            ("http://127.0.0.1:1/a", true),
+            ("http://[::1]:1", true),
+            ("dns:opendns", false),
+            ("interface:ppp0", true),
+            ("file:/run/wan-ip", true),
+        ] {
+            assert_eq!(Provider::parse(text).unwrap().is_of_this_machine(), ours, "{text}");
         }
     }
 

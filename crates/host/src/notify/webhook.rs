@@ -3,10 +3,10 @@
 //! One POST, one verdict: when it is tried again is the outbox's business. Redirects are not followed, and the answer's
 //! body is not read.
 
-use std::{error::Error as _, fmt, fs, path::PathBuf, time::Duration};
+use std::{error::Error as _, fmt, fs, io, path::PathBuf, time::Duration};
 
 use bowline_base::{
-    Fault, Kind, Secret,
+    Fault, Kind, Secret, shell,
     wire::{Limits, Wire, WireError},
 };
 use bytes::Bytes;
@@ -105,13 +105,16 @@ impl SecretPlace {
             Self::Given(secret) => return Ok(Some(secret.clone())),
             Self::File(path) => path,
         };
-        let wrong = |why: &str| {
+        let wrong = |why: &str, cause: &io::Error| {
             Fault::new(Kind::Config, "webhook", format!("{why} the webhook's secret in `{}`", path.display()))
-                .hint(format!("write it into `{0}`: `umask 077; openssl rand -hex 32 > {0}`", path.display()))
+                .hint(shell::to_have_a_secret_in(path, cause))
         };
-        let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|cause| wrong("cannot read").cause(cause))?;
+        let text = fs::read_to_string(path).map(Zeroizing::new);
+        let text = text.map_err(|cause| wrong("cannot read", &cause).cause(cause))?;
         let secret = Secret::new(text.trim_end_matches(['\r', '\n']));
-        if secret.is_blank() { Err(wrong("there is nothing in place of")) } else { Ok(Some(secret)) }
+        // Nothing is lost by writing over nothing.
+        let nothing = || wrong("there is nothing in place of", &io::ErrorKind::NotFound.into());
+        if secret.is_blank() { Err(nothing()) } else { Ok(Some(secret)) }
     }
 }
 

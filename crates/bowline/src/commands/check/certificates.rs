@@ -19,7 +19,7 @@ pub(super) fn look(world: &World, config: &Config) -> (Vec<Finding>, Vec<Finding
                 (_, Some((said, advice))) => (&mut warnings, told(format!("{said}; {advice}"))),
             },
         };
-        list.push(Finding { words: vec![format!("[identity.{}]", identity.name), "[identity".to_owned()], fault });
+        list.push(Finding::at(&["identity", &identity.name], fault));
     }
     (wrong, warnings)
 }

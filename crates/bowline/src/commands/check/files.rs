@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bowline_base::{Fault, Kind};
+use bowline_base::Fault;
 use bowline_host::{notify::Webhook, tls_server::ServerTls};
 
 use super::Finding;
@@ -52,8 +52,8 @@ pub(super) fn channels_at_start(world: &World, config: &Config) -> Vec<Finding> 
 
 pub(super) fn of_notify(section: &NotifySection, fault: Fault) -> Finding {
     match &section.webhook {
-        Some(webhook) => Finding::about("notify", &value(&webhook.secret), fault),
-        None => of_key("desktop", "notify", fault),
+        Some(webhook) => Finding::about(&["notify", "webhook"], &value(&webhook.secret), fault),
+        None => Finding::at(&["notify", "desktop"], fault),
     }
 }
 
@@ -62,53 +62,43 @@ fn artifacts(world: &World, section: &ArtifactsSection, look: Look) -> Vec<Findi
         AccessSection::Keys(keys) => keys.as_slice(),
         AccessSection::Local | AccessSection::Open => &[],
     };
-    let secrets = keys.iter().filter_map(|key| secret(world, "artifacts", &key.secret, look));
-    section.tls.iter().filter_map(|tls| pair("artifacts", tls)).chain(secrets).collect()
+    let secrets = keys.iter().filter_map(|key| secret(world, &["artifacts", "access"], &key.secret, look));
+    section.tls.iter().filter_map(|tls| pair(&["artifacts", "tls"], tls)).chain(secrets).collect()
 }
 
 fn gateway(world: &World, section: &GatewaySection, look: Look) -> Vec<Finding> {
-    let hasty = wiring::haste(world, section).into_iter().map(|(key, fault)| of_key(key, "gateway", fault));
+    let hasty = wiring::haste(world, section).into_iter().map(|(key, fault)| Finding::at(&["gateway", key], fault));
     let device = section.device_config.as_ref().and_then(|device| {
         let fault = wiring::place(world, &device.path, device.hook.clone()).err()?;
-        Some(Finding::about("gateway", &path(&device.path), fault))
+        Some(Finding::about(&["gateway", "device-config"], &path(&device.path), fault))
     });
     let webhook = section.webhook.as_ref().and_then(|webhook| {
         let place = webhook.secret.as_ref().filter(|place| look == Look::Whole || is_open(place))?;
         let made = notify::webhook(world, &webhook.url, Some(place));
         let fault = if look == Look::Whole { made.and_then(|made| made.check()).err() } else { made.err() };
-        fault.map(|fault| Finding::about("gateway", &value(place), fault))
+        fault.map(|fault| Finding::about(&["gateway", "webhook"], &value(place), fault))
     });
     hasty.chain(device).chain(webhook).collect()
 }
 
-/// Two of its doors are not one.
 fn vpn(world: &World, section: &VpnSection, look: Look) -> Vec<Finding> {
-    let key = section.master_key.as_ref().and_then(|place| secret(world, "vpn", place, look));
-    let tls = section.tls.as_ref().and_then(|tls| pair("vpn", tls));
-    let one_door = (section.proxy == Some(section.api)).then(|| {
-        let fault = Fault::new(Kind::Config, "vpn", format!("`api` and `proxy` are both {}", section.api))
-            .hint("give [vpn] `proxy` another port");
-        of_key("proxy", "vpn", fault)
-    });
-    [key, tls, one_door].into_iter().flatten().collect()
+    let key = section.master_key.as_ref().and_then(|place| secret(world, &["vpn", "master-key"], place, look));
+    let tls = section.tls.as_ref().and_then(|tls| pair(&["vpn", "tls"], tls));
+    key.into_iter().chain(tls).collect()
 }
 
-fn secret(world: &World, section: &str, place: &SecretPlace, look: Look) -> Option<Finding> {
+fn secret(world: &World, key: &[&str], place: &SecretPlace, look: Look) -> Option<Finding> {
     if look == Look::Start && !is_open(place) {
         return None;
     }
-    secrets::read(world, place).err().map(|fault| Finding::about(section, &value(place), fault))
+    secrets::read(world, place).err().map(|fault| Finding::about(key, &value(place), fault))
 }
 
-fn pair(section: &str, tls: &TlsSection) -> Option<Finding> {
+fn pair(key: &[&str], tls: &TlsSection) -> Option<Finding> {
     let fault = ServerTls::load(&tls.certificate, &tls.private_key).err()?;
     let named = [&tls.certificate, &tls.private_key].map(|file| path(file));
     let wrong = named.iter().find(|file| fault.chain().contains(file.as_str())).unwrap_or(&named[0]);
-    Some(Finding::about(section, wrong, fault))
-}
-
-fn of_key(key: &str, section: &str, fault: Fault) -> Finding {
-    Finding { words: vec![format!("{key} ="), format!("{key}="), format!("[{section}")], fault }
+    Some(Finding::about(key, wrong, fault))
 }
 
 /// Whether it can be read without a passphrase.

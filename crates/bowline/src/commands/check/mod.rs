@@ -12,7 +12,7 @@ use serde_json::json;
 use self::files::Look;
 use crate::{
     cli::Form,
-    config::{self, Config, Mistake, all_mistakes},
+    config::{self, Config, Mistake, all_mistakes, places},
     config_place, output,
     world::World,
 };
@@ -20,15 +20,29 @@ use crate::{
 /// Something that the configuration asks for and that is not so.
 #[derive(Debug)]
 struct Finding {
-    /// What the file says where it asks for it, best first.
-    words: Vec<String>,
+    /// The key that asks for it: `gateway`, `webhook`.
+    path: Vec<String>,
+    /// What it says there, of several things perhaps.
+    value: Option<String>,
     fault: Fault,
 }
 
 impl Finding {
-    /// In `[section]`, which says `value` there.
-    fn about(section: &str, value: &str, fault: Fault) -> Self {
-        Self { words: vec![format!("\"{value}\""), format!("'{value}'"), format!("[{section}")], fault }
+    /// Of the key at `path`.
+    fn at(path: &[&str], fault: Fault) -> Self {
+        Self { path: path.iter().map(|key| (*key).to_owned()).collect(), value: None, fault }
+    }
+
+    /// Of the key at `path`, below which `value` is said.
+    fn about(path: &[&str], value: &str, fault: Fault) -> Self {
+        Self { value: Some(value.to_owned()), ..Self::at(path, fault) }
+    }
+
+    /// Wherever `text` asks for it.
+    fn mistakes(&self, text: &str) -> Vec<Mistake> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let places = places(text, &path, self.value.as_deref());
+        places.into_iter().map(|at| Mistake::at(text, &(at..at), self.fault.chain())).collect()
     }
 }
 
@@ -87,16 +101,21 @@ fn told(file: &Path, findings: Vec<Finding>) -> Result<(), Fault> {
     if mistakes.is_empty() {
         return Ok(());
     }
-    let mut hints: Vec<String> = findings.into_iter().filter_map(|finding| finding.fault.hint).collect();
-    hints.dedup();
+    // A line each, so that one can be pasted.
+    let mut hints: Vec<String> = Vec::new();
+    for hint in findings.into_iter().filter_map(|finding| finding.fault.hint) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
     let fault = all_mistakes(file, &mistakes);
-    Err(if hints.is_empty() { fault } else { fault.hint(hints.join("; ")) })
+    Err(if hints.is_empty() { fault } else { fault.hint(hints.join("\n")) })
 }
 
 fn mistakes(file: &Path, findings: &[Finding]) -> Vec<Mistake> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    let mistake = |finding: &Finding| Mistake::about(&text, &finding.words, finding.fault.chain());
-    let mut mistakes: Vec<Mistake> = findings.iter().map(mistake).collect();
+    let text = text.trim_start_matches('\u{feff}');
+    let mut mistakes: Vec<Mistake> = findings.iter().flat_map(|finding| finding.mistakes(text)).collect();
     mistakes.sort();
     mistakes.dedup();
     mistakes
@@ -104,26 +123,30 @@ fn mistakes(file: &Path, findings: &[Finding]) -> Vec<Mistake> {
 
 fn unresolved(world: &World, config: &Config) -> Result<Vec<Finding>, Fault> {
     let files = world.aws_config()?.with_identities(config.identities.iter().cloned());
-    let named = |section: &'static str, profile: Option<&String>| profile.cloned().map(|profile| (section, profile));
+    type Key = &'static [&'static str];
+    let named = |key: Key, profile: Option<&String>| profile.cloned().map(|profile| (key, profile));
     let jobs = [
-        named("artifacts", config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref())),
-        named("audit", config.audit.cloudwatch.as_ref().and_then(|cloudwatch| cloudwatch.identity.as_ref())),
-        named("gateway", config.gateway.as_ref().and_then(|gateway| gateway.identity.as_ref())),
-        named("vpn", config.vpn.as_ref().and_then(|vpn| vpn.identity.as_ref())),
+        named(&["artifacts", "identity"], config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref())),
+        named(
+            &["audit", "cloudwatch", "identity"],
+            config.audit.cloudwatch.as_ref().and_then(|cloudwatch| cloudwatch.identity.as_ref()),
+        ),
+        named(&["gateway", "identity"], config.gateway.as_ref().and_then(|gateway| gateway.identity.as_ref())),
+        named(&["vpn", "identity"], config.vpn.as_ref().and_then(|vpn| vpn.identity.as_ref())),
     ];
     let endpoint = config.endpoint.iter().flat_map(|endpoint| &endpoint.serve);
     let grants = config.grants.iter().flat_map(|grant| &grant.profiles);
-    let lists = (config.daemon.keep_fresh.iter().map(|profile| ("daemon", profile)))
-        .chain(endpoint.map(|profile| ("endpoint", profile)))
-        .chain(grants.map(|profile| ("[grant", profile)));
-    let all = jobs.into_iter().flatten().chain(lists.map(|(section, profile)| (section, profile.clone())));
+    let lists = (config.daemon.keep_fresh.iter().map(|profile| (&["daemon", "keep-fresh"] as Key, profile)))
+        .chain(endpoint.map(|profile| (&["endpoint", "serve"] as Key, profile)))
+        .chain(grants.map(|profile| (&["grant", "profiles"] as Key, profile)));
+    let all = jobs.into_iter().flatten().chain(lists.map(|(key, profile)| (key, profile.clone())));
     let meant =
         all.filter(|(_, name)| !is_chain(name) || files.profile(name).is_ok() || files.identity(name).is_some());
     let hint = format!("mend `{}`, or the name", world.setup.locations.config.display());
-    let found = meant.filter_map(|(section, profile)| {
+    let found = meant.filter_map(|(key, profile)| {
         let error = files.resolve(&profile).err()?;
         let fault = Fault::new(Kind::Config, "profiles", error.to_string()).hint(&hint);
-        Some(Finding::about(section, &profile, fault))
+        Some(Finding::about(key, &profile, fault))
     });
     Ok(found.collect())
 }

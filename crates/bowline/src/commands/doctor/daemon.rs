@@ -6,8 +6,9 @@ use std::{
     path::Path,
 };
 
+use bowline_base::Fault;
 use bowline_credentials::client::{self, Answer, GoAlone};
-use bowline_host::{Check, listen, obstacle};
+use bowline_host::{Check, listen, obstacle::Obstacle};
 use serde_json::Value;
 
 use super::{
@@ -15,7 +16,11 @@ use super::{
     remedy::{Remedy, quoted},
     verdict::*,
 };
-use crate::{commands::go_alone::Obstacle, loopback, world::small_runtime};
+use crate::{
+    commands::unusable::{GRANTING, Unusable, is_of_another_user},
+    loopback,
+    world::small_runtime,
+};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const CONTAINER: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -23,14 +28,14 @@ const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     let socket = patient.world.environment.socket();
-    let status = match client::status(&socket, &patient.world.context()) {
-        Ok(Answer::Good(text)) => Ok(serde_json::from_str(text.expose()).unwrap_or_default()),
-        Ok(Answer::Fault(fault)) => Err(GoAlone::Silent(std::io::Error::other(fault.chain()))),
-        Err(reason) => Err(reason),
+    let heard = match client::status(&socket, &patient.world.context()) {
+        Ok(Answer::Good(text)) => Heard::Status(serde_json::from_str(text.expose()).unwrap_or_default()),
+        Ok(Answer::Fault(fault)) => Heard::Refusal(fault),
+        Err(reason) => Heard::Nothing(reason),
     };
-    let mut checks = vec![running(&socket, patient.file.is_some(), &status)];
-    checks.extend(door(&socket, !patient.settings().grants.is_empty()).map(|(check, _)| check));
-    if let Ok(status) = &status {
+    let mut checks = vec![running(&socket, patient.file.is_some(), &heard)];
+    checks.extend(door(&socket, patient).map(|(check, _)| check));
+    if let Heard::Status(status) = &heard {
         checks.push(version(status));
         let page = patient.settings().daemon.listen;
         checks.push(ready(&page.to_string(), loopback::get(page, "/readyz").ok().as_deref()));
@@ -39,31 +44,51 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     checks
 }
 
-fn running(socket: &Path, configured: bool, status: &Result<Value, GoAlone>) -> Check {
+/// What came of the question for its status.
+enum Heard {
+    Status(Value),
+    Refusal(Fault),
+    Nothing(GoAlone),
+}
+
+fn running(socket: &Path, configured: bool, heard: &Heard) -> Check {
     let id = ids::DAEMON_RUNNING;
-    let Err(reason) = status else { return ok(id, format!("it answers on `{}`", socket.display())) };
-    let obstacle = Obstacle::of(reason, socket);
-    match (reason, obstacle) {
-        (GoAlone::Foreign(_) | GoAlone::Silent(_), Some(Obstacle { why, fix })) => failed(id, why, Some(fix)),
-        (_, Some(Obstacle { why, fix })) => degraded(id, why, fix),
+    let reason = match heard {
+        Heard::Status(_) => return ok(id, format!("it answers on `{}`", socket.display())),
+        Heard::Refusal(fault) if is_of_another_user(fault) => return ok(id, GRANTING),
+        Heard::Refusal(fault) => {
+            let Unusable { why, fix } = Unusable::refusal(fault);
+            return failed(id, why, Some(fix));
+        }
+        Heard::Nothing(reason) => reason,
+    };
+    match (reason, Unusable::of(reason, socket)) {
+        (GoAlone::Foreign(_) | GoAlone::Silent(_), Some(Unusable { why, fix })) => failed(id, why, Some(fix)),
+        (_, Some(Unusable { why, fix })) => degraded(id, why, fix),
         (_, None) if configured => degraded(id, format!("{reason}: commands do the work themselves"), "bowline run"),
         (_, None) => ok(id, "no daemon runs, and none is configured: commands do the work themselves"),
     }
 }
 
-/// What `--fix` does.
+/// What `--fix` does: to the socket, and to its directory where that is made for it. A home or a shared directory that
+/// somebody has put the socket into serves others too.
 pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
-    let door = door(&patient.world.environment.socket(), !patient.settings().grants.is_empty());
-    let ours = |remedy: &Remedy| match remedy {
+    let environment = &patient.world.environment;
+    let door = door(&environment.socket(), patient);
+    let kept = [environment.runtime_directory(), environment.state_directory()];
+    let may = |remedy: &Remedy| match remedy {
         Remedy::Mode(path, _) | Remedy::Directory(path) | Remedy::DeadSocket(path) => {
-            fs::symlink_metadata(path).is_ok_and(|facts| facts.uid() == patient.me())
+            let found = fs::symlink_metadata(path);
+            let made_for_it = kept.iter().any(|kept| path.starts_with(kept));
+            found.is_ok_and(|found| found.uid() == patient.me() && (made_for_it || !found.is_dir()))
         }
     };
-    door.and_then(|(_, remedy)| remedy).filter(ours).into_iter().collect()
+    door.and_then(|(_, remedy)| remedy).filter(may).into_iter().collect()
 }
 
-/// Mode and owner of the socket and of its directory; a grant opens both to other users on purpose.
-fn door(socket: &Path, granted: bool) -> Option<(Check, Option<Remedy>)> {
+/// Mode and owner of the socket and of its directory; a grant opens both to other users on purpose, and those of another
+/// user's daemon are not in our file.
+fn door(socket: &Path, patient: &Patient) -> Option<(Check, Option<Remedy>)> {
     let id = ids::DAEMON_SOCKET;
     let directory = socket.parent()?;
     let (found, around) = (fs::symlink_metadata(socket).ok()?, fs::metadata(directory).ok()?);
@@ -71,6 +96,7 @@ fn door(socket: &Path, granted: bool) -> Option<(Check, Option<Remedy>)> {
         let why = format!("`{}` is no socket", socket.display());
         return Some((failed(id, why, Some(format!("rm {}   # then: bowline run", quoted(socket)))), None));
     }
+    let granted = !patient.settings().grants.is_empty() || found.uid() != patient.me();
     if listen::is_dead_socket(socket) {
         let remedy = Remedy::DeadSocket(socket.to_owned());
         let why = format!("`{}` is left of a daemon that was killed; the next one replaces it", socket.display());
@@ -85,7 +111,8 @@ fn judge_door(socket: (&Path, u32), directory: (&Path, u32), granted: bool) -> (
     if directory.1 & 0o022 != 0 && directory.1 & 0o1000 == 0 {
         let why =
             format!("`{}` has mode {:o}: others can put a socket of theirs there", directory.0.display(), directory.1);
-        let remedy = Remedy::Mode(directory.0.to_owned(), 0o700);
+        // Whoever is granted something still comes by.
+        let remedy = Remedy::Mode(directory.0.to_owned(), directory.1 & !0o022);
         return (failed(id, why, Some(remedy.command())), Some(remedy));
     }
     if socket.1 & 0o077 != 0 && !granted {
@@ -142,11 +169,11 @@ fn container(patient: &Patient) -> Vec<Check> {
     let met = runtime.block_on(network::ask(&**wire, address));
     runtime.shutdown_background();
     let missing = environment.var(TOKEN_FILE).filter(|path| fs::File::open(path).is_err());
-    let met = met.map(|answer| answer.status().as_u16()).map_err(|error| obstacle::Obstacle::of(&error));
+    let met = met.map(|answer| answer.status().as_u16()).map_err(|error| Obstacle::of(&error));
     vec![judge_container(address, &met, missing)]
 }
 
-fn judge_container(address: &str, met: &Result<u16, obstacle::Obstacle>, missing: Option<&str>) -> Check {
+fn judge_container(address: &str, met: &Result<u16, Obstacle>, missing: Option<&str>) -> Check {
     let id = ids::DAEMON_CONTAINER_URI;
     // Without a path, a query or a password that may stand in it.
     let place = proxy::place(address);
@@ -165,6 +192,7 @@ fn judge_container(address: &str, met: &Result<u16, obstacle::Obstacle>, missing
 
 #[cfg(test)]
 mod tests {
+    use bowline_base::Kind;
     use bowline_host::Verdict;
     use serde_json::json;
 
@@ -172,12 +200,16 @@ mod tests {
 
     #[test]
     fn no_daemon_is_fine_where_none_is_configured() {
-        let check = |configured, reason| running(Path::new("/run/sock"), configured, &Err(reason)).verdict;
+        let look = |configured, heard| running(Path::new("/run/sock"), configured, &heard);
+        let check = |configured, reason| look(configured, Heard::Nothing(reason)).verdict;
         assert_eq!(check(false, GoAlone::NoDaemon("x".to_owned())), Verdict::Ok);
         assert_eq!(check(true, GoAlone::NoDaemon("x".to_owned())), Verdict::Degraded);
         assert_eq!(check(true, GoAlone::Foreign("x".to_owned())), Verdict::Failed);
         assert_eq!(check(true, GoAlone::OtherContext), Verdict::Degraded);
         assert_eq!(check(true, GoAlone::Silent(std::io::ErrorKind::TimedOut.into())), Verdict::Failed);
+        let refusal = |kind| look(false, Heard::Refusal(Fault::new(kind, "daemon", "no")));
+        assert_eq!((refusal(Kind::Refused).verdict, refusal(Kind::Refused).fix), (Verdict::Ok, None));
+        assert_eq!(refusal(Kind::Bug).verdict, Verdict::Failed);
     }
 
     #[test]
@@ -190,6 +222,13 @@ mod tests {
         assert_eq!(check(0o666, 0o711, false), Verdict::Degraded);
         assert_eq!(check(0o600, 0o1777, false), Verdict::Ok);
         assert_eq!(check(0o600, 0o777, true), Verdict::Failed);
+    }
+
+    #[test]
+    fn a_closed_directory_still_lets_granted_users_through() {
+        let remedy = |mode| judge_door((Path::new("/r/sock"), 0o666), (Path::new("/r"), mode), true).1;
+        assert_eq!(remedy(0o775), Some(Remedy::Mode("/r".into(), 0o755)));
+        assert_eq!(remedy(0o733), Some(Remedy::Mode("/r".into(), 0o711)));
     }
 
     #[test]
@@ -216,7 +255,7 @@ mod tests {
     #[test]
     fn a_dead_endpoint_in_the_environment_is_a_failure() {
         let address = "http://127.0.0.1:9911/v1/role/build";
-        let dead = judge_container(address, &Err(obstacle::Obstacle::Refused), None);
+        let dead = judge_container(address, &Err(Obstacle::Refused), None);
         assert!(dead.verdict == Verdict::Failed && dead.fix.unwrap().starts_with("unset AWS_CONTAINER"));
         assert_eq!(judge_container(address, &Ok(401), None).verdict, Verdict::Ok);
         assert_eq!(judge_container(address, &Ok(401), Some("/gone")).verdict, Verdict::Failed);

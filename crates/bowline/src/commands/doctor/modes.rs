@@ -56,6 +56,8 @@ struct Facts {
     directory: bool,
     mode: u32,
     owner: u32,
+    /// Of a group that is not this user's own: somebody has given it to that group.
+    lent: bool,
 }
 
 /// What root keeps for this user, through a group perhaps, is as safe. Who can list a directory reads no secret yet.
@@ -79,13 +81,17 @@ fn judge(place: &Place, me: u32) -> Option<(Check, Option<Remedy>)> {
         _ => "everybody",
     };
     let why = format!("`{}` ({holds}) has mode {:o}: it is open to {open}", path.display(), facts.mode);
-    let remedy = Remedy::Mode(path.clone(), if facts.directory { 0o700 } else { 0o600 });
+    let private = if facts.directory { 0o700 } else { 0o600 };
+    let remedy = Remedy::Mode(path.clone(), private);
     let check = if facts.directory && facts.mode & 0o022 == 0 {
         degraded(ids::FILES_MODE, why, remedy.command())
     } else {
         failed(ids::FILES_MODE, why, Some(remedy.command()))
     };
-    Some((check, (facts.owner == me).then_some(remedy)))
+    // Another service may read it through that group, a TLS key for example: who is to lose it is for a person to say.
+    let lent = if facts.lent { facts.mode & 0o070 } else { 0 };
+    let gentle = Remedy::Mode(path.clone(), private | lent);
+    Some((check, (facts.owner == me && facts.mode != private | lent).then_some(gentle)))
 }
 
 /// A directory of ours and whether it is there.
@@ -190,7 +196,12 @@ fn files_in(directory: &Path) -> impl Iterator<Item = PathBuf> {
 fn facts(path: &Path) -> Option<Facts> {
     let found = fs::metadata(path).ok()?;
     let directory = found.is_dir();
-    (directory || found.is_file()).then(|| Facts { directory, mode: found.mode() & 0o7777, owner: found.uid() })
+    (directory || found.is_file()).then(|| Facts {
+        directory,
+        mode: found.mode() & 0o7777,
+        owner: found.uid(),
+        lent: found.gid() != rustix::process::getegid().as_raw(),
+    })
 }
 
 #[cfg(test)]
@@ -200,7 +211,7 @@ mod tests {
     use super::*;
 
     fn place(directory: bool, mode: u32, owner: u32) -> Place {
-        Place { path: "/h/x".into(), holds: "keys", facts: Some(Facts { directory, mode, owner }) }
+        Place { path: "/h/x".into(), holds: "keys", facts: Some(Facts { directory, mode, owner, lent: false }) }
     }
 
     #[test]
@@ -217,6 +228,18 @@ mod tests {
         for mode in [0o600, 0o400, 0o700] {
             assert!(judge(&place(false, mode, 1000), 1000).is_none());
         }
+    }
+
+    #[test]
+    fn what_was_lent_to_a_group_is_told_and_closed_to_everybody_else_alone() {
+        let lent = |mode| {
+            let place = place(false, mode, 0);
+            let facts = place.facts.map(|facts| Facts { lent: true, ..facts });
+            judge(&Place { facts, ..place }, 0).unwrap()
+        };
+        let (check, remedy) = lent(0o640);
+        assert_eq!((check.verdict, check.fix.as_deref(), remedy), (Verdict::Failed, Some("chmod 600 /h/x"), None));
+        assert_eq!(lent(0o644).1, Some(Remedy::Mode("/h/x".into(), 0o640)));
     }
 
     #[test]

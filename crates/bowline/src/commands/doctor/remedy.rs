@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bowline_base::atomic;
+use bowline_base::{atomic, shell};
 use bowline_host::listen;
 
 /// A step that cannot make anything worse.
@@ -43,9 +43,7 @@ impl Remedy {
 
 /// A path as a shell reads it back.
 pub(in crate::commands) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    shell::quoted(&path.display().to_string())
 }
 
 #[cfg(test)]

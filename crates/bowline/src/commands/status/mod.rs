@@ -1,8 +1,7 @@
 //! `bowline status`: sessions, credentials and jobs as they stand, with the command to type where one is needed.
 //!
-//! With a daemon it is the daemon's own word; without one it is what the files on disk say. One that runs and cannot be used
-//! is told apart from none. Exit code 5 when a login
-//! is needed.
+//! With a daemon it is the daemon's own word; without one it is what the files on disk say. One that runs and cannot be
+//! used is told apart from none. Exit code 5 when a login is needed.
 
 mod screen;
 mod snapshot;
@@ -23,7 +22,7 @@ use bowline_host::{Tasks, clock};
 use serde_json::{Value, json};
 
 use self::snapshot::Snapshot;
-use super::go_alone::Obstacle;
+use super::unusable::Unusable;
 use crate::{
     cli::{self, Form},
     output,
@@ -56,14 +55,14 @@ fn is_login_needed(line: &Value) -> bool {
 
 /// Everything that is known, in the form of docs/reference/status.md.
 fn document(world: &World, profile: Option<&str>) -> Result<Value, Fault> {
-    let (daemon, obstacle) = match from_daemon(world) {
+    let (daemon, unusable) = match from_daemon(world) {
         Ok(said) => (said, None),
-        Err(obstacle) => (None, Some(obstacle)),
+        Err(unusable) => (None, Some(unusable)),
     };
     let mut document = json!({
         "version": STATUS_VERSION, "program": env!("CARGO_PKG_VERSION"), "daemon": daemon.is_some(),
-        "daemon_reason": obstacle.as_ref().map(|obstacle| &obstacle.why),
-        "daemon_fix": obstacle.as_ref().map(|obstacle| &obstacle.fix),
+        "daemon_reason": unusable.as_ref().map(|unusable| &unusable.why),
+        "daemon_fix": unusable.as_ref().map(|unusable| &unusable.fix),
         "at": utc(clock::now().wall), "since": null, "state": null, "credentials": [], "jobs": {}, "checks": [],
         "last_trouble": null,
     });
@@ -93,16 +92,16 @@ fn credentials(world: &World, profile: Option<&str>, mut lines: Vec<Value>) -> R
     Ok(lines)
 }
 
-/// `None` when none runs; one that runs and cannot be used is an obstacle.
-fn from_daemon(world: &World) -> Result<Option<Value>, Obstacle> {
+/// `None` when none runs; one that runs and cannot be used is an error.
+fn from_daemon(world: &World) -> Result<Option<Value>, Unusable> {
     let socket = world.environment.socket();
     match client::status(&socket, &world.context()) {
         Ok(Answer::Good(text)) => match serde_json::from_str(text.expose()) {
             Ok(document) => Ok(Some(document)),
-            Err(_) => Obstacle::of(&GoAlone::Strange(socket.display().to_string()), &socket).map_or(Ok(None), Err),
+            Err(_) => Unusable::of(&GoAlone::Strange(socket.display().to_string()), &socket).map_or(Ok(None), Err),
         },
-        Ok(Answer::Fault(fault)) => Err(Obstacle::refusal(&fault)),
-        Err(reason) => Obstacle::of(&reason, &socket).map_or(Ok(None), Err),
+        Ok(Answer::Fault(fault)) => Err(Unusable::refusal(&fault)),
+        Err(reason) => Unusable::of(&reason, &socket).map_or(Ok(None), Err),
     }
 }
 

@@ -76,7 +76,7 @@ impl Paint {
 
 fn title(view: &View<'_>) -> Line<'static> {
     let Snapshot { daemon, obstacle, program, state, since, .. } = view.snapshot;
-    let unused = obstacle.as_ref().map(|(why, _)| format!("a daemon runs, but of no use here: {why}"));
+    let unused = obstacle.as_ref().map(|(why, _)| format!("a daemon runs, without a status for this command: {why}"));
     let (word, tone) = match (daemon, state.as_str()) {
         (false, _) => (unused.as_deref().unwrap_or("no daemon runs (bowline run)"), Tone::Bad),
         (true, "ok") => ("everything works", Tone::Good),

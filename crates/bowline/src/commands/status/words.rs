@@ -8,7 +8,9 @@ use super::snapshot::{Artifacts, Gateway, Snapshot, Vpn};
 pub(super) fn table(snapshot: &Snapshot) -> String {
     let mut text = match (&snapshot.obstacle, snapshot.daemon) {
         (_, true) => "daemon: running\n".to_owned(),
-        (Some((why, fix)), false) => format!("daemon: running, but of no use here: {why}\n    next: {fix}\n"),
+        (Some((why, fix)), false) => {
+            format!("daemon: runs, without a status for this command: {why}\n    next: {fix}\n")
+        }
         (None, false) => "daemon: not running (bowline run)\n".to_owned(),
     };
     credentials(&mut text, snapshot);
@@ -135,6 +137,9 @@ mod tests {
     fn a_daemon_that_cannot_be_used_is_not_called_absent() {
         let document = json!({ "daemon": false, "daemon_reason": "it sleeps", "daemon_fix": "wake it" });
         let said = table(&Snapshot::of(&document));
-        assert!(said.starts_with("daemon: running, but of no use here: it sleeps\n    next: wake it\n"), "{said}");
+        assert!(
+            said.starts_with("daemon: runs, without a status for this command: it sleeps\n    next: wake it\n"),
+            "{said}"
+        );
     }
 }

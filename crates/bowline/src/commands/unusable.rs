@@ -2,27 +2,22 @@
 
 use std::path::Path;
 
-use bowline_base::Fault;
-use bowline_credentials::{
-    RECURSION_MARK,
-    client::{self, Answer, GoAlone},
-    is_of_the_environment,
-};
+use bowline_base::{Fault, Kind};
+use bowline_credentials::client::GoAlone;
 
 use super::doctor::quoted;
-use crate::{output, world::World};
 
 /// Why it cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Obstacle {
+pub(crate) struct Unusable {
     /// In words.
     pub(crate) why: String,
     /// What to do about it.
     pub(crate) fix: String,
 }
 
-impl Obstacle {
-    /// `None` where nobody listens: that is no obstacle, there is just no daemon.
+impl Unusable {
+    /// `None` where nobody listens: there is just no daemon.
     pub(crate) fn of(reason: &GoAlone, socket: &Path) -> Option<Self> {
         let why = reason.to_string();
         let (why, fix) = match reason {
@@ -37,29 +32,24 @@ impl Obstacle {
         Some(Self { why, fix })
     }
 
-    /// A daemon that answered, but with a no.
+    /// A daemon that answered the question for its status, but with a no.
     pub(crate) fn refusal(fault: &Fault) -> Self {
+        if is_of_another_user(fault) {
+            return Self { why: GRANTING.to_owned(), fix: "ask its owner for its status".to_owned() };
+        }
         let fix = fault.hint.clone().unwrap_or_else(|| "bowline doctor daemon".to_owned());
         Self { why: fault.chain(), fix }
     }
 }
 
+/// Whether its owner's daemon keeps its status from us; what a `[[grant]]` names it gives all the same.
+pub(crate) fn is_of_another_user(fault: &Fault) -> bool {
+    fault.kind == Kind::Refused
+}
+
+/// Said of such a daemon.
+pub(crate) const GRANTING: &str =
+    "it is another user's: it answers you for the profiles that its [[grant]]s name, and not for its status";
+
 const SAME_CONTEXT: &str =
     "start it with the same HOME, AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE and AWS_ENDPOINT_URL… as this shell";
-
-/// Says so where a daemon runs that this command's `profile` cannot come from, and it goes on by itself.
-pub(crate) fn say(world: &World, profile: &str) {
-    let environment = &world.environment;
-    if environment.var(RECURSION_MARK).is_some() || is_of_the_environment(&world.setup, profile) {
-        return;
-    }
-    let socket = environment.socket();
-    let obstacle = match client::status(&socket, &world.context()) {
-        Ok(Answer::Good(_)) => None,
-        Ok(Answer::Fault(fault)) => Some(Obstacle::refusal(&fault)),
-        Err(reason) => Obstacle::of(&reason, &socket),
-    };
-    if let Some(Obstacle { why, .. }) = obstacle {
-        output::say(&format!("note: {why}; going on without it"));
-    }
-}
