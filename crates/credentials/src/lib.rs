@@ -37,7 +37,7 @@ pub use broker::{Broker, Overview, Settings};
 pub use lease_store::LeaseStore;
 pub use setup::{Context, Setup};
 pub use source::{
-    ENVIRONMENT, Explained, HeldCertificate, RECURSION_MARK, Resolved, Sources, Step, is_of_the_environment,
+    ENVIRONMENT, Explained, HeldCertificate, RECURSION_MARK, Resolved, Sources, Step, asks_outside, is_of_the_environment,
     roles_anywhere_from_environment, without_secrets,
 };
 pub use sso_token::{SsoTokens, session_name};
