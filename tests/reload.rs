@@ -30,7 +30,7 @@ fn a_bad_file_keeps_the_old_one_and_a_good_one_takes_effect() {
     world.write("other.toml", &good.replace("[\"build\"]", "[\"build\", \"biuld\"]"));
     let other = world.path("other.toml").display().to_string();
     let [checked, run] = ["check", "run"].map(|command| world.run(&[command, "--config", &other]));
-    let words = "2:24: profile `biuld` does not exist";
+    let words = "3:24: profile `biuld` does not exist";
     assert_eq!((checked.code, run.code), (Some(2), Some(2)), "{}", run.stderr);
     assert!(checked.stderr.contains(words) && checked.stderr == run.stderr, "{}{}", checked.stderr, run.stderr);
     std::fs::rename(&other, &daemon.config).unwrap();
