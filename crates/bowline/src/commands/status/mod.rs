@@ -64,7 +64,7 @@ fn document(world: &World, profile: Option<&str>) -> Result<Value, Fault> {
         "version": STATUS_VERSION, "program": env!("CARGO_PKG_VERSION"), "daemon": daemon.is_some(),
         "daemon_reason": obstacle.as_ref().map(|obstacle| &obstacle.why),
         "daemon_fix": obstacle.as_ref().map(|obstacle| &obstacle.fix),
-        "at": utc(clock::now().wall), "since": null, "state": null, "credentials": [], "jobs": {}, "checks": [],
+        "at": utc(clock::now().wall), "since": null, "state": null, "page": null, "credentials": [], "jobs": {}, "checks": [],
         "last_trouble": null,
     });
     for (key, value) in daemon.as_ref().and_then(Value::as_object).into_iter().flatten() {
