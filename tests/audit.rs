@@ -1,12 +1,13 @@
 //! The log of a real daemon: who asked is in it before the answer, kill -9 costs nothing that was written, the log
-//! arrives in CloudWatch Logs, and a change is found.
+//! arrives in CloudWatch Logs, a change is found, and what is too old ends.
 
 use std::{fs, time::Duration};
 
+use bowline_audit::{AuditLog, Event, Places, Record};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{World, until};
+use crate::harness::{World, free_address, until};
 
 #[test]
 fn what_was_given_out_is_written_down_through_kill_9_and_found_when_changed() {
@@ -45,4 +46,38 @@ fn what_was_given_out_is_written_down_through_kill_9_and_found_when_changed() {
     world.write(file.strip_prefix(world.path("")).unwrap().to_str().unwrap(), &forged);
     let verdict = audit(&["verify"]);
     assert!(verdict.code == Some(1) && verdict.stdout.contains("was changed"), "{}", verdict.stdout);
+}
+
+#[test]
+fn what_had_its_time_ends_and_the_log_still_verifies() {
+    let world = World::new("audit-keep", |_| {});
+    let directory = world.path("audit");
+    let old = AuditLog::new(Places { directory: directory.clone(), max_size: 4000, marks: None }, Vec::new());
+    let mut then = bowline_host::clock::now();
+    then.wall -= Duration::from_secs(500 * 86400);
+    for number in 0..60 {
+        old.record(then, &Record::about(Event::Login, format!("old-{number}"))).unwrap();
+    }
+    old.sign(then).unwrap();
+    drop(old);
+    let files = || bowline_audit::log_files(&directory).unwrap();
+    let before = files().len();
+    world.write(
+        "bowline.toml",
+        &format!(
+            "[daemon]\nlisten = \"{}\"\n[audit]\npath = \"{}\"\nmax-file-size = \"4 KiB\"\nkeep = \"400d\"\n",
+            free_address(),
+            directory.display()
+        ),
+    );
+    let config = world.path("bowline.toml").display().to_string();
+    let verify = || world.run(&["--config", &config, "audit", "verify"]);
+    let daemon = world.start("run", &mut world.bowline(&["run", "--config", &config]));
+    until(Duration::from_secs(10), "the old files are gone", || files().len() + 2 <= before);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.finish(Duration::from_secs(10)).code, Some(0));
+    let good = verify();
+    assert!(good.code == Some(0) && good.stdout.contains("had their time, as line"), "{}", good.stdout);
+    let dropped = world.run(&["--config", &config, "audit", "query", "--event", "dropped", "--output", "json"]);
+    assert!(dropped.stdout.contains(r#""lines":{"first":1,"last":"#), "{}", dropped.stdout);
 }

@@ -35,6 +35,14 @@ fn exec_hands_over_credentials_signals_and_the_exit_code() {
     let script = "test -n \"$AWS_ACCESS_KEY_ID\" && test -n \"$AWS_SESSION_TOKEN\" && exit 7";
     let exec = world.run(&["exec", "build", "--env", "--", "sh", "-c", script]);
     assert_eq!(exec.code, Some(7), "{}", exec.stderr);
+    // As a shell ends where a program is not there, and where it cannot be run.
+    world.write("bin/no-program", "not one");
+    let no_program = world.path("bin/no-program").display().to_string();
+    for (program, code) in [("no-such-program", 127), ("/no/such/program", 127), (no_program.as_str(), 126)] {
+        for exec in [&["exec", "build", "--", program][..], &["exec", "build", "--env", "--", program]] {
+            refused(&world, exec, code, &[&format!("cannot run `{program}`"), "hint: see where it is"]);
+        }
+    }
 }
 
 #[test]
@@ -79,6 +87,12 @@ fn a_broken_token_file_asks_for_a_login_and_is_not_touched() {
 fn a_profile_that_does_not_exist_is_a_mistake_in_the_configuration() {
     let world = World::new("no-profile", |_| {});
     refused(&world, &["creds", "biuld"], 2, &["`biuld`", "build"]);
+    refused(&world, &["policy", "refresh"], 2, &["no namespace is named", "hint: bowline policy refresh PREFIX"]);
+    refused(&world, &["login", "nobody"], 2, &["profile `nobody` does not exist"]);
+    std::fs::remove_file(world.path(".aws/config")).unwrap();
+    let file = world.path(".aws/config").display().to_string();
+    refused(&world, &["creds", "build"], 2, &[&format!("there is no file `{file}`"), "hint: add `[profile build]` to"]);
+    refused(&world, &["login"], 2, &["there is none to choose from", "hint: `aws configure sso` writes one"]);
 }
 
 #[test]

@@ -36,11 +36,13 @@ pub enum Event {
     Reloaded,
     /// A user of the VPN was made, changed, invited or removed.
     VpnChanged,
+    /// The oldest lines had their time, and are removed.
+    Dropped,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
@@ -55,6 +57,7 @@ impl Event {
         Self::Gap,
         Self::Reloaded,
         Self::VpnChanged,
+        Self::Dropped,
     ];
 
     /// As it stands in a line: `refresh-failed`.
@@ -75,6 +78,7 @@ impl Event {
             Self::Gap => "gap",
             Self::Reloaded => "reloaded",
             Self::VpnChanged => "vpn-changed",
+            Self::Dropped => "dropped",
         }
     }
 
@@ -175,13 +179,24 @@ pub struct Record {
     pub client: Option<Client>,
     /// Why, where somebody did not get what was asked for.
     pub reason: Option<String>,
+    /// The numbers of the first and the last line that are removed.
+    pub lines: Option<(u64, u64)>,
 }
 
 impl Record {
     /// A record of `event` with nothing else known.
     #[must_use]
     pub fn new(event: Event) -> Self {
-        Self { event, profile: None, key_id: None, source: None, expires: None, client: None, reason: None }
+        Self {
+            event,
+            profile: None,
+            key_id: None,
+            source: None,
+            expires: None,
+            client: None,
+            reason: None,
+            lines: None,
+        }
     }
 
     /// A record of `event` about `profile`.
@@ -206,6 +221,7 @@ impl Record {
             text.map(|text| fields.insert(name.into(), cut(&text).into()));
         }
         self.client.as_ref().map(|client| fields.insert("client".into(), client.value()));
+        self.lines.map(|(first, last)| fields.insert("lines".into(), json!({ "first": first, "last": last })));
         fields
     }
 

@@ -1,4 +1,5 @@
-//! The log inside the daemon: a checkpoint within a second of every record, and lines on their way to AWS.
+//! The log inside the daemon: a checkpoint within a second of every record, lines on their way to AWS, and the end of old
+//! files.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -6,13 +7,13 @@ use std::{
 };
 
 use bowline_base::{BoxFuture, Fault, Now, wire::Wire};
-use bowline_host::{Check, Ctx, Job, Tasks, Verdict};
+use bowline_host::{Check, Ctx, Job, Tasks, Verdict, clock::LONGEST_SLEEP};
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::{
     log::AuditLog,
-    sink::cloudwatch::{Destination, Shipper},
+    sink::cloudwatch::{Destination, Shipper, sent},
 };
 
 /// Half of what is promised, so that a slow disk does not break the promise.
@@ -21,11 +22,15 @@ const BETWEEN_SHIPMENTS: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What the last shipment may take when the daemon ends; the rest is sent after the next start.
 const LAST_SHIPMENT: Duration = Duration::from_secs(2);
+/// How often it is looked for files that are too old.
+const BETWEEN_ENDS: Duration = Duration::from_secs(3600);
 
-/// Signs and ships until shutdown.
+/// Signs, ships and ends what is old until shutdown.
 pub struct AuditJob {
     log: AuditLog,
     destination: Option<Destination>,
+    /// How long lines are kept at least; without it for ever.
+    keep: Option<Duration>,
     /// Why the last shipment failed.
     trouble: Arc<Mutex<Option<Fault>>>,
 }
@@ -34,7 +39,13 @@ impl AuditJob {
     /// Looks after `log`, and sends it to `destination` where there is one.
     #[must_use]
     pub fn new(log: AuditLog, destination: Option<Destination>) -> Self {
-        Self { log, destination, trouble: Arc::default() }
+        Self { log, destination, keep: None, trouble: Arc::default() }
+    }
+
+    /// The same, and files whose lines are all older than `keep` are ended.
+    #[must_use]
+    pub fn keeping(self, keep: Option<Duration>) -> Self {
+        Self { keep, ..self }
     }
 }
 
@@ -51,6 +62,12 @@ impl Job for AuditJob {
                 let shipper = Shipper::new(self.log.places().clone(), destination.clone());
                 let (wire, trouble) = (Arc::clone(&ctx.wire), Arc::clone(&self.trouble));
                 ctx.tasks.spawn("audit shipments", ship(self.log.clone(), shipper, wire, trouble, ctx.tasks.clone()));
+            }
+            if let Some(keep) = self.keep {
+                let stream = self.destination.as_ref().map(|to| to.stream.clone());
+                let sent = move |log: &AuditLog| stream.as_ref().map(|stream| sent(log.places(), stream));
+                let (log, wire) = (self.log.clone(), Arc::clone(&ctx.wire));
+                ctx.tasks.spawn("audit retention", end_old_files(log, keep, sent, wire, ctx.tasks.clone()));
             }
             Ok(())
         })
@@ -97,6 +114,32 @@ async fn sign_once(log: &AuditLog, now: Now) {
     }
     if let (_, Some(signed)) = log.reached() {
         log.tally().checkpoint_age((now.wall.as_second() - signed.as_second()).max(0));
+    }
+}
+
+/// At the start and every hour by the clock that goes on in sleep.
+async fn end_old_files(
+    log: AuditLog,
+    keep: Duration,
+    sent: impl Fn(&AuditLog) -> Option<u64>,
+    wire: Arc<dyn Wire>,
+    tasks: Tasks,
+) {
+    let mut due = Duration::ZERO;
+    loop {
+        let now = wire.now();
+        if now.boot >= due {
+            due = now.boot + BETWEEN_ENDS;
+            let (ending, sent) = (log.clone(), sent(&log));
+            match tokio::task::spawn_blocking(move || ending.end_older_than(now, keep, sent)).await {
+                Ok(Ok(Some((first, last)))) => info!(first, last, "the oldest lines of the audit log had their time"),
+                Ok(Err(fault)) => warn!(reason = %fault.chain(), "old files of the audit log stay"),
+                Ok(Ok(None)) | Err(_) => {}
+            }
+        }
+        if pause(&*wire, &tasks, LONGEST_SLEEP).await {
+            return;
+        }
     }
 }
 

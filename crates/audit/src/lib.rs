@@ -13,6 +13,7 @@ mod key;
 mod lines;
 mod log;
 mod query;
+mod retention;
 pub mod scan;
 pub mod sink;
 mod standing;

@@ -1,6 +1,7 @@
 //! Says whether a log is as it was written, and which line is the first that is not. Pure, a line at a time: memory stays
 //! small however long the log is.
 //!
+//! Where the beginning of a whole log is missing, a signed line has to say that it had its time (`retention.rs`).
 //! What it cannot know from the log alone is whether lines were cut off its very end: a [`Checkpoint`] that was kept
 //! elsewhere shows that. Lines behind the last checkpoint hold together but are not signed yet; the verdict says so.
 
@@ -15,6 +16,7 @@ use bowline_base::{Fault, Kind};
 
 use crate::{
     chain::{CHECKPOINT, Checkpoint, KIND, Parsed},
+    event::Event,
     key::PublicKey,
     lines::{self, Piece},
 };
@@ -26,6 +28,8 @@ pub struct Against {
     pub checkpoint: Option<Checkpoint>,
     /// The only key to believe; without it each file's own word is taken.
     pub key: Option<PublicKey>,
+    /// These are all files of the log: what is missing at its beginning has to have been removed in its time.
+    pub whole: bool,
 }
 
 /// What [`verify`] found.
@@ -39,6 +43,8 @@ pub struct Verdict {
     pub last: Option<u64>,
     /// The number of the last good checkpoint: everything before it is signed.
     pub signed_to: Option<u64>,
+    /// The last line of those that were removed in their time, and the signed line that says so.
+    pub dropped: Option<(u64, u64)>,
     /// The first thing that is wrong.
     pub bad: Option<Bad>,
     /// A last line that was never finished, as a killed process leaves it: file and bytes.
@@ -117,7 +123,7 @@ pub fn verify<R: BufRead>(
     open: impl Fn(usize) -> io::Result<R>,
     against: &Against,
 ) -> Result<Verdict, (usize, io::Error)> {
-    let mut walk = Walk { against, verdict: Verdict::default(), before: None, log: None, key: None };
+    let mut walk = Walk { against, verdict: Verdict::default(), dropped: None, before: None, log: None, key: None };
     let mut lines = 0;
     for (index, name) in names.iter().enumerate() {
         let reader = open(index).map_err(|error| (index, error))?;
@@ -130,8 +136,9 @@ pub fn verify<R: BufRead>(
             }
         }
     }
-    let bad =
-        walk.end().err().map(|flaw| Bad { file: names.last().cloned().unwrap_or_default(), line: lines + 1, flaw });
+    let place = |name: Option<&String>, line, flaw| Bad { file: name.cloned().unwrap_or_default(), line, flaw };
+    let end = walk.end().err().map(|flaw| place(names.last(), lines + 1, flaw));
+    let bad = walk.beginning().err().map(|flaw| place(names.first(), 1, flaw)).or(end);
     Ok(Verdict { bad, ..walk.verdict })
 }
 
@@ -181,6 +188,8 @@ fn has_line(mut reader: impl BufRead, seq: u64) -> io::Result<bool> {
 struct Walk<'a> {
     against: &'a Against,
     verdict: Verdict,
+    /// As in the verdict, and not signed yet.
+    dropped: Option<(u64, u64)>,
     /// Number and hash of the line before.
     before: Option<(u64, String)>,
     log: Option<String>,
@@ -221,6 +230,10 @@ impl Walk<'_> {
         }
         if line.event() == CHECKPOINT {
             self.checkpoint(&line)?;
+        }
+        if line.event() == Event::Dropped.name() {
+            let last = line.fields.get("lines").and_then(|lines| lines.get("last")?.as_u64());
+            self.dropped = last.map(|last| (last, line.seq));
         }
         self.compare(&line)?;
         self.verdict.first.get_or_insert(line.seq);
@@ -271,6 +284,7 @@ impl Walk<'_> {
             return Err(Flaw::BadSignature);
         }
         self.verdict.signed_to = Some(line.seq);
+        self.verdict.dropped = self.dropped.or(self.verdict.dropped);
         Ok(())
     }
 
@@ -278,6 +292,15 @@ impl Walk<'_> {
     fn compare(&self, line: &Parsed) -> Result<(), Flaw> {
         match &self.against.checkpoint {
             Some(kept) if kept.seq == line.seq + 1 && kept.prev != line.hash => Err(Flaw::Rewritten),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is missing before the first line had its time.
+    fn beginning(&self) -> Result<(), Flaw> {
+        let gone = self.verdict.dropped.map_or(0, |(last, _)| last);
+        match self.verdict.first {
+            Some(first) if self.against.whole && first > gone + 1 => Err(Flaw::Missing(gone + 1, first - 1)),
             _ => Ok(()),
         }
     }

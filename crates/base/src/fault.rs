@@ -100,18 +100,42 @@ impl Fault {
         self
     }
 
+    /// Adds reasons that another process told, the nearest first.
+    #[must_use]
+    pub fn because(mut self, reasons: Vec<String>) -> Self {
+        let told = reasons.into_iter().rev().fold(None, |cause, why| Some(Box::new(Told { why, cause })));
+        if let Some(told) = told {
+            self.cause = Some(told);
+        }
+        self
+    }
+
+    /// Every cause below it, the nearest first.
+    #[must_use]
+    pub fn causes(&self) -> Vec<String> {
+        let (mut causes, mut next) = (Vec::new(), self.source());
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        causes
+    }
+
     /// The message and every cause below it, in one line: `what: why: why`.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.message.clone();
-        let mut next: Option<&dyn Error> = self.source();
-        while let Some(cause) = next {
-            text.push_str(": ");
-            text.push_str(&cause.to_string());
-            next = cause.source();
-        }
-        text
+        let causes = self.causes().into_iter();
+        causes.fold(self.message.clone(), |text, cause| text + ": " + &cause)
     }
+}
+
+/// See [`Fault::because`].
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+struct Told {
+    why: String,
+    #[source]
+    cause: Option<Box<Self>>,
 }
 
 #[cfg(test)]
@@ -126,5 +150,16 @@ mod tests {
             "token expired",
         ));
         assert_eq!(fault.chain(), "role `ci` refused: token expired");
+    }
+
+    #[test]
+    fn reasons_that_were_told_elsewhere_read_as_those_that_happened_here() {
+        let reasons = vec!["no answer".to_owned(), "connection refused".to_owned()];
+        let fault = Fault::new(Kind::Unreachable, "sts", "`AssumeRole` failed").because(reasons.clone());
+        assert_eq!(
+            (fault.causes(), fault.chain().as_str()),
+            (reasons, "`AssumeRole` failed: no answer: connection refused")
+        );
+        assert!(Fault::new(Kind::Bug, "x", "y").because(Vec::new()).cause.is_none());
     }
 }

@@ -219,7 +219,10 @@ fn fault(body: &str) -> Option<Fault> {
     let value: Value = serde_json::from_str(body).ok()?;
     let error = &value["error"];
     let text = |name: &str| error[name].as_str();
-    let fault = Fault::new(kind_called(text("kind")?), text("origin").unwrap_or("daemon"), text("message")?);
+    let message = text("what").or(text("message"))?;
+    let causes = error["causes"].as_array().into_iter().flatten().filter_map(|cause| cause.as_str().map(str::to_owned));
+    let fault =
+        Fault::new(kind_called(text("kind")?), text("origin").unwrap_or("daemon"), message).because(causes.collect());
     Some(match text("hint") {
         Some(hint) => fault.hint(hint),
         None => fault,

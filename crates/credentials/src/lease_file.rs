@@ -49,6 +49,7 @@ pub(crate) fn encode(entry: &Entry) -> Secret {
             "kind": kind_name(failure.kind),
             "origin": failure.origin,
             "message": failure.message,
+            "causes": failure.causes,
             "hint": failure.hint,
             "attempts": failure.attempts,
             "until_boot_ms": u64::try_from(failure.until.as_millis()).unwrap_or(u64::MAX),
@@ -88,6 +89,12 @@ fn failure(failure: &Value) -> Option<Failure> {
         kind: kind_called(failure["kind"].as_str()?),
         origin: text("origin")?,
         message: text("message")?,
+        causes: failure["causes"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|why| Some(why.as_str()?.to_owned()))
+            .collect(),
         hint: text("hint"),
         attempts: failure["attempts"].as_u64()?.try_into().ok()?,
         until: Duration::from_millis(failure["until_boot_ms"].as_u64()?),

@@ -62,8 +62,10 @@ pub struct Failure {
     pub kind: Kind,
     /// What failed.
     pub origin: String,
-    /// What happened, causes included.
+    /// What happened.
     pub message: String,
+    /// Why, the nearest reason first.
+    pub causes: Vec<String>,
     /// The next command.
     pub hint: Option<String>,
     /// Failures in a row.
@@ -106,7 +108,8 @@ impl Entry {
         self.failure = Some(Failure {
             kind: fault.kind,
             origin: fault.origin.clone(),
-            message: fault.chain(),
+            message: fault.message.clone(),
+            causes: fault.causes(),
             hint: fault.hint.clone(),
             attempts,
             until: now.boot + renewal::back_off(fault.kind, attempts).min(longest),
@@ -125,7 +128,7 @@ pub(crate) fn time_left(until: Duration, boot: Duration) -> Option<Duration> {
 
 impl Failure {
     fn fault(&self, left: Duration) -> Fault {
-        let mut fault = Fault::new(self.kind, self.origin.clone(), self.message.clone());
+        let mut fault = Fault::new(self.kind, self.origin.clone(), self.message.clone()).because(self.causes.clone());
         fault.hint.clone_from(&self.hint);
         // A refusal too: it may be of before a change, and whoever hears of it has asked nobody.
         fault.retry(bowline_base::Retry::After(left))

@@ -37,8 +37,8 @@ pub use broker::{Broker, Overview, Settings};
 pub use lease_store::LeaseStore;
 pub use setup::{Context, Setup};
 pub use source::{
-    ENVIRONMENT, Explained, HeldCertificate, RECURSION_MARK, Resolved, Sources, Step, is_of_the_environment,
-    roles_anywhere_from_environment, without_secrets,
+    ENVIRONMENT, Explained, HeldCertificate, RECURSION_MARK, Resolved, Sources, Step, asks_outside,
+    is_of_the_environment, roles_anywhere_from_environment, without_secrets,
 };
 pub use sso_token::{SsoTokens, session_name};
 pub use witness::{Handover, Witness, Written, client_behind_this_process, client_of};

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use bowline_aws::{Endpoints, Service};
 use bowline_awsfiles::{Config, Locations, Password, RolesAnywhere};
 use bowline_base::Fault;
+use bowline_host::watch::Watched;
 use serde_json::json;
 
 use crate::{lease_store::fingerprint, source::roles_anywhere_from_environment, vault::VaultSetup};
@@ -72,6 +73,17 @@ impl Setup {
         directories.sort();
         directories.dedup();
         directories
+    }
+
+    /// Where a change may end a failure: AWS's files and those of the identities, wherever links lead, and all that is in
+    /// the SSO cache.
+    pub(crate) fn watched(&self) -> Watched {
+        let named = [self.locations.config.clone(), self.locations.credentials.clone()];
+        let mut files: Vec<PathBuf> = named.into_iter().chain(self.files_of_identities()).collect();
+        files.extend(files.clone().iter().filter_map(|file| bowline_base::atomic::resolve(file).ok()));
+        files.sort();
+        files.dedup();
+        Watched { files, directories: vec![self.locations.sso_cache.clone()] }
     }
 
     /// Certificates, keys and passwords.

@@ -186,6 +186,8 @@ fn fault_reply(status: StatusCode, fault: &Fault) -> Reply {
         "kind": kind_name(fault.kind),
         "origin": fault.origin,
         "message": fault.chain(),
+        "what": fault.message,
+        "causes": fault.causes(),
         "hint": fault.hint,
     });
     reply(status, json!({ "error": error }).to_string())

@@ -73,12 +73,10 @@ impl ServerTls {
         digest.as_ref().iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
     }
 
-    /// Reads the files again until shutdown, whenever something changes beside them.
+    /// Reads the files again until shutdown, whenever one of them changes.
     pub fn watch(self: &Arc<Self>, tasks: &Tasks) {
-        let folder = |path: &Path| path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        let mut folders = vec![folder(&self.certificate), folder(&self.private_key)];
-        folders.dedup();
-        let (this, mut changes) = (Arc::clone(self), watch::directories(tasks, folders));
+        let files = vec![self.certificate.clone(), self.private_key.clone()];
+        let (this, mut changes) = (Arc::clone(self), watch::files(tasks, files));
         tasks.spawn_until_shutdown("tls-reload", async move {
             while changes.recv().await.is_some() {
                 this.reload();

@@ -2,10 +2,11 @@
 //!
 //! The directory is watched and not the file, because every good writer replaces the file by a rename. A directory
 //! that does not exist yet, one of a network's or a container host's file system, and links to other places send no
-//! events: for these the files' stamps are compared twice a second, for the others seldom.
+//! events: for these the files' stamps are compared twice a second, for the others seldom. Only what was named is looked
+//! at: a certificate in a home is no reason to look at all of the home.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -26,13 +27,46 @@ pub const POLL: Duration = Duration::from_millis(500);
 /// Watches every file in `directories` until shutdown and sends a message after each change; bursts are one message.
 #[must_use]
 pub fn directories(tasks: &Tasks, directories: Vec<PathBuf>) -> mpsc::Receiver<()> {
+    watched(tasks, Watched { files: Vec::new(), directories })
+}
+
+/// As [`directories`] for what is named alone, there or not; what else is in its directory is passed over.
+#[must_use]
+pub fn files(tasks: &Tasks, files: Vec<PathBuf>) -> mpsc::Receiver<()> {
+    watched(tasks, Watched { files, directories: Vec::new() })
+}
+
+/// What is watched.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// These alone.
+    pub files: Vec<PathBuf>,
+    /// Every file in these.
+    pub directories: Vec<PathBuf>,
+}
+
+/// As [`directories`] and [`files`], for both.
+#[must_use]
+pub fn watched(tasks: &Tasks, what: Watched) -> mpsc::Receiver<()> {
     let (changed, receiver) = mpsc::channel(1);
-    let before = Seen::look(&directories);
-    tasks.spawn_until_shutdown("watch", watch_loop(directories, before, changed));
+    let before = Seen::look(&what);
+    tasks.spawn_until_shutdown("watch", watch_loop(what, before, changed));
     receiver
 }
 
-async fn watch_loop(directories: Vec<PathBuf>, mut before: Seen, changed: mpsc::Sender<()>) {
+impl Watched {
+    /// Where events come from: a file is replaced in its directory.
+    fn places(&self) -> Vec<Place> {
+        let parent = |file: &PathBuf| match file.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        let all: BTreeSet<PathBuf> = self.directories.iter().cloned().chain(self.files.iter().map(parent)).collect();
+        all.into_iter().map(Place::new).collect()
+    }
+}
+
+async fn watch_loop(what: Watched, mut before: Seen, changed: mpsc::Sender<()>) {
     let (event, mut events) = mpsc::channel(1);
     // Where no watcher can be had, its sender is gone at once; then only the clock wakes this loop.
     let _keeps_the_channel_open = event.clone();
@@ -42,7 +76,7 @@ async fn watch_loop(directories: Vec<PathBuf>, mut before: Seen, changed: mpsc::
         }
     })
     .ok();
-    let mut places: Vec<Place> = directories.iter().cloned().map(Place::new).collect();
+    let mut places = what.places();
     loop {
         let begun: Vec<bool> = places.iter_mut().map(|place| place.watch(watcher.as_mut())).collect();
         // What changed before the first event could come is seen at once.
@@ -52,7 +86,7 @@ async fn watch_loop(directories: Vec<PathBuf>, mut before: Seen, changed: mpsc::
                 () = tokio::time::sleep(wait(&places, &before)) => {}
             }
         }
-        let after = Seen::look(&directories);
+        let after = Seen::look(&what);
         if after != before {
             before = after;
             changed.try_send(()).ok();
@@ -125,7 +159,7 @@ fn begin(watcher: &mut notify::RecommendedWatcher, directory: &Path) -> bool {
 
 type Stamp = (SystemTime, u64, u64);
 
-/// The files of the directories as they stood.
+/// The files as they stood.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     stamps: BTreeMap<PathBuf, Stamp>,
@@ -134,11 +168,15 @@ struct Seen {
 }
 
 impl Seen {
-    fn look(directories: &[PathBuf]) -> Self {
+    fn look(what: &Watched) -> Self {
         let mut seen = Self::default();
-        for entry in directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
+        for entry in what.directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
             seen.links |= entry.file_type().is_ok_and(|kind| kind.is_symlink());
             seen.stamps.extend(stamp(entry.path()));
+        }
+        for file in &what.files {
+            seen.links |= fs::symlink_metadata(file).is_ok_and(|file| file.is_symlink());
+            seen.stamps.extend(stamp(file.clone()));
         }
         seen
     }
@@ -184,6 +222,23 @@ mod tests {
         assert!(tasks.shut_down(Duration::from_secs(1)).await);
     }
 
+    #[tokio::test]
+    async fn a_named_file_is_noticed_and_its_neighbours_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let (named, other) = (home.path().join("site.pem"), home.path().join("notes.txt"));
+        let tasks = Tasks::new();
+        let mut changes = files(&tasks, vec![named.clone()]);
+        bowline_base::atomic::write_private(&other, b"1").unwrap();
+        std::os::unix::fs::symlink("elsewhere", home.path().join("link")).unwrap();
+        let what = Watched { files: vec![named.clone()], directories: Vec::new() };
+        assert_eq!(Seen::look(&what), Seen::default(), "neither the neighbour nor the link is looked at");
+        bowline_base::atomic::write_private(&named, b"1").unwrap();
+        tokio::time::timeout(Duration::from_secs(5), changes.recv()).await.unwrap().unwrap();
+        assert_eq!(Seen::look(&what).stamps.keys().collect::<Vec<_>>(), [&named]);
+        assert!(changes.try_recv().is_err(), "one change is one message");
+        assert!(tasks.shut_down(Duration::from_secs(1)).await);
+    }
+
     #[test]
     fn files_are_looked_at_seldom_where_events_come_and_often_where_they_may_not() {
         let home = tempfile::tempdir().unwrap();
@@ -195,7 +250,8 @@ mod tests {
         let mut wait_for = |directory: &Path| {
             let mut place = Place::new(directory.to_path_buf());
             place.watch(Some(&mut watcher));
-            wait(&[place], &Seen::look(&[directory.to_path_buf()]))
+            let what = Watched { files: Vec::new(), directories: vec![directory.to_path_buf()] };
+            wait(&[place], &Seen::look(&what))
         };
         assert_eq!(wait_for(&real), clock::LONGEST_SLEEP);
         assert_eq!(wait_for(&real.join("not-there")), POLL);

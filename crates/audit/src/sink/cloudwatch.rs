@@ -119,7 +119,7 @@ impl Shipper {
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        self.reader.after = self.cursor();
+        self.reader.after = sent(&self.places, &self.to.stream);
         Ok(true)
     }
 
@@ -162,23 +162,9 @@ impl Shipper {
 
     fn reached(&mut self, seq: u64) -> Result<(), Fault> {
         self.reader.after = seq;
-        let place = self.cursor_file();
+        let place = cursor_file(&self.places);
         let cursor = json!({ "kind": KIND, "version": 1, "group": self.to.stream.group, "stream": self.to.stream.name, "line": seq });
         atomic::write(&place, format!("{cursor}\n").as_bytes(), 0o600).map_err(|cause| self.unreadable(cause))
-    }
-
-    fn cursor(&self) -> u64 {
-        let text = fs::read_to_string(self.cursor_file()).unwrap_or_default();
-        let cursor: Value = serde_json::from_str(&text).unwrap_or_default();
-        let same = cursor["kind"] == KIND
-            && cursor["version"] == 1
-            && cursor["group"] == self.to.stream.group.as_str()
-            && cursor["stream"] == self.to.stream.name.as_str();
-        cursor["line"].as_u64().filter(|_| same).unwrap_or(0)
-    }
-
-    fn cursor_file(&self) -> PathBuf {
-        self.places.directory.join("cloudwatch.json")
     }
 
     fn failed(&self, error: Error) -> Fault {
@@ -203,6 +189,21 @@ impl Shipper {
         let shown = self.places.directory.display();
         Fault::new(Kind::Unreachable, "audit", format!("cannot read the audit log at `{shown}`")).cause(cause)
     }
+}
+
+/// The number of the last line that a process has sent to `stream`, by the file beside the log.
+pub(crate) fn sent(places: &Places, stream: &Stream) -> u64 {
+    let text = fs::read_to_string(cursor_file(places)).unwrap_or_default();
+    let cursor: Value = serde_json::from_str(&text).unwrap_or_default();
+    let same = cursor["kind"] == KIND
+        && cursor["version"] == 1
+        && cursor["group"] == stream.group.as_str()
+        && cursor["stream"] == stream.name.as_str();
+    cursor["line"].as_u64().filter(|_| same).unwrap_or(0)
+}
+
+fn cursor_file(places: &Places) -> PathBuf {
+    places.directory.join("cloudwatch.json")
 }
 
 /// The longest runs of lines that fit in one call, in order.

@@ -109,8 +109,8 @@ fn a_chain_that_was_computed_anew_fails_at_the_next_checkpoint() {
 
 #[test]
 fn a_log_signed_by_another_key_is_refused_where_the_key_is_known() {
-    let good = Against { key: Some(SigningKey::of(1).public().clone()), checkpoint: None };
-    let other = Against { key: Some(SigningKey::of(2).public().clone()), checkpoint: None };
+    let good = Against { key: Some(SigningKey::of(1).public().clone()), checkpoint: None, whole: false };
+    let other = Against { key: Some(SigningKey::of(2).public().clone()), checkpoint: None, whole: false };
     assert_eq!(verify(&bytes(&log()), &good).bad, None);
     assert_eq!(verify(&bytes(&log()), &other).bad.unwrap().flaw, Flaw::OtherKey);
 }
@@ -119,7 +119,7 @@ fn a_log_signed_by_another_key_is_refused_where_the_key_is_known() {
 fn a_cut_tail_is_found_with_a_checkpoint_that_was_kept_elsewhere() {
     let [first, mut second] = log();
     let checkpoint = Checkpoint::last_in(second.last().unwrap());
-    let against = Against { checkpoint, key: None };
+    let against = Against { checkpoint, key: None, whole: false };
     assert_eq!(verify(&bytes(&[first.clone(), second.clone()]), &against).bad, None);
     for _ in 0..8 {
         second.pop();
@@ -196,4 +196,37 @@ proptest! {
         let second = all.split_off(if place < 9 { 10 } else { 9 });
         prop_assert!(judged(&bytes(&[all, second])).bad.is_some());
     }
+}
+
+/// Two files; the second says, and signs, that the first had its time.
+fn log_with_an_end(last: u64) -> Lines {
+    let key = SigningKey::of(1);
+    let [first, mut second] = log();
+    let end = Parsed::read(second.last().unwrap().as_bytes()).unwrap();
+    let mut head = Head { seq: end.seq + 1, hash: end.hash, log: "ab".into() };
+    let dropped = Record { lines: Some((1, last)), ..Record::new(Event::Dropped) };
+    let record = head.line(at(), dropped.fields());
+    head = head.behind(&record);
+    second.extend([record.text, head.checkpoint(at(), &key).text]);
+    assert_eq!(first.len(), 9);
+    second
+}
+
+#[test]
+fn a_beginning_is_missing_unless_a_signed_line_says_that_it_had_its_time() {
+    let whole = Against { whole: true, ..Against::default() };
+    let [first, second] = log();
+    assert_eq!(verify(&bytes(&[first.clone(), second.clone()]), &whole).bad, None);
+    let cut = verify(&bytes(std::slice::from_ref(&second)), &whole).bad.unwrap();
+    assert_eq!((cut.file.as_str(), cut.line, cut.flaw), ("file-0", 1, Flaw::Missing(1, 9)));
+    assert_eq!(judged(&bytes(&[second])).bad, None, "a part of a log is good as a part");
+
+    let ended = log_with_an_end(9);
+    let verdict = verify(&bytes(std::slice::from_ref(&ended)), &whole);
+    assert_eq!((verdict.bad, verdict.first, verdict.dropped), (None, Some(10), Some((9, 19))));
+    assert_eq!(verify(&bytes(&[first, ended.clone()]), &whole).bad, None, "it may still be there");
+    let too_few = verify(&bytes(&[log_with_an_end(5)]), &whole).bad.unwrap();
+    assert_eq!(too_few.flaw, Flaw::Missing(6, 9));
+    let unsigned = verify(&bytes(&[ended[..ended.len() - 1].to_vec()]), &whole).bad.unwrap();
+    assert_eq!(unsigned.flaw, Flaw::Missing(1, 9), "anybody can write a line; the key signs it");
 }

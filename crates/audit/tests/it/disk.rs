@@ -105,7 +105,7 @@ fn a_cut_tail_is_found_with_the_checkpoint_and_written_down_at_the_next_start() 
     let cut: String = text.lines().take(2).map(|line| format!("{line}\n")).collect();
     bowline_base::atomic::write_private(&file, cut.as_bytes()).unwrap();
     let key = PublicKey::parse(&fs::read_to_string(world.log.places().public_key()).unwrap());
-    let verdict = verify_files(&world.files(), &Against { checkpoint, key }).unwrap();
+    let verdict = verify_files(&world.files(), &Against { checkpoint, key, whole: true }).unwrap();
     assert_eq!(verdict.bad.unwrap().flaw, Flaw::TailCut(4));
     world.again().record(now(), &Record::new(Event::DaemonStarted)).unwrap();
     assert!(world.text().contains("the log ended at line 2, and a checkpoint says it had 4"), "{}", world.text());

@@ -3,6 +3,7 @@
 
 mod disk;
 mod following;
+mod retention;
 mod shipping;
 mod world;
 mod writers;

@@ -87,6 +87,8 @@ pub(crate) struct AuditSection {
     pub(crate) path: Option<PathBuf>,
     /// Bytes after which the next file begins.
     pub(crate) max_file_size: u64,
+    /// How long lines are kept at least; without it for ever.
+    pub(crate) keep: Option<Duration>,
     /// Where records go; always to the file.
     pub(crate) sinks: Vec<AuditSink>,
     /// Nothing is given out while no sink works.
@@ -103,7 +105,14 @@ impl AuditSection {
 
 impl Default for AuditSection {
     fn default() -> Self {
-        Self { path: None, max_file_size: 16 << 20, sinks: vec![AuditSink::File], deny: false, cloudwatch: None }
+        Self {
+            path: None,
+            max_file_size: 16 << 20,
+            keep: None,
+            sinks: vec![AuditSink::File],
+            deny: false,
+            cloudwatch: None,
+        }
     }
 }
 
@@ -358,9 +367,12 @@ mod tests {
 
     #[test]
     fn an_audit_section_is_read_and_its_mistakes_are_told_at_once() {
-        let text = "[audit]\npath = \"/var/log/bowline\"\nmax-file-size = \"1 MiB\"\nsinks = [\"file\", \"stdout\"]\non-failure = \"deny\"\ncloudwatch = { group = \"g\", stream = \"host-1\", identity = \"log\" }\n";
+        let text = "[audit]\npath = \"/var/log/bowline\"\nmax-file-size = \"1 MiB\"\nkeep = \"400d\"\nsinks = [\"file\", \"stdout\"]\non-failure = \"deny\"\ncloudwatch = { group = \"g\", stream = \"host-1\", identity = \"log\" }\n";
         let audit = parse(text).unwrap().audit;
         assert_eq!((audit.path, audit.max_file_size), (Some("/var/log/bowline".into()), 1 << 20));
+        assert_eq!(audit.keep, Some(Duration::from_secs(400 * 86400)));
+        let short = mistakes("[audit]\nkeep = \"1h\"\n");
+        assert!(short.len() == 1 && short[0].contains("at least a day"), "{short:?}");
         assert_eq!((audit.sinks, audit.deny), (vec![AuditSink::File, AuditSink::Stdout], true));
         assert_eq!(audit.cloudwatch.unwrap().stream, "host-1");
         let wrong = "[audit]\npath = \"log\"\nsinks = [\"syslog\"]\non-failure = \"stop\"\nsink = 1\ncloudwatch = { region = \"x\" }\n";

@@ -1,7 +1,8 @@
 //! The sections of `bowline.toml`, one function each: which keys there are and what they mean.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
+use bowline_base::units;
 use toml::de::DeTable;
 
 use super::{
@@ -88,6 +89,7 @@ fn audit(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> Aud
     let audit = AuditSection {
         path: section.path("path", mistakes),
         max_file_size: section.size("max-file-size", mistakes).unwrap_or(standard.max_file_size),
+        keep: section.value("keep", mistakes, kept_for),
         sinks: section.values("sinks", mistakes, sink).unwrap_or(standard.sinks),
         deny: section.value("on-failure", mistakes, on_failure).unwrap_or(standard.deny),
         cloudwatch: section
@@ -96,6 +98,16 @@ fn audit(text: &str, mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> Aud
     };
     section.finish(mistakes);
     audit
+}
+
+/// Whoever means hours would lose what happened tonight before anybody could look.
+fn kept_for(text: &str) -> Result<Duration, String> {
+    let keep = units::parse_duration(text).map_err(|error| error.to_string())?;
+    if keep < Duration::from_secs(86400) {
+        Err(format!("`{text}` is too short: at least a day, `1d`"))
+    } else {
+        Ok(keep)
+    }
 }
 
 fn cloudwatch(

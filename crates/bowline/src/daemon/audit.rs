@@ -46,10 +46,10 @@ pub(super) fn hand_over(witness: &Witness, now: Now, log: AuditLog, section: &Au
     Ok(())
 }
 
-/// What signs the log, and sends it where `[audit]` says so.
+/// What signs the log, sends it where `[audit]` says so, and ends what need not be kept.
 pub(super) fn job(world: &World, broker: &Broker, log: AuditLog, section: &AuditSection) -> Result<AuditJob, Fault> {
     let to = section.cloudwatch.as_ref().map(|section| destination(world, broker, section)).transpose()?;
-    Ok(AuditJob::new(log, to))
+    Ok(AuditJob::new(log, to).keeping(section.keep))
 }
 
 fn destination(world: &World, broker: &Broker, section: &CloudWatchSection) -> Result<Destination, Fault> {

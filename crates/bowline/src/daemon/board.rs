@@ -1,6 +1,9 @@
 //! What the running jobs say of themselves, gathered for readiness, status and metrics.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bowline_base::{Now, Timestamp, utc};
 use bowline_credentials::{Overview, client::STATUS_VERSION};
@@ -18,6 +21,8 @@ pub(crate) struct Board {
     started: Option<Timestamp>,
     /// The part that the process waits for before it is ready for the first time.
     starting: Arc<Mutex<Option<&'static str>>>,
+    /// Where the status page is.
+    page: Arc<Mutex<Option<SocketAddr>>>,
 }
 
 /// A job and what it counts: each has a registry of its own, so that a restarted job starts at zero and not twice.
@@ -49,6 +54,11 @@ impl Board {
         *self.starting.lock().unwrap_or_else(PoisonError::into_inner) = part;
     }
 
+    /// The status page is served on `address` from now on.
+    pub(crate) fn serves_page(&self, address: Option<SocketAddr>) {
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+
     /// Every check of every job, in the order of the jobs.
     pub(crate) fn checks(&self) -> Vec<Check> {
         let starting = *self.starting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +80,7 @@ impl Board {
             "at": utc(now.wall),
             "since": self.started.map(utc),
             "state": overall(&checks),
+            "page": self.page.lock().unwrap_or_else(PoisonError::into_inner).map(|page| format!("http://{page}/")),
             "credentials": jobs.get("credentials").cloned().unwrap_or_else(|| json!([])),
             "jobs": jobs,
             "checks": checks,
@@ -85,10 +96,10 @@ impl Board {
     /// The same document for the broker's socket. It holds no job: the broker is one of them.
     pub(crate) fn overview(&self) -> Overview {
         let (jobs, troubles, started) = (Arc::downgrade(&self.jobs), self.troubles.clone(), self.started);
-        let starting = Arc::clone(&self.starting);
+        let (starting, page) = (Arc::clone(&self.starting), Arc::clone(&self.page));
         Overview::new(move || {
-            let (jobs, starting) = (jobs.upgrade().unwrap_or_default(), Arc::clone(&starting));
-            Self { jobs, troubles: troubles.clone(), started, starting }.status(clock::now())
+            let (jobs, starting, page) = (jobs.upgrade().unwrap_or_default(), Arc::clone(&starting), Arc::clone(&page));
+            Self { jobs, troubles: troubles.clone(), started, starting, page }.status(clock::now())
         })
     }
 

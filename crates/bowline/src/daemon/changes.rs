@@ -10,7 +10,7 @@ use super::{
     reload::Step,
     supervision::{Loss, Part},
 };
-use crate::config::Config;
+use crate::{commands::check, config::Config};
 
 impl Daemon {
     pub(super) async fn reload(&mut self) {
@@ -18,7 +18,9 @@ impl Daemon {
             warn!("nothing is read again: there is no configuration file, or this is `artifacts serve`");
             return;
         };
-        let new = match confinement::reload(&self.world, file) {
+        let read = confinement::reload(&self.world, file);
+        // What `bowline check` refuses and `bowline run` would end with.
+        let new = match read.and_then(|new| check::at_start(&self.world, file, &new).map(|()| new)) {
             Ok(new) => new,
             Err(fault) => {
                 error!(reason = %fault.message, fix = fault.hint, "the configuration cannot be used; nothing is changed");

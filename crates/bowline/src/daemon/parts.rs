@@ -75,6 +75,7 @@ impl Daemon {
         let listener = self.listeners.listen(&Address::Tcp(self.config.daemon.listen)).await?;
         info!(address = %self.config.daemon.listen, "the status page is served");
         let tasks = Tasks::new();
+        self.board.serves_page(listener.local_addr());
         status_page::serve(&tasks, listener, self.board.clone());
         self.runs(Part::StatusPage, tasks);
         Ok(())

@@ -53,14 +53,20 @@ async fn perform(environment: &Environment, arguments: &Demo) -> Result<ExitCode
         .map_err(|cause| Fault::new(Kind::Refused, "demo", "cannot start the embedded AWS on loopback").cause(cause))?;
     let builds = Tasks::new();
     let site = Site::open(&builds, fake.cloud()).await?;
-    let scene = Scene::set(environment, &fake, &settings, &site)?;
+    let mut scene = Scene::set(environment, &fake, &settings, &site)?;
     output::say(&format!(
         "An AWS of its own listens on {}; its sessions last {}.",
         fake.endpoint(),
         units::duration(arguments.sessions)
     ));
     scene.sign_in().await?;
-    let daemon = Daemon::start(scene.world()?, scene.config.clone(), Start::Daemon { file: None }).await?;
+    let daemon = match start(&scene).await {
+        Err(fault) if scene::is_taken(&fault) => {
+            scene.move_elsewhere(&site)?;
+            start(&scene).await?
+        }
+        started => started?,
+    };
     output::say(&scene.invitation());
     let tally = Arc::new(Mutex::new(Tally::default()));
     let load = scene.load(&fake, Arc::clone(&tally))?;
@@ -71,6 +77,10 @@ async fn perform(environment: &Environment, arguments: &Demo) -> Result<ExitCode
     builds.shut_down(Duration::from_secs(5)).await;
     daemon.stop().await;
     Ok(watch.verdict(time, arguments, acts))
+}
+
+async fn start(scene: &Scene) -> Result<Daemon, Fault> {
+    Daemon::start(scene.world()?, scene.config.clone(), Start::Daemon { file: None }).await
 }
 
 /// A job did not do what it was to show.

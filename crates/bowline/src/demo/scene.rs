@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error as _,
+    io,
     net::{SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
@@ -41,6 +43,16 @@ pub(super) struct Scene {
     pub(super) scenario: Scenario,
     pub(super) config: Config,
     pub(super) proxy: SocketAddr,
+    master_file: PathBuf,
+}
+
+/// What the demo listens on.
+#[derive(Debug)]
+struct Ports {
+    proxy: SocketAddr,
+    status: SocketAddr,
+    api: SocketAddr,
+    wireguard: SocketAddr,
 }
 
 /// An AWS with sessions of this length, refresh tokens that rotate, and logins that approve themselves.
@@ -61,24 +73,36 @@ impl Scene {
         let scenario = Scenario::furnish(fake.cloud(), settings);
         let random = bowline_host::client::random_u64;
         let home = std::env::temp_dir().join(format!("bowline-demo-{:016x}", random()));
-        let (proxy, status, api) = (free(9000)?, free(9910)?, free(8000)?);
-        let wireguard = free_datagrams(51820)?;
-        let (master_file, store) = (home.join("master.key"), home.join("vpn"));
-        let sections = site.section(PROFILE, &scenario.region) + &vpn::section(wireguard, api, &master_file, &store);
-        let scene = Self {
+        let ports = Ports::usual()?;
+        let mut scene = Self {
             environment: environment(outside, &home, fake),
             endpoint: fake.endpoint(),
-            config: config(&home, &scenario, proxy, status, &sections)?,
-            api,
+            config: Config::default(),
+            api: ports.api,
             master_key: Secret::new(format!("demo-{:016x}{:016x}", random(), random())),
+            master_file: home.join("master.key"),
             home,
             scenario,
-            proxy,
+            proxy: ports.proxy,
         };
-        scene.write_files(&master_file).map_err(|cause| {
+        scene.listen_on(&ports, site)?;
+        scene.write_files().map_err(|cause| {
             Fault::new(Kind::Refused, "demo", format!("cannot write to `{}`", scene.home.display())).cause(cause)
         })?;
         Ok(scene)
+    }
+
+    /// The same on other ports, none of them a usual one: somebody took one after it was found free.
+    pub(super) fn move_elsewhere(&mut self, site: &Site) -> Result<(), Fault> {
+        self.listen_on(&Ports::any()?, site)
+    }
+
+    fn listen_on(&mut self, ports: &Ports, site: &Site) -> Result<(), Fault> {
+        let vpn = vpn::section(ports.wireguard, ports.api, &self.master_file, &self.home.join("vpn"));
+        let sections = site.section(PROFILE, &self.scenario.region) + &vpn;
+        self.config = config(&self.home, &self.scenario, ports.proxy, ports.status, &sections)?;
+        (self.proxy, self.api) = (ports.proxy, ports.api);
+        Ok(())
     }
 
     /// The world as the daemon of the demo sees it.
@@ -126,7 +150,7 @@ impl Scene {
         self.home.join("consumer.config")
     }
 
-    fn write_files(&self, master_file: &Path) -> std::io::Result<()> {
+    fn write_files(&self) -> io::Result<()> {
         let Scenario { account_id, role, region, start_url, .. } = &self.scenario;
         atomic::private_directory(&self.home.join(".aws"))?;
         let config = format!(
@@ -135,7 +159,7 @@ impl Scene {
              [profile {MANAGER}]\nregion = {region}\ncredential_process = {} creds {MANAGER}\n",
             self.environment.this_program(),
         );
-        atomic::write_private(master_file, self.master_key.expose().as_bytes())?;
+        atomic::write_private(&self.master_file, self.master_key.expose().as_bytes())?;
         atomic::write_private(&self.home.join(".aws/config"), config.as_bytes())?;
         atomic::write_private(&self.consumer_file(), self.consumer(region).as_bytes())
     }
@@ -202,6 +226,34 @@ fn config(
     Ok(Config { daemon, artifacts: Some(artifacts), audit, ..rest })
 }
 
+impl Ports {
+    /// Where each usual one is free.
+    fn usual() -> Result<Self, Fault> {
+        Self::of([9000, 9910, 8000], 51820)
+    }
+
+    fn any() -> Result<Self, Fault> {
+        Self::of([0; 3], 0)
+    }
+
+    fn of([proxy, status, api]: [u16; 3], wireguard: u16) -> Result<Self, Fault> {
+        let [proxy, status, api] = [free(proxy)?, free(status)?, free(api)?];
+        Ok(Self { proxy, status, api, wireguard: free_datagrams(wireguard)? })
+    }
+}
+
+/// Whether `fault` is for want of an address that somebody else has.
+pub(super) fn is_taken(fault: &Fault) -> bool {
+    let mut next = fault.source();
+    while let Some(cause) = next {
+        if cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
+}
+
 /// The usual port if it is free, else any.
 fn free(usual: u16) -> Result<SocketAddr, Fault> {
     let bound = [usual, 0].into_iter().find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
@@ -216,4 +268,22 @@ fn free_datagrams(usual: u16) -> Result<SocketAddr, Fault> {
     bound
         .and_then(|socket| socket.local_addr().ok())
         .ok_or_else(|| Fault::new(Kind::Refused, "demo", "no free port for datagrams on 127.0.0.1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bowline_host::{Address, Listeners};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_somebody_took_in_between_is_told_from_other_faults() {
+        let theirs = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = theirs.local_addr().unwrap();
+        let fault = Listeners::default().listen(&Address::Tcp(address)).await.err().unwrap();
+        assert!(is_taken(&fault), "{fault:?}");
+        assert!(!is_taken(&Fault::new(Kind::Config, "demo", "something else")));
+        let ports = Ports::any().unwrap();
+        assert!([ports.proxy, ports.status, ports.api].iter().all(|port| port.port() >= 1024 && *port != address));
+    }
 }

@@ -103,7 +103,7 @@ impl Keeper {
 
     /// Renews ahead and looks at changed files until shutdown.
     pub(super) fn run(self: Arc<Self>, tasks: &Tasks) {
-        let mut changes = watch::directories(tasks, self.sources.setup().directories());
+        let mut changes = watch::watched(tasks, self.sources.setup().watched());
         let (timer, watcher) = (Arc::clone(&self), self);
         tasks.spawn_until_shutdown("broker-timer", async move { timer.keep_time().await });
         tasks.spawn_until_shutdown("broker-files", async move {

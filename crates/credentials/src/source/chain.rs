@@ -83,6 +83,12 @@ pub fn is_of_the_environment(setup: &Setup, profile: &str) -> bool {
     }
 }
 
+/// Whether a profile that says nothing about credentials gets them from somewhere: a container's endpoint or an instance.
+#[must_use]
+pub fn asks_outside(setup: &Setup) -> bool {
+    Walk::new(&Config::default(), &setup.environment).outside(None, String::new(), String::new()).is_ok()
+}
+
 fn begins_outside(source: &Source) -> bool {
     let named = match source {
         Source::AssumeRole(AssumeRole { from: RoleSource::Profile { source, .. }, .. }) => {

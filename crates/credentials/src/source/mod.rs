@@ -35,7 +35,7 @@ use tracing::{debug, warn};
 
 use self::describe::{below, describe, identify, surroundings};
 
-pub use chain::{ENVIRONMENT, Step, is_of_the_environment};
+pub use chain::{ENVIRONMENT, Step, asks_outside, is_of_the_environment};
 pub use process::{RECURSION_MARK, parse as read_process_json, without_secrets};
 pub use roles_anywhere::{HeldCertificate, roles_anywhere_from_environment};
 

@@ -25,7 +25,7 @@ pub(super) fn run(places: &Places, arguments: &AuditVerify) -> Result<ExitCode, 
         None if own => checkpoint(&places.checkpoint()).ok(),
         None => None,
     };
-    let verdict = verify_files(&paths, &Against { checkpoint, key: key.clone() })?;
+    let verdict = verify_files(&paths, &Against { checkpoint, key: key.clone(), whole: own })?;
     match arguments.output.output {
         Form::Json => output::data(&format!("{:#}\n", value(&verdict, key.as_ref())))?,
         Form::Text => output::data(&text(&verdict, key.as_ref()))?,
@@ -37,7 +37,7 @@ pub(super) fn run(places: &Places, arguments: &AuditVerify) -> Result<ExitCode, 
 pub(crate) fn verify_own(places: &Places) -> Result<Verdict, Fault> {
     let key = fs::read_to_string(places.public_key()).ok().and_then(|text| PublicKey::parse(&text));
     let checkpoint = checkpoint(&places.checkpoint()).ok();
-    verify_files(&files(places)?, &Against { checkpoint, key })
+    verify_files(&files(places)?, &Against { checkpoint, key, whole: true })
 }
 
 fn checkpoint(path: &Path) -> Result<Checkpoint, Fault> {
@@ -69,8 +69,12 @@ fn text(verdict: &Verdict, key: Option<&PublicKey>) -> String {
         Some(key) => text.push_str(&format!("  key:       {key}\n")),
         None => text.push_str("  key:       as each file says; name the one to believe with --key\n"),
     }
-    if verdict.first.is_some_and(|first| first > 1) {
-        text.push_str("  earlier files of this log were not shown\n");
+    match (verdict.first, verdict.dropped) {
+        (Some(first), Some((last, line))) if first > 1 && last + 1 >= first => {
+            text.push_str(&format!("  dropped:   lines 1 to {} had their time, as line {line} says\n", first - 1));
+        }
+        (Some(first), _) if first > 1 => text.push_str("  earlier files of this log were not shown\n"),
+        _ => {}
     }
     if let Some((file, bytes)) = &verdict.torn {
         text.push_str(&format!(
@@ -87,6 +91,7 @@ fn value(verdict: &Verdict, key: Option<&PublicKey>) -> serde_json::Value {
         "first": verdict.first,
         "last": verdict.last,
         "signed_to": verdict.signed_to,
+        "dropped": verdict.dropped.map(|(last, line)| json!({ "last": last, "said_by": line })),
         "key": key.map(ToString::to_string),
         "bad": verdict.bad.as_ref().map(|bad| json!({ "file": bad.file, "line": bad.line, "flaw": bad.flaw.to_string() })),
         "torn": verdict.torn.as_ref().map(|(file, bytes)| json!({ "file": file, "bytes": bytes })),

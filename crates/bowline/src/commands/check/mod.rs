@@ -5,8 +5,9 @@ mod files;
 
 use std::path::{Path, PathBuf};
 
+use bowline_awsfiles::ConfigError;
 use bowline_base::{Fault, Kind};
-use bowline_credentials::ENVIRONMENT;
+use bowline_credentials::{ENVIRONMENT, asks_outside};
 use serde_json::json;
 
 use self::files::Look;
@@ -65,16 +66,17 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
     outcome.map(drop)
 }
 
-/// Everything that `run` would end with, for `run` to say it at once, before anything is started.
+/// Everything that `run` would end with, for `run` and a reload to say it at once, before anything is started.
 pub(crate) fn at_start(world: &World, file: &Path, config: &Config) -> Result<(), Fault> {
-    let mut findings = files::missing(world, config, Look::Start);
+    let mut findings = unresolved(world, config)?.wrong;
+    findings.extend(files::missing(world, config, Look::Start));
     findings.extend(files::channels_at_start(world, config));
     told(file, findings)
 }
 
 /// Every profile that the configuration names must resolve.
 pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<(), Fault> {
-    told(file, unresolved(world, config)?)
+    told(file, unresolved(world, config)?.wrong)
 }
 
 /// Who is told what needs a person; or all that is wrong.
@@ -82,8 +84,9 @@ fn look(world: &World, file: &Path, config: &Config) -> Result<Vec<String>, Faul
     for warning in world.aws_config()?.warnings() {
         output::say(&format!("warning: {}: {}", warning.origin, warning.message));
     }
-    let mut findings = unresolved(world, config)?;
+    let Unresolved { wrong: mut findings, elsewhere } = unresolved(world, config)?;
     let (wrong, warnings) = certificates::look(world, config);
+    let warnings: Vec<Finding> = elsewhere.into_iter().chain(warnings).collect();
     for warning in mistakes(file, &warnings) {
         output::say(&format!("warning: {}", warning.line_of(file)));
     }
@@ -121,7 +124,14 @@ fn mistakes(file: &Path, findings: &[Finding]) -> Vec<Mistake> {
     mistakes
 }
 
-fn unresolved(world: &World, config: &Config) -> Result<Vec<Finding>, Fault> {
+/// Profiles that are named and cannot be used.
+struct Unresolved {
+    wrong: Vec<Finding>,
+    /// What works where a container or an instance gives credentials, which the daemon asks for.
+    elsewhere: Vec<Finding>,
+}
+
+fn unresolved(world: &World, config: &Config) -> Result<Unresolved, Fault> {
     let files = world.aws_config()?.with_identities(config.identities.iter().cloned());
     type Key = &'static [&'static str];
     let named = |key: Key, profile: Option<&String>| profile.cloned().map(|profile| (key, profile));
@@ -143,12 +153,18 @@ fn unresolved(world: &World, config: &Config) -> Result<Vec<Finding>, Fault> {
     let meant =
         all.filter(|(_, name)| !is_chain(name) || files.profile(name).is_ok() || files.identity(name).is_some());
     let hint = format!("mend `{}`, or the name", world.setup.locations.config.display());
-    let found = meant.filter_map(|(key, profile)| {
-        let error = files.resolve(&profile).err()?;
-        let fault = Fault::new(Kind::Config, "profiles", error.to_string()).hint(&hint);
-        Some(Finding::about(key, &profile, fault))
-    });
-    Ok(found.collect())
+    let mut found = Unresolved { wrong: Vec::new(), elsewhere: Vec::new() };
+    for (key, profile) in meant {
+        let Err(error) = files.resolve(&profile) else { continue };
+        let bare = matches!(error, ConfigError::NoCredentials { .. }) && asks_outside(&world.setup);
+        let (list, said) = match bare {
+            true => (&mut found.elsewhere, format!("{error} of its own; a container or an instance has to give them")),
+            false => (&mut found.wrong, error.to_string()),
+        };
+        let fault = Fault::new(Kind::Config, "profiles", said).hint(&hint);
+        list.push(Finding::about(key, &profile, fault));
+    }
+    Ok(found)
 }
 
 /// Where no profile has this name, it is the chain of the environment.

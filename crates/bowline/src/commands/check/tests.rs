@@ -5,10 +5,19 @@ use crate::{config::parse, environment::Environment};
 
 /// What `check` says of `text`, and what `run` would end with.
 fn both(text: &str) -> (Vec<String>, Vec<String>) {
+    both_with(text, "", &[])
+}
+
+/// The same with an AWS config file and variables.
+fn both_with(text: &str, aws: &str, more: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("bowline.toml");
     bowline_base::atomic::write_private(&file, text.as_bytes()).unwrap();
-    let variables = [("HOME".to_owned(), home.path().display().to_string())].into();
+    std::fs::create_dir(home.path().join(".aws")).unwrap();
+    bowline_base::atomic::write_private(&home.path().join(".aws/config"), aws.as_bytes()).unwrap();
+    let home_variable = ("HOME".to_owned(), home.path().display().to_string());
+    let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = more.chain([home_variable]).collect();
     let world = World::new(Environment::of(variables)).unwrap();
     let config = parse(text).unwrap();
     let lines = |outcome: Result<(), Fault>| {
@@ -44,13 +53,35 @@ fn everything_that_run_would_end_with_is_told_at_once_and_at_its_place() {
 
 #[test]
 fn what_may_come_later_is_told_by_check_alone() {
-    let text = "[daemon]\nkeep-fresh = [\"nope\"]\n[artifacts]\naccess = { tokens = [{ name = \"a\", vault = \"b\" }] }\n\
+    let text = "[artifacts]\naccess = { tokens = [{ name = \"a\", vault = \"b\" }] }\n\
                 [[artifacts.repository]]\nfrom = \"/srv\"\n\
                 [gateway]\nwebhook = { url = \"https://h.example\", secret = { file = \"/no/hook\" } }\n\
                 [notify]\nwebhook = { url = \"https://h.example\", secret = { file = \"/no/page\" } }\n";
     let (checked, run) = both(text);
     let places: Vec<&str> = checked.iter().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!((places, run), (vec!["2:15", "4:44", "8:58", "10:58"], Vec::<String>::new()), "{checked:#?}");
+    assert_eq!((places, run), (vec!["2:44", "6:58", "8:58"], Vec::<String>::new()), "{checked:#?}");
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_told_by_both_wherever_it_is_named() {
+    let text = "[daemon]\nkeep-fresh = [\"nope\"]\n[endpoint]\nserve = [\"neither\"]\n\
+                [artifacts]\nidentity = \"nobody\"\n[[artifacts.repository]]\nfrom = \"s3://maven\"\n\
+                [gateway]\nidentity = \"none\"\n[[grant]]\nuid = 7\nprofiles = [\"never\"]\n";
+    let (checked, run) = both(text);
+    let named: Vec<&str> = checked.iter().map(|line| line.split('`').nth(1).unwrap()).collect();
+    assert_eq!(named, ["nope", "neither", "nobody", "none", "never"], "{checked:#?}");
+    assert_eq!(checked, run, "they say the same");
+}
+
+/// One that an instance of EC2 might answer for is no reason not to start there.
+#[test]
+fn a_profile_that_says_nothing_of_credentials_is_refused_only_where_nobody_else_gives_them() {
+    let text = "[daemon]\nkeep-fresh = [\"bare\"]\n";
+    let aws = ("[profile bare]\nregion = eu-central-1\n", [("AWS_EC2_METADATA_DISABLED", "true")]);
+    assert_eq!(both_with(text, aws.0, &[]), (Vec::new(), Vec::new()));
+    let (checked, run) = both_with(text, aws.0, &aws.1);
+    assert!(checked.len() == 1 && checked[0].contains("profile `bare` has no credentials"), "{checked:#?}");
+    assert_eq!(checked, run);
 }
 
 #[test]

@@ -14,10 +14,13 @@ pub(super) struct Snapshot {
     /// `ok`, `degraded`, `failed`; nothing without a daemon.
     pub(super) state: String,
     pub(super) since: Option<Timestamp>,
+    /// Where its page is.
+    pub(super) page: Option<String>,
     pub(super) credentials: Vec<Credential>,
     pub(super) artifacts: Option<Artifacts>,
     pub(super) gateway: Option<Gateway>,
     pub(super) vpn: Option<Vpn>,
+    pub(super) endpoint: Option<Endpoint>,
     /// What needs somebody.
     pub(super) wrong: Vec<Wrong>,
     pub(super) last: Option<Trouble>,
@@ -97,6 +100,16 @@ pub(super) struct Peer {
     pub(super) sent: u64,
 }
 
+/// Who hands out credentials over HTTP.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Endpoint {
+    /// TCP addresses, and of instance metadata.
+    pub(super) listen: Option<String>,
+    pub(super) imds: Option<String>,
+    /// The profiles.
+    pub(super) serve: Vec<String>,
+}
+
 /// A check that is not ok.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Wrong {
@@ -128,10 +141,12 @@ impl Snapshot {
             program: text(&document["program"]),
             state: text(&document["state"]),
             since: time(&document["since"]),
+            page: maybe(&document["page"]),
             credentials: list(&document["credentials"]).map(credential).collect(),
             artifacts: jobs.get("artifacts").filter(|job| job.is_object()).map(artifacts),
             gateway: jobs.get("gateway").filter(|job| job.is_object()).map(gateway),
             vpn: jobs.get("vpn").filter(|job| job.is_object()).map(vpn),
+            endpoint: jobs.get("endpoint").filter(|job| job.is_object()).map(endpoint),
             wrong: list(&document["checks"]).filter(bad).map(wrong).collect(),
             last: document.get("last_trouble").filter(|last| last.is_object()).map(trouble),
         }
@@ -149,6 +164,11 @@ fn credential(line: &Value) -> Credential {
         failure: maybe(&line["failure"]),
         command: maybe(&line["command"]),
     }
+}
+
+fn endpoint(job: &Value) -> Endpoint {
+    let serve = job["serve"].as_object().into_iter().flat_map(|serve| serve.keys().cloned()).collect();
+    Endpoint { listen: maybe(&job["listen"]), imds: maybe(&job["imds"]), serve }
 }
 
 fn artifacts(job: &Value) -> Artifacts {

@@ -2,12 +2,15 @@
 
 use bowline_base::{units, utc};
 
-use super::snapshot::{Artifacts, Gateway, Snapshot, Vpn};
+use super::snapshot::{Artifacts, Endpoint, Gateway, Snapshot, Vpn};
 
 /// The whole answer.
 pub(super) fn table(snapshot: &Snapshot) -> String {
     let mut text = match (&snapshot.obstacle, snapshot.daemon) {
-        (_, true) => "daemon: running\n".to_owned(),
+        (_, true) => {
+            let page = snapshot.page.as_ref().map(|page| format!(", {page}")).unwrap_or_default();
+            format!("daemon: running{page}\n")
+        }
         (Some((why, fix)), false) => {
             format!("daemon: runs, without a status for this command: {why}\n    next: {fix}\n")
         }
@@ -17,7 +20,8 @@ pub(super) fn table(snapshot: &Snapshot) -> String {
     let artifacts = snapshot.artifacts.as_ref().map(artifacts);
     let gateway = snapshot.gateway.as_ref().map(gateway);
     let vpn = snapshot.vpn.as_ref().map(vpn);
-    let jobs: Vec<String> = [artifacts, gateway, vpn].into_iter().flatten().collect();
+    let endpoint = snapshot.endpoint.as_ref().map(endpoint);
+    let jobs: Vec<String> = [artifacts, endpoint, gateway, vpn].into_iter().flatten().collect();
     if !jobs.is_empty() {
         text.push_str("\nJOBS\n");
         jobs.iter().for_each(|job| text.push_str(job));
@@ -94,6 +98,11 @@ fn vpn(job: &Vpn) -> String {
     format!("vpn  {}: {} of {} users connected\n", job.listening.join(", "), job.connected, job.users)
 }
 
+fn endpoint(job: &Endpoint) -> String {
+    let imds = job.imds.as_ref().map(|address| format!("; instance metadata on {address}")).unwrap_or_default();
+    format!("endpoint   {}: {}{imds}\n", job.listen.as_deref().unwrap_or("sockets"), job.serve.join(", "))
+}
+
 /// `93.5 %`; nothing of nothing.
 pub(super) fn ratio(part: u64, whole: u64) -> Option<String> {
     let thousandths = part.saturating_mul(1000).checked_div(whole)?;
@@ -109,19 +118,21 @@ mod tests {
     #[test]
     fn jobs_and_what_is_wrong_stand_below_the_credentials() {
         let document = json!({
-            "daemon": true,
+            "daemon": true, "page": "http://127.0.0.1:9910/",
             "credentials": [{ "kind": "profile", "name": "build", "state": "login-needed", "source": "", "failure": "it ended",
                 "command": "bowline login build" }],
             "jobs": { "artifacts": { "listen": ["127.0.0.1:9000"], "cache": { "bytes": 1024, "files": 2 }, "repositories":
-                [{ "path": "/", "requests": { "hit": 2, "miss": 1 } }] }, "vpn": { "users": 3, "connected": 1 } },
+                [{ "path": "/", "requests": { "hit": 2, "miss": 1 } }] }, "vpn": { "users": 3, "connected": 1 },
+                "endpoint": { "listen": "127.0.0.1:9911", "imds": "127.0.0.1:9912", "serve": { "build": true, "site": false } } },
             "checks": [{ "id": "credentials.profile.build", "verdict": "degraded", "why": "it ended" },
                 { "id": "artifacts.upstream", "verdict": "failed", "why": "away", "fix": "wait" }],
         });
-        let expected = "daemon: running\n\
+        let expected = "daemon: running, http://127.0.0.1:9910/\n\
                         NAME           STATE         UNTIL   SOURCE\n\
                         profile build  login-needed  -       -\n    why: it ended\n    next: bowline login build\n\
                         \nJOBS\n\
                         artifacts  127.0.0.1:9000: 1.0 KiB in 2 files\n  /  66.6 % of 3 requests from the cache, 0 failed\n\
+                        endpoint   127.0.0.1:9911: build, site; instance metadata on 127.0.0.1:9912\n\
                         vpn  : 1 of 3 users connected\n\
                         \nWHAT NEEDS SOMEBODY\n\
                         FAILED    artifacts.upstream: away\n          fix: wait\n";
