@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -208,13 +208,43 @@ impl Client {
             speaks_v6: record.before.contains_key("-6 rule show"),
             table: record.table,
         };
+        if routing == Routing::Full {
+            self.shut_other_ways_for_names(record.table).await?;
+        }
         self.around.ip_all(&routing::commands(&link, &routing)).await?;
         if let Some(resolver) = &record.resolver {
-            name_service::point_inside(resolver)?;
+            let told = self.tell_resolved(&wanted.interface, &interface.dns, &interface.dns_search).await;
+            if !(told && name_service::leads_to_resolved(resolver)) {
+                name_service::point_inside(resolver)?;
+            }
         }
         record.up = true;
         self.place().write(&record)?;
         Ok(record)
+    }
+
+    /// A device that is going down at this moment needs no such route.
+    async fn shut_other_ways_for_names(&self, table: u32) -> Result<(), Fault> {
+        for arguments in routing::dead_ends(table, &self.around.networks().await?) {
+            if let Err(fault) = self.around.ask("ip", &arguments).await {
+                warn!(reason = %fault.chain(), "programs that are bound to this device may find names past the link");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether systemd-resolved runs here and sends every question into the link from now on.
+    async fn tell_resolved(&self, interface: &str, resolvers: &[IpAddr], search: &[String]) -> bool {
+        if !self.around.resolved.exists() {
+            return false;
+        }
+        for arguments in name_service::for_resolved(interface, resolvers, search) {
+            if let Err(fault) = self.around.ask("resolvectl", &arguments).await {
+                warn!(reason = %fault.chain(), "systemd-resolved is not told of the link");
+                return false;
+            }
+        }
+        true
     }
 
     async fn bring_up(&self, record: &Record, file: &Secret) -> Result<(), Fault> {
