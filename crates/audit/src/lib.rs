@@ -15,6 +15,7 @@ mod log;
 mod query;
 pub mod scan;
 pub mod sink;
+mod standing;
 mod tally;
 mod told;
 pub mod verify;

@@ -3,6 +3,8 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    fs::File,
+    io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -15,8 +17,9 @@ use crate::{
     event::{Event, Record},
     sink::{
         Sink,
-        file::{Appended, LogFile, Patience},
+        file::{Appended, LogFile, Patience, Signed, turn_to_sign},
     },
+    standing::Standing,
     tally::Tally,
     told::{Mark, Told},
 };
@@ -58,8 +61,14 @@ impl Places {
         self.directory.join("checkpoint.json")
     }
 
+    /// Held while a line is written.
     pub(crate) fn lock(&self) -> PathBuf {
         self.directory.join("audit.lock")
+    }
+
+    /// Held while a checkpoint is on its way to the disk.
+    pub(crate) fn checkpoint_lock(&self) -> PathBuf {
+        self.directory.join("checkpoint.lock")
     }
 }
 
@@ -79,20 +88,21 @@ pub struct AuditLog {
     /// Of its own: whoever repeats itself never waits for the disk.
     told: Arc<Mutex<Told>>,
     inner: Arc<Mutex<Inner>>,
+    to_disk: ToDisk,
+    standing: Standing,
     tally: Tally,
 }
 
+/// Waits until what was written to a file is on the disk; a slow or a broken disk is another function.
+type ToDisk = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
+
+/// Held while a line is handed to the kernel, and never while a disk is waited for.
 struct Inner {
     file: Option<LogFile>,
     sinks: Vec<Box<dyn Sink>>,
     /// Records that only other sinks have.
     missed: u64,
-    /// Why a sink does not work, by its name.
-    failing: BTreeMap<&'static str, String>,
-    /// The number of the last line of this process.
-    last: u64,
-    /// When this process last signed.
-    signed: Option<Timestamp>,
+    standing: Standing,
     tally: Tally,
 }
 
@@ -108,10 +118,13 @@ impl AuditLog {
     /// A log in `places` that is also told to `sinks`. Nothing is opened before the first record.
     #[must_use]
     pub fn new(places: Places, sinks: Vec<Box<dyn Sink>>) -> Self {
-        let tally = Tally::default();
-        let (failing, tally_of_inner) = (BTreeMap::new(), tally.clone());
-        let inner = Inner { file: None, sinks, missed: 0, failing, last: 0, signed: None, tally: tally_of_inner };
-        Self { places, told: Arc::default(), inner: Arc::new(Mutex::new(inner)), tally }
+        Self::on(places, sinks, Arc::new(File::sync_data))
+    }
+
+    fn on(places: Places, sinks: Vec<Box<dyn Sink>>, to_disk: ToDisk) -> Self {
+        let (standing, tally) = (Standing::default(), Tally::default());
+        let inner = Inner { file: None, sinks, missed: 0, standing: standing.clone(), tally: tally.clone() };
+        Self { places, told: Arc::default(), inner: Arc::new(Mutex::new(inner)), to_disk, standing, tally }
     }
 
     /// Where the log is.
@@ -154,18 +167,39 @@ impl AuditLog {
     }
 
     /// Signs what was written since the last time and waits for the disk; at most a second after a record is the promise
-    /// of the caller. Whether there was anything to sign.
+    /// of the caller. Whether there was anything to sign. Whoever writes records meanwhile does not wait, in this process
+    /// or in another.
     ///
     /// # Errors
-    /// The file does not work.
+    /// The file does not work, or another process keeps its own checkpoint from the disk.
     pub fn sign(&self, now: Now) -> Result<bool, Fault> {
-        self.inner().sign(now)
+        if !self.inner().has_unsigned() {
+            return Ok(false);
+        }
+        self.sign_what_is_new(now).inspect_err(|fault| {
+            self.tally.failed(FILE);
+            self.standing.fails(FILE, fault);
+        })
+    }
+
+    fn sign_what_is_new(&self, now: Now) -> Result<bool, Fault> {
+        // The last checkpoint file never gives way to an older one.
+        let _turn = turn_to_sign(&self.places)?;
+        let signed = self.inner().sign(now)?;
+        let Some(signed) = signed else { return Ok(false) };
+        if let Err(fault) = signed.keep(&self.places, &*self.to_disk) {
+            self.inner().sign_again();
+            return Err(fault);
+        }
+        self.standing.works(FILE);
+        self.standing.signed(now.wall);
+        Ok(true)
     }
 
     /// Why sinks do not work, by name; empty when all of them do.
     #[must_use]
     pub fn failing(&self) -> BTreeMap<&'static str, String> {
-        self.inner().failing.clone()
+        self.standing.failing()
     }
 
     pub(crate) fn tally(&self) -> &Tally {
@@ -174,8 +208,7 @@ impl AuditLog {
 
     /// The number of the last line that this process wrote, and when it signed last.
     pub(crate) fn reached(&self) -> (u64, Option<Timestamp>) {
-        let inner = self.inner();
-        (inner.last, inner.signed)
+        self.standing.reached()
     }
 
     /// In memory, else as another process has marked it.
@@ -201,7 +234,7 @@ impl AuditLog {
 impl Inner {
     /// Who waited in vain once does not make everybody after it wait as long.
     fn patience(&self) -> Patience {
-        if self.failing.contains_key(FILE) { Patience::Short } else { Patience::Long }
+        if self.standing.is_failing(FILE) { Patience::Short } else { Patience::Long }
     }
 
     fn append(&mut self, places: &Places, now: Now, record: &Record, mark: Option<&Mark>) -> Result<Appended, Fault> {
@@ -232,35 +265,38 @@ impl Inner {
             self.missed = 0;
         }
         let appended = file.append(now.wall, record.fields(), mark, patience)?;
-        self.failing.remove(FILE);
+        self.standing.works(FILE);
         if let Appended::Line(line) = &appended {
-            self.last = line.seq;
+            self.standing.wrote(line.seq);
             self.tell(&line.text);
         }
         Ok(appended)
     }
 
-    fn sign(&mut self, now: Now) -> Result<bool, Fault> {
+    fn has_unsigned(&self) -> bool {
+        self.file.as_ref().is_some_and(LogFile::has_unsigned)
+    }
+
+    /// With the kernel, and not on the disk yet.
+    fn sign(&mut self, now: Now) -> Result<Option<Signed>, Fault> {
         let patience = self.patience();
-        let Some(file) = &mut self.file else { return Ok(false) };
-        match file.sign(now.wall, patience) {
-            Ok(None) => Ok(false),
-            Ok(Some(line)) => {
-                self.failing.remove(FILE);
-                (self.last, self.signed) = (line.seq, Some(now.wall));
-                self.tell(&line.text);
-                Ok(true)
-            }
-            Err(fault) => {
-                self.failed(&fault);
-                Err(fault)
-            }
+        let Some(file) = &mut self.file else { return Ok(None) };
+        let signed = file.sign(now.wall, patience)?;
+        if let Some(signed) = &signed {
+            self.standing.wrote(signed.line.seq);
+            self.tell(&signed.line.text);
         }
+        Ok(signed)
+    }
+
+    fn sign_again(&mut self) {
+        self.file.as_mut().into_iter().for_each(LogFile::sign_again);
     }
 
     /// The file does not work: whoever else takes the record, without a place in the chain.
     fn elsewhere(&mut self, now: Now, record: &Record, fault: Fault) -> Result<Receipt, Fault> {
-        self.failed(&fault);
+        self.tally.failed(FILE);
+        self.standing.fails(FILE, &fault);
         self.tally.dropped(FILE, 1);
         let mut fields = record.fields();
         fields.insert("time".into(), utc(now.wall).into());
@@ -272,11 +308,6 @@ impl Inner {
         Ok(Receipt { line: None, repeated: false })
     }
 
-    fn failed(&mut self, fault: &Fault) {
-        self.tally.failed(FILE);
-        self.failing.insert(FILE, fault.chain());
-    }
-
     /// Tells the other sinks; how many took it.
     fn tell(&mut self, text: &str) -> usize {
         let mut taken = 0;
@@ -284,15 +315,84 @@ impl Inner {
             match sink.take(text) {
                 Ok(()) => {
                     taken += 1;
-                    self.failing.remove(sink.name());
+                    self.standing.works(sink.name());
                 }
                 Err(fault) => {
                     self.tally.failed(sink.name());
                     self.tally.dropped(sink.name(), 1);
-                    self.failing.insert(sink.name(), fault.chain());
+                    self.standing.fails(sink.name(), &fault);
                 }
             }
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread, time::Duration};
+
+    use super::*;
+
+    fn now() -> Now {
+        Now { boot: Duration::from_secs(1), wall: Timestamp::UNIX_EPOCH }
+    }
+
+    fn about(profile: &str) -> Record {
+        Record::about(Event::Refreshed, profile)
+    }
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn a_disk_that_takes_long_keeps_no_record_waiting_here_or_in_another_process() {
+        let home = tempfile::tempdir().unwrap();
+        let (reached, waits) = mpsc::sync_channel(1);
+        let (release, released) = mpsc::channel();
+        let released = Mutex::new(released);
+        let slow = move |_: &File| {
+            reached.send(()).unwrap();
+            released.lock().unwrap().recv_timeout(LIMIT).map_err(io::Error::other)
+        };
+        let log = AuditLog::on(Places::below(home.path()), Vec::new(), Arc::new(slow));
+        log.record(now(), &about("first")).unwrap();
+        let signing = thread::spawn({
+            let log = log.clone();
+            move || log.sign(now())
+        });
+        waits.recv_timeout(LIMIT).unwrap();
+        let (done, lines) = mpsc::channel();
+        thread::spawn({
+            let (log, other) = (log.clone(), AuditLog::new(log.places().clone(), Vec::new()));
+            move || {
+                let own = log.record(now(), &about("second")).unwrap().line;
+                let others = other.record(now(), &about("third")).unwrap().line;
+                done.send((own, others, log.failing(), log.reached())).unwrap();
+            }
+        });
+        let seen = lines.recv_timeout(LIMIT / 2);
+        release.send(()).unwrap();
+        assert_eq!(seen.unwrap(), (Some(4), Some(5), BTreeMap::new(), (4, None)));
+        assert!(signing.join().unwrap().unwrap());
+        assert_eq!(log.reached(), (4, Some(now().wall)));
+    }
+
+    #[test]
+    fn what_did_not_reach_the_disk_is_signed_again_and_no_checkpoint_tells_of_it_before() {
+        let home = tempfile::tempdir().unwrap();
+        let tries = Mutex::new(0);
+        let broken = move |_: &File| {
+            let mut tries = tries.lock().unwrap();
+            *tries += 1;
+            if *tries == 1 { Err(io::Error::other("the disk is broken")) } else { Ok(()) }
+        };
+        let log = AuditLog::on(Places::below(home.path()), Vec::new(), Arc::new(broken));
+        log.record(now(), &about("first")).unwrap();
+        let fault = log.sign(now()).unwrap_err();
+        assert!(fault.chain().contains("the disk is broken"), "{fault:?}");
+        assert!(log.failing().contains_key(FILE) && !log.places().checkpoint().exists());
+        assert!(log.sign(now()).unwrap());
+        assert!(log.failing().is_empty() && log.places().checkpoint().exists());
+        assert!(!log.sign(now()).unwrap(), "all of it is signed");
     }
 }

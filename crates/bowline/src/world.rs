@@ -185,9 +185,41 @@ pub(crate) fn small_runtime() -> Result<tokio::runtime::Runtime, Fault> {
 
 /// The daemon's runtime: every core.
 pub(crate) fn daemon_runtime() -> Result<tokio::runtime::Runtime, Fault> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(no_runtime)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.max_blocking_threads(MOST_WAITING).enable_all().build().map_err(no_runtime)
 }
+
+/// Threads that wait for a disk, made when they are needed: every client of the endpoint (512), of instance metadata (512)
+/// and of the socket (1024) may wait for the audit log, and files are read besides.
+const MOST_WAITING: usize = 3072;
 
 fn no_runtime(cause: std::io::Error) -> Fault {
     Fault::new(Kind::Bug, "runtime", "cannot start the runtime").cause(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    /// Each waits until all have begun: with too few threads none ever ends.
+    #[test]
+    fn clients_that_wait_for_the_audit_log_leave_threads_for_files() {
+        let runtime = daemon_runtime().unwrap();
+        let barrier = Arc::new(Barrier::new(701));
+        for _ in 0..700 {
+            let barrier = Arc::clone(&barrier);
+            runtime.spawn_blocking(move || barrier.wait());
+        }
+        let read = runtime.spawn_blocking(|| "a file");
+        let limit = std::time::Duration::from_secs(10);
+        let read = runtime.block_on(async { tokio::time::timeout(limit, read).await });
+        let enough = read.is_ok();
+        if enough {
+            barrier.wait();
+        }
+        runtime.shutdown_background();
+        assert!(enough, "nothing can be read while 700 clients wait");
+    }
 }

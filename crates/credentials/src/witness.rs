@@ -1,4 +1,6 @@
 //! Who got what is written down before it leaves, and what happens where it cannot be.
+//!
+//! Whoever calls waits for the disk, or for another process that has the log; other tasks of its thread do not.
 
 use std::sync::{
     Arc, PoisonError, RwLock, RwLockReadGuard,
@@ -11,6 +13,7 @@ use bowline_host::{
     Peer,
     peers::Owner,
     program::{self, Asker},
+    tasks::in_place,
 };
 
 use crate::grant::AuditDuty;
@@ -72,7 +75,7 @@ impl Witness {
 
     /// From the next record on to `log`, for all.
     pub fn replace(&self, log: AuditLog, on_failure: AuditDuty) {
-        *self.0.log.write().unwrap_or_else(PoisonError::into_inner) = Kept { log, on_failure };
+        in_place(|| *self.0.log.write().unwrap_or_else(PoisonError::into_inner) = Kept { log, on_failure });
     }
 
     /// Writes down that credentials are about to leave.
@@ -108,9 +111,9 @@ impl Witness {
             client: Some(client),
             ..Record::about(event, profile)
         };
-        let kept = self.kept();
-        let Err(fault) = self.record(&kept, now, &record) else { return Ok(Written::Yes) };
-        match duty.unwrap_or(kept.on_failure) {
+        let (written, on_failure) = self.record(now, &record);
+        let Err(fault) = written else { return Ok(Written::Yes) };
+        match duty.unwrap_or(on_failure) {
             AuditDuty::Warn => Ok(Written::No(fault)),
             AuditDuty::Deny => {
                 let message = format!("nothing is given out for `{profile}` while the audit log cannot be written");
@@ -134,12 +137,16 @@ impl Witness {
     /// # Errors
     /// It could not be written down.
     pub fn note(&self, now: Now, record: Record) -> Result<(), Fault> {
-        self.record(&self.kept(), now, &record)
+        self.record(now, &record).0
     }
 
-    /// Complains once, and not for every client, while nothing can be written.
-    fn record(&self, kept: &Kept, now: Now, record: &Record) -> Result<(), Fault> {
-        let written = kept.log.record(now, record);
+    /// What became of it, and what the log's own section says where it failed. Complains once, and not for every client,
+    /// while nothing can be written.
+    fn record(&self, now: Now, record: &Record) -> (Result<(), Fault>, AuditDuty) {
+        let (written, on_failure) = in_place(|| {
+            let kept = self.kept();
+            (kept.log.record(now, record), kept.on_failure)
+        });
         let complained = self.0.complained.swap(written.is_err(), Ordering::Relaxed);
         match (&written, complained) {
             (Err(fault), false) => {
@@ -149,7 +156,7 @@ impl Witness {
             (Ok(_), true) => tracing::info!("the audit log is written again"),
             _ => {}
         }
-        written.map(drop)
+        (written.map(drop), on_failure)
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
@@ -189,6 +196,7 @@ mod tests {
 
     use bowline_audit::Places;
     use bowline_base::{KeyId, Secret, Timestamp, atomic};
+    use bowline_host::Tasks;
 
     use super::*;
 
@@ -231,6 +239,31 @@ mod tests {
         let text = std::fs::read_to_string(in_the_way.join("audit-000000000001.jsonl")).unwrap();
         let client = r#""client":{"address":"127.0.0.1:5000","uid":7,"user_agent":"aws-sdk"}"#;
         assert!(text.contains(client) && text.contains(r#""source":"sso 1/build""#), "{text}");
+    }
+
+    /// A runtime with one thread for tasks, as a machine with one core has it.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_log_that_another_process_holds_keeps_no_other_task_waiting() {
+        let home = tempfile::tempdir().unwrap();
+        let witness = Witness::new(log(home.path()), AuditDuty::Warn);
+        issue(&witness, None).unwrap();
+        let held = std::fs::File::open(home.path().join("audit/audit.lock")).unwrap();
+        held.lock().unwrap();
+        let (tasks, (begins, begun), (ends, mut ended)) =
+            (Tasks::new(), tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel());
+        tasks.spawn_request("writer", async move {
+            begins.send(()).unwrap();
+            let now = Now { boot: Duration::from_secs(1), wall: Timestamp::UNIX_EPOCH };
+            ends.send(witness.note(now, Record::about(Event::Refreshed, "build"))).unwrap();
+        });
+        begun.await.unwrap();
+        let (other, met) = tokio::sync::oneshot::channel();
+        tasks.spawn_request("other", async move { other.send(()).unwrap() });
+        let met = tokio::time::timeout(Duration::from_secs(3), met).await;
+        assert!(ended.try_recv().is_err(), "it waits for the lock");
+        held.unlock().unwrap();
+        met.expect("nobody waits for an audit log that is not in it").unwrap();
+        ended.await.unwrap().unwrap();
     }
 
     #[test]

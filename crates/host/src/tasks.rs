@@ -152,6 +152,16 @@ impl Tasks {
     }
 }
 
+/// Runs `work`, which may wait for a disk or for another process, right here. On a runtime of several threads the other
+/// tasks of this one are taken over meanwhile; one of a single thread has nobody who could.
+pub fn in_place<T>(work: impl FnOnce() -> T) -> T {
+    use tokio::runtime::{Handle, RuntimeFlavor};
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
+}
+
 /// What comes of `work`, or the words of its panic, which ends here.
 ///
 /// # Errors

@@ -186,6 +186,16 @@ impl World {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
+    /// Asks for `path`, reads the first of it and leaves; back when the server has hung up, too.
+    pub(crate) async fn leave(&self, path: &str) -> Vec<u8> {
+        let mut stream = tokio::net::TcpStream::connect(self.artifacts.addresses()[0]).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        let mut answer = vec![stream.read_u8().await.unwrap()];
+        stream.shutdown().await.unwrap();
+        stream.read_to_end(&mut answer).await.unwrap();
+        answer
+    }
+
     /// Waits until what runs in the background has come to `condition`.
     pub(crate) async fn until(&self, condition: impl Fn(&Self) -> bool) {
         let waiting = async {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_base::{Fault, Kind, Timestamp, atomic};
+use bowline_base::{Fault, Kind, Timestamp, atomic, lock};
 use bowline_host::client::random_bytes;
 use serde_json::{Map, Value};
 
@@ -64,6 +64,31 @@ pub(crate) enum Patience {
     Short,
 }
 
+/// A checkpoint that is with the kernel, and what has to reach the disk for it.
+pub(crate) struct Signed {
+    pub(crate) line: Line,
+    file: File,
+}
+
+impl Signed {
+    /// Waits for the disk by `to_disk`, and says in the checkpoint's own file how far the log reaches there. Call it with
+    /// the turn to sign, and with no other lock.
+    pub(crate) fn keep(&self, places: &Places, to_disk: &dyn Fn(&File) -> io::Result<()>) -> Result<(), Fault> {
+        to_disk(&self.file).map_err(|cause| unwritable(&places.directory, cause))?;
+        let place = places.checkpoint();
+        atomic::write(&place, format!("{}\n", self.line.text).as_bytes(), atomic::PRIVATE)
+            .map_err(|cause| unwritable(&place, cause))
+    }
+}
+
+/// One process and thread at a time signs, until what this gives is dropped; records are written meanwhile.
+pub(crate) fn turn_to_sign(places: &Places) -> Result<File, Fault> {
+    let path = places.checkpoint_lock();
+    let opened = OpenOptions::new().create(true).append(true).mode(atomic::PRIVATE).open(&path);
+    let taken = opened.and_then(|file| lock::acquire(&file, &path).map(|()| file));
+    taken.map_err(|cause| unwritable(&path, cause))
+}
+
 /// The chain on disk.
 pub(crate) struct LogFile {
     places: Places,
@@ -110,8 +135,14 @@ impl LogFile {
         })
     }
 
-    /// Signs what was written since the last time and brings it to the disk. `None` when there is nothing new.
-    pub(crate) fn sign(&mut self, now: Timestamp, patience: Patience) -> Result<Option<Line>, Fault> {
+    /// Whether this process has written what no checkpoint of it follows.
+    pub(crate) fn has_unsigned(&self) -> bool {
+        self.unsigned
+    }
+
+    /// Signs what was written since the last time; it is with the kernel when this returns, and on the disk when it was
+    /// [kept](Signed::keep). `None` when there is nothing new.
+    pub(crate) fn sign(&mut self, now: Timestamp, patience: Patience) -> Result<Option<Signed>, Fault> {
         if !self.unsigned {
             return Ok(None);
         }
@@ -119,6 +150,11 @@ impl LogFile {
             log.look(now)?;
             log.checkpoint(now).map(Some)
         })
+    }
+
+    /// What was signed is not on the disk.
+    pub(crate) fn sign_again(&mut self) {
+        self.unsigned = true;
     }
 
     fn locked<T>(&mut self, patience: Patience, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -172,7 +208,9 @@ impl LogFile {
         let line = self.end()?.head.line(now, fields.clone());
         let full = self.end()?.length + line.text.len() as u64 + ROOM_TO_SIGN > self.places.max_size;
         let line = if full && self.unsigned_lines() > 0 {
-            self.checkpoint(now)?;
+            // The one time that a record waits for a disk: else a loss of power could take lines from between two files.
+            let synced = self.checkpoint(now)?.file.sync_data();
+            synced.map_err(|cause| unwritable(&self.places.directory, cause))?;
             self.begin(now, self.end()?.head.clone())?;
             self.end()?.head.line(now, fields)
         } else {
@@ -189,16 +227,13 @@ impl LogFile {
         self.end.as_ref().and_then(|end| Some(end.head.seq.saturating_sub(first(end)? + 1))).unwrap_or(0)
     }
 
-    fn checkpoint(&mut self, now: Timestamp) -> Result<Line, Fault> {
-        let line = self.end()?.head.checkpoint(now, &self.key);
+    fn checkpoint(&mut self, now: Timestamp) -> Result<Signed, Fault> {
+        let end = self.end()?;
+        let file = end.file.try_clone().map_err(|cause| unwritable(&self.places.directory, cause))?;
+        let line = end.head.checkpoint(now, &self.key);
         self.put(&line)?;
-        let synced = self.end()?.file.sync_data();
-        synced.map_err(|cause| unwritable(&self.places.directory, cause))?;
-        let place = self.places.checkpoint();
-        atomic::write(&place, format!("{}\n", line.text).as_bytes(), 0o600)
-            .map_err(|cause| unwritable(&place, cause))?;
         self.unsigned = false;
-        Ok(line)
+        Ok(Signed { line, file })
     }
 
     fn begin(&mut self, now: Timestamp, head: Head) -> Result<(), Fault> {

@@ -336,11 +336,14 @@ impl Keeper {
     }
 
     /// After an event, which may be of any file, or of one that we have written ourselves.
-    fn look_at_files(self: &Arc<Self>) {
+    pub(super) fn look_at_files(self: &Arc<Self>) {
+        // One look at a time: an older one must not end after a newer one.
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = Stamps::take(self.sources.setup());
         // After the stamps: it waits for a write of ours that they may show already.
         let own = self.sources.tokens().own_writes();
-        let before = std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), stamps.clone());
+        let before = std::mem::replace(&mut *seen, stamps.clone());
+        drop(seen);
         if stamps != before {
             self.look_at_changes(&stamps.gone_since(&before));
             self.look_at_certificates();

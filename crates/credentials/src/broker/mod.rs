@@ -125,6 +125,11 @@ impl Broker {
         slot.current(self.keeper.now())
     }
 
+    /// Looks at the AWS files now; once started, the broker does so by itself whenever one of them changes.
+    pub fn look_at_files(&self) {
+        self.keeper.look_at_files();
+    }
+
     /// Somebody has opened the vault: what failed for want of it is tried again.
     pub(crate) fn vault_opened(&self) {
         self.keeper.tell(Input::FilesChanged);

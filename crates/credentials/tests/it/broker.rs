@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bowline_audit::{AuditLog, Places};
+use bowline_awsfiles::SsoKey;
 use bowline_base::{Kind, wire::Wire};
 use bowline_credentials::{
     Broker, Settings, Witness,
@@ -36,6 +37,11 @@ async fn start(world: &World, profiles: &[&str]) -> Broker {
         grants: Default::default(),
     };
     Broker::start(&ctx(world), settings).await.unwrap()
+}
+
+/// Waits until no fetch is on its way.
+async fn settled(broker: &Broker) {
+    until("an end of all fetches", || broker.status().iter().all(|status| !status.fetching)).await;
 }
 
 /// Waits for what another task brings about; fails after two seconds.
@@ -221,14 +227,18 @@ async fn a_daemon_that_is_restarted_in_an_outage_serves_what_the_last_one_fetche
 
 #[tokio::test]
 async fn a_session_that_ran_out_before_the_daemon_began_bothers_nobody_until_somebody_asks() {
-    let world = World::new(Cloud::default());
+    let other = CONFIG.replace("[sso-session corp]", "[sso-session other]");
+    let world = World::with_config(Cloud::default(), &format!("{CONFIG}{}", other.split("[profile").next().unwrap()));
     world.sign_in();
     world.advance(minutes(61));
+    world.sign_in_to(&SsoKey::Session("other".to_owned()));
     let broker = start(&world, &[]).await;
-    tokio::time::sleep(Duration::from_millis(30)).await;
-    assert_eq!(world.calls(""), 0);
+    let knows = |session: &str| broker.status().iter().any(|status| status.name == session);
+    // All sessions are looked at in one go.
+    until("a look at the sessions", || knows("other")).await;
+    assert!(!knows("corp") && world.calls("") == 0);
     broker.ask("build").await.unwrap();
-    until("the session is known", || broker.status().iter().any(|status| status.kind == "session")).await;
+    until("the session is known", || knows("corp")).await;
     assert_eq!(world.calls("sso-oidc.CreateToken"), 1);
 }
 
@@ -294,9 +304,12 @@ async fn a_refresh_of_our_own_forgives_nothing_and_somebody_s_change_does() {
         .await;
     world.advance(minutes(41));
     until("a refresh", || world.token().obtained_at.is_some()).await;
+    settled(&broker).await;
+    broker.look_at_files();
     std::fs::write(world.token_path().with_extension("lock"), "").unwrap();
     std::fs::write(world.home.path().join(".aws/history"), "").unwrap();
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    broker.look_at_files();
+    settled(&broker).await;
     assert_eq!(world.calls("sso.GetRoleCredentials"), 1);
     world.write_config(&format!("{CONFIG}\n"));
     until("another try", || world.calls("sso.GetRoleCredentials") == 2).await;

@@ -1,6 +1,6 @@
 //! Roles Anywhere against the fake's own verifier, with keys and certificates of the real `openssl`.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use bowline_awsfiles::RolesAnywhere;
 use bowline_base::{Credentials, Fault, Kind, wire::Wire};
@@ -161,12 +161,8 @@ async fn a_pair_that_is_completed_a_moment_later_is_waited_for() {
     let world = world(&ca, |_| ());
     let sources = sources(&world, identity(&ca));
     let (from, to) = (ca.path("new.pem"), ca.path("p.pem"));
-    let renewal = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        fs::copy(from, to).unwrap();
-    };
-    let (got, ()) = tokio::join!(creds(&sources, "site"), renewal);
-    got.unwrap();
+    world.meanwhile(move || fs::rename(from, to).unwrap());
+    creds(&sources, "site").await.unwrap();
 }
 
 #[tokio::test]

@@ -204,12 +204,8 @@ async fn a_half_written_file_is_looked_at_again_before_it_counts_as_broken() {
     world.sign_in();
     let (path, whole) = (world.token_path(), fs::read_to_string(world.token_path()).unwrap());
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let writer = tokio::spawn(async move {
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-        fs::write(path, whole).unwrap();
-    });
+    world.meanwhile(move || fs::write(path, whole).unwrap());
     world.creds("build").await.unwrap();
-    writer.await.unwrap();
 }
 
 #[tokio::test]
@@ -342,17 +338,13 @@ async fn only_the_token_service_itself_can_end_a_session() {
 #[tokio::test]
 async fn nobody_refreshes_beside_a_stopped_process_that_holds_the_lock() {
     for (age, kept) in [(45, true), (61, false)] {
-        let world = Arc::new(World::new(Settings::default()));
+        let world = World::new(Settings::default());
         world.sign_in();
         world.advance(minutes(age));
         let _held = world.cache().try_lock(&crate::world::corp()).unwrap().unwrap();
-        let asking = {
-            let world = Arc::clone(&world);
-            tokio::spawn(async move { world.creds("build").await })
-        };
-        tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-        world.advance(minutes(2));
-        let answer = asking.await.unwrap();
+        let wire = Arc::clone(&world.wire);
+        world.meanwhile(move || wire.advance(minutes(2)));
+        let answer = world.creds("build").await;
         assert_eq!(answer.is_ok(), kept);
         if let Err(fault) = answer {
             assert_eq!(fault.kind, Kind::Unreachable, "{}", fault.chain());

@@ -46,6 +46,7 @@ source_profile = build
 ";
 
 type Hook = Box<dyn Fn(&Request<Bytes>) + Send + Sync>;
+type Event = Box<dyn FnOnce() + Send>;
 
 /// The cloud, called as a function at the moment that the test says it is.
 pub(crate) struct CloudWire {
@@ -54,9 +55,14 @@ pub(crate) struct CloudWire {
     away: AtomicBool,
     nap: AtomicU64,
     before: Mutex<Option<Hook>>,
+    meanwhile: Mutex<Option<Event>>,
 }
 
 impl CloudWire {
+    pub(crate) fn advance(&self, time: Duration) {
+        self.ahead.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+    }
+
     async fn exchange(&self, mut request: Request<Bytes>) -> Result<Response<Body>, WireError> {
         let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
         if self.away.load(Ordering::Relaxed) {
@@ -99,6 +105,10 @@ impl Wire for CloudWire {
 
     fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
         let deadline = self.now().boot + time;
+        let event = self.meanwhile.lock().unwrap().take();
+        if let Some(happens) = event {
+            happens();
+        }
         Box::pin(async move {
             while self.now().boot < deadline {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -128,6 +138,7 @@ impl World {
             away: AtomicBool::new(false),
             nap: AtomicU64::new(0),
             before: Mutex::default(),
+            meanwhile: Mutex::default(),
         });
         let world = Self { home, cloud, wire, tasks: Tasks::new() };
         fs::create_dir(world.home.path().join(".aws")).unwrap();
@@ -171,6 +182,10 @@ impl World {
 
     /// Somebody signs in with the AWS CLI.
     pub(crate) fn sign_in(&self) {
+        self.sign_in_to(&corp());
+    }
+
+    pub(crate) fn sign_in_to(&self, session: &SsoKey) {
         let tokens = self.cloud.sign_in(self.wire.now());
         let token = SsoToken {
             start_url: Some("https://corp.awsapps.com/start".to_owned()),
@@ -188,7 +203,7 @@ impl World {
             obtained_at: None,
             extra: Extra::default(),
         };
-        self.cache().store_token(&corp(), &token).unwrap();
+        self.cache().store_token(session, &token).unwrap();
     }
 
     pub(crate) fn cache(&self) -> SsoCache {
@@ -204,7 +219,7 @@ impl World {
     }
 
     pub(crate) fn advance(&self, time: Duration) {
-        self.wire.ahead.fetch_add(u64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
+        self.wire.advance(time);
     }
 
     /// The machine sleeps for `time` while the next answer is on its way.
@@ -219,6 +234,11 @@ impl World {
     /// Called before each request reaches the cloud.
     pub(crate) fn before(&self, hook: impl Fn(&Request<Bytes>) + Send + Sync + 'static) {
         *self.wire.before.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Happens as soon as somebody waits for time to pass.
+    pub(crate) fn meanwhile(&self, event: impl FnOnce() + Send + 'static) {
+        *self.wire.meanwhile.lock().unwrap() = Some(Box::new(event));
     }
 
     /// Calls so far whose name begins with `prefix`.
