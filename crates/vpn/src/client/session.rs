@@ -3,7 +3,7 @@
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Write as _},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -199,28 +199,41 @@ impl Client {
         self.place().write(&record)?;
         let routing = wanted.routing.clone().unwrap_or_else(|| settings.routing());
         self.bring_up(&record, &settings.file(endpoint, &routing)).await?;
+        self.lead_through(&record, wanted, settings, outside, &routing).await?;
+        record.up = true;
+        self.place().write(&record)?;
+        Ok(record)
+    }
+
+    /// Routes and names lead into the link that is up.
+    async fn lead_through(
+        &self,
+        record: &Record,
+        wanted: &Wanted,
+        settings: &Settings,
+        outside: SocketAddr,
+        routing: &Routing,
+    ) -> Result<(), Fault> {
         let link = Link {
             interface: record.interface.clone(),
             outside,
             protocol: if wanted.via.is_some() { routing::TCP } else { routing::UDP },
-            dns: interface.dns.clone(),
+            dns: settings.conf.interface.dns.clone(),
             carries_v6: settings.carries_v6(),
             speaks_v6: record.before.contains_key("-6 rule show"),
             table: record.table,
         };
-        if routing == Routing::Full {
+        if *routing == Routing::Full {
             self.shut_other_ways_for_names(record.table).await?;
         }
-        self.around.ip_all(&routing::commands(&link, &routing)).await?;
+        self.around.ip_all(&routing::commands(&link, routing)).await?;
         if let Some(resolver) = &record.resolver {
-            let told = self.tell_resolved(&wanted.interface, &interface.dns, &interface.dns_search).await;
+            let told = self.tell_resolved(record, settings).await;
             if !(told && name_service::leads_to_resolved(resolver)) {
                 name_service::point_inside(resolver)?;
             }
         }
-        record.up = true;
-        self.place().write(&record)?;
-        Ok(record)
+        Ok(())
     }
 
     /// A device that is going down at this moment needs no such route.
@@ -234,11 +247,12 @@ impl Client {
     }
 
     /// Whether systemd-resolved runs here and sends every question into the link from now on.
-    async fn tell_resolved(&self, interface: &str, resolvers: &[IpAddr], search: &[String]) -> bool {
+    async fn tell_resolved(&self, record: &Record, settings: &Settings) -> bool {
         if !self.around.resolved.exists() {
             return false;
         }
-        for arguments in name_service::for_resolved(interface, resolvers, search) {
+        let interface = &settings.conf.interface;
+        for arguments in name_service::for_resolved(&record.interface, &interface.dns, &interface.dns_search) {
             if let Err(fault) = self.around.ask("resolvectl", &arguments).await {
                 warn!(reason = %fault.chain(), "systemd-resolved is not told of the link");
                 return false;
