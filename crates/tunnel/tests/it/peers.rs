@@ -237,9 +237,9 @@ fn a_tunnel_that_has_ended_leaves_no_thread_and_its_port_is_free() {
     for shut_down in [true, false] {
         let tunnel = tunnel();
         let address = tunnel.listening()[0];
-        assert!(tunnel.is_running() && packet_paths() > before);
         let mut client = Client::new(address);
         let _connection = client.connect(echo_server());
+        assert!(tunnel.is_running() && packet_paths() > before);
         if shut_down {
             tunnel.shutdown();
         } else {
