@@ -24,7 +24,7 @@ const API: &str = "https://10.99.1.1:8000";
 
 /// A server with every door, and a laptop that has been set up by alice with her own key.
 #[track_caller]
-fn stage(name: &str) -> (Laptop, Server) {
+pub(super) fn stage(name: &str) -> (Laptop, Server) {
     let laptop = Laptop::new(name);
     let doors = [
         "--api",
@@ -43,7 +43,7 @@ fn stage(name: &str) -> (Laptop, Server) {
 
 /// As the administrator: a user is made. Then as that user: the server is set up anew, with the user's own key.
 #[track_caller]
-fn set_up(laptop: &Laptop, server: &Server) -> String {
+pub(super) fn set_up(laptop: &Laptop, server: &Server) -> String {
     laptop.world.write("master", &format!("{}\n", server.master));
     laptop.run_well(&["setup", API, "--pin", &server.pin(), "--key-file", &laptop.path("master")]);
     let made: Value = serde_json::from_str(&laptop.run_well(&["users", "add", "alice"]).stdout).unwrap();
@@ -106,6 +106,9 @@ fn ask_everywhere(laptop: &Laptop) {
             TcpStream::connect_timeout(&resolver, Duration::from_millis(200)).ok();
         }
     });
+    // And from a program that is bound to the cable.
+    let bound = ["-sS", "--connect-timeout", "0.3", "--interface", "if!outside", "http://10.99.1.1:53/"];
+    laptop.client().run("curl", &bound).ok();
 }
 
 /// No UDP gets out, and then nothing at all but to somebody else's proxy.

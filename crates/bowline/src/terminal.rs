@@ -50,6 +50,12 @@ pub(crate) fn ask_line(question: &str) -> Result<Option<Secret>, Fault> {
     ask(question)
 }
 
+/// How wide the window is that stdout goes to; `None` where it goes elsewhere.
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// Shows a text that must not be in any file; `false` where there is no terminal.
 pub(crate) fn show(text: &str) -> Result<bool, Fault> {
     let Some(mut terminal) = open() else { return Ok(false) };

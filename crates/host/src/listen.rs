@@ -179,6 +179,12 @@ impl Listeners {
         });
     }
 
+    /// The TCP ports of all of them, as bound.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        self.lock().values().filter_map(|listener| Some(listener.local_addr()?.port())).collect()
+    }
+
     fn open(&self, address: &Address) -> Option<Arc<Listener>> {
         self.lock().get(address).cloned()
     }

@@ -15,6 +15,7 @@ mod wrapped;
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use self::ranges::{Opening, Range};
@@ -97,6 +98,8 @@ pub enum Route {
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     rules: Rules,
+    /// Beside those of the rules: ports that the system has chosen.
+    bound: Arc<RwLock<BTreeSet<u16>>>,
 }
 
 impl Policy {
@@ -107,7 +110,12 @@ impl Policy {
             *net = wrapped::canonical(*net);
         }
         rules.own_addresses = rules.own_addresses.iter().map(IpAddr::to_canonical).collect();
-        Self { rules }
+        Self { rules, bound: Arc::default() }
+    }
+
+    /// This program listens on `port` as well, as is known once it is bound: shut on this machine from now on.
+    pub fn shut(&self, port: u16) {
+        self.bound.write().unwrap_or_else(PoisonError::into_inner).insert(port);
     }
 
     /// The rules that it goes by.
@@ -155,7 +163,7 @@ impl Policy {
     }
 
     fn judge_own(&self, ip: IpAddr, port: u16, range: Option<Range>) -> Result<(), Reason> {
-        if self.rules.own_ports.contains(&port) {
+        if self.is_own_port(port) {
             return Err(Reason::OwnPort);
         }
         // Loopback has a rule of its own: a range of it says "this machine" as plainly as an address does.
@@ -164,6 +172,11 @@ impl Policy {
             return Err(Reason::OwnAddress);
         }
         range.map_or(Ok(()), |range| self.judge_range(ip, range))
+    }
+
+    fn is_own_port(&self, port: u16) -> bool {
+        let bound = || self.bound.read().unwrap_or_else(PoisonError::into_inner).contains(&port);
+        self.rules.own_ports.contains(&port) || bound()
     }
 
     /// Whether an entry is exactly this address. Who allows a network means its hosts, and has not looked at what listens
@@ -343,6 +356,9 @@ mod tests {
             assert_eq!(tcp(&named, ip, 8001).err(), None, "{ip}");
         }
         assert_eq!(tcp(&named, "1.1.1.1", 8000).err(), None);
+        named.shut(8001);
+        assert_eq!(tcp(&named, "127.0.0.1", 8001), Err(Reason::OwnPort), "chosen by the system, known later");
+        assert_eq!(tcp(&named, "1.1.1.1", 8001).err(), None);
     }
 
     #[test]

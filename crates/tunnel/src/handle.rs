@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum Command {
     Add(Box<Peer>, Sender<Result<(), AddressTaken>>),
     Remove(PublicKey, Sender<bool>),
+    Recount(PublicKey, u64, Sender<bool>),
     Replace(Vec<Peer>, Sender<Result<(), AddressTaken>>),
     Stats(Sender<Stats>),
     Stop,
@@ -53,6 +54,7 @@ impl Tunnel {
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let wire = Wire::bind(&config.listen, poll.registry())?;
         let listening = wire.addresses().to_vec();
+        listening.iter().for_each(|address| config.egress.shut(address.port()));
         let mut path = Path::new(config, wire, poll)?;
         path.replace(peers)?;
         let (commands, inbox) = mpsc::channel();
@@ -92,6 +94,14 @@ impl Handle {
     /// [`Stopped`].
     pub fn remove(&self, peer: PublicKey) -> Result<bool, Stopped> {
         self.ask(|answer| Command::Remove(peer, answer))
+    }
+
+    /// Counts what a peer has used on from `used`, whatever it was before. `false` if it is not known.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub fn recount(&self, peer: PublicKey, used: u64) -> Result<bool, Stopped> {
+        self.ask(|answer| Command::Recount(peer, used, answer))
     }
 
     /// Makes `peers` the only ones: adds, changes and removes as needed; who stays is not disturbed.

@@ -113,6 +113,11 @@ impl Allowance {
         }
     }
 
+    /// Other sums in the books: counts on from `used`.
+    pub fn recount(&mut self, used: u64) {
+        self.used = used;
+    }
+
     /// The limits.
     #[must_use]
     pub fn limits(&self) -> Limits {

@@ -379,6 +379,7 @@ impl Path {
             match commands.try_recv() {
                 Ok(Command::Add(peer, answer)) => drop(answer.send(self.add(*peer))),
                 Ok(Command::Remove(key, answer)) => drop(answer.send(self.remove(key))),
+                Ok(Command::Recount(key, used, answer)) => drop(answer.send(self.core.link.peers.recount(key, used))),
                 Ok(Command::Replace(peers, answer)) => drop(answer.send(self.replace(peers))),
                 Ok(Command::Stats(answer)) => drop(answer.send(self.stats())),
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return false,

@@ -161,6 +161,12 @@ impl Peers {
         Some(id)
     }
 
+    /// Counts on from `used`; `false` if there is no such peer.
+    pub(crate) fn recount(&mut self, key: PublicKey, used: u64) -> bool {
+        let member = self.by_key(key).and_then(|id| self.get(id));
+        member.map(|member| member.allowance.recount(used)).is_some()
+    }
+
     pub(crate) fn get(&mut self, id: PeerId) -> Option<&mut Member> {
         self.members.get_mut(id)?.as_mut()
     }

@@ -142,8 +142,10 @@ impl VpnJob {
     async fn begin(&self, ctx: &Ctx) -> Result<(), Fault> {
         let handle = Arc::new(Mutex::new(None));
         let opened = Arc::clone(&handle);
-        let parts = self.tunnel.clone();
+        let (parts, listeners) = (self.tunnel.clone(), ctx.listeners.clone());
         let open: OpenTunnel = Box::new(move |keys| {
+            // The API is bound by now, and so is what else of us listens: on which port, the system may have chosen.
+            listeners.ports().into_iter().for_each(|port| parts.egress.shut(port));
             let tunnel = open_tunnel(parts, keys)?;
             *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tunnel));
             Ok(tunnel as Arc<dyn Tunnel>)
@@ -163,7 +165,7 @@ impl VpnJob {
                 Err(fault) if self.proxy_by_default => {
                     warn!(reason = %fault.chain(), "no CONNECT proxy; --proxy ADDRESS:PORT names another place for it");
                 }
-                opened => drop(opened?),
+                opened => opened?.iter().for_each(|address| self.tunnel.egress.shut(address.port())),
             }
         }
         info!(

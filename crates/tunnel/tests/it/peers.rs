@@ -223,3 +223,29 @@ fn what_goes_from_user_to_user_is_no_longer_than_fits_through_the_tunnel() {
     one.until("the sender is told", |client| client.seen.iter().any(too_big));
     assert!(other.seen.iter().all(|bytes| bytes.len() <= 1280));
 }
+
+/// Threads of this process by the name of the packet path's.
+fn packet_paths() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    tasks.map(name).filter(|name| name.trim() == "tunnel").count()
+}
+
+#[test]
+fn a_tunnel_that_has_ended_leaves_no_thread_and_its_port_is_free() {
+    let before = packet_paths();
+    for shut_down in [true, false] {
+        let tunnel = tunnel();
+        let address = tunnel.listening()[0];
+        let mut client = Client::new(address);
+        let _connection = client.connect(echo_server());
+        assert!(tunnel.is_running() && packet_paths() > before);
+        if shut_down {
+            tunnel.shutdown();
+        } else {
+            drop(tunnel);
+        }
+        assert_eq!(packet_paths(), before);
+        assert!(UdpSocket::bind(address).is_ok());
+    }
+}

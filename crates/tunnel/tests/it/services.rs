@@ -17,7 +17,7 @@ use bowline_tunnel::{
     packet::{Echo, Packet, Transport, build, icmp},
 };
 
-use crate::client::{Client, SERVER, USER, config, open_loopback, peer, tunnel};
+use crate::client::{Client, SERVER, USER, config, key, open_loopback, peer, tunnel};
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
@@ -240,8 +240,11 @@ fn a_used_up_quota_ends_it_and_counts_on_from_before() {
         client.send_packet(&ping(SERVER.into(), sequence, &[7; 1000]));
     }
     client.until("a drop", |_| tunnel.stats().unwrap().drops.contains_key("over_quota"));
-    let used = tunnel.stats().unwrap().peers[&user.public_key].used;
-    assert!((10_000..12_000).contains(&used), "{used}");
+    let used = || tunnel.stats().unwrap().peers[&user.public_key].used;
+    assert!((10_000..12_000).contains(&used()), "{}", used());
+    assert!(tunnel.recount(user.public_key, 0).unwrap() && !tunnel.recount(key(9).public(), 0).unwrap());
+    client.send_packet(&ping(SERVER.into(), 9, &[7; 1000]));
+    client.until("it goes on from the new sum", |_| (1000..3000).contains(&used()));
 }
 
 #[test]

@@ -2,9 +2,13 @@
 
 use std::net::{SocketAddr, UdpSocket};
 
-use bowline_tunnel::packet::{Packet, Transport, build, protocol};
+use bowline_tunnel::{
+    Handle, Tunnel,
+    egress::Rules,
+    packet::{Packet, Transport, build, protocol},
+};
 
-use crate::client::{Client, PATIENCE, SERVER, USER, tunnel};
+use crate::client::{Client, PATIENCE, SERVER, USER, config, key, peer, tunnel};
 
 fn server() -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -100,4 +104,25 @@ fn the_server_answers_an_echo_to_its_own_address() {
             |bytes| matches!(Packet::parse(bytes).unwrap().transport(), Ok(Transport::EchoReply(echo)) if echo.id == 7),
         )
     });
+}
+
+/// A mapping remembers whom its user has sent to, so that they may answer: of one user so many, over all mappings.
+#[test]
+fn whom_a_user_has_sent_to_is_remembered_up_to_a_limit() {
+    let rules = Rules { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
+    let tunnel = Tunnel::start(config(rules), vec![peer(2, USER)]).unwrap();
+    let (mut client, mut number) = (Client::new(tunnel.listening()[0]), 0_u32);
+    let refused = |tunnel: &Handle| tunnel.stats().unwrap().drops.get("too many contacts").copied().unwrap_or(0);
+    // No mapping comes to its own limit of 4096: seven together come to the user's.
+    client.until("the user's limit is met", |client| {
+        for _ in 0..256 {
+            let host = std::net::Ipv4Addr::from_bits(0x7f01_0000 + number);
+            let from = user(4000 + u16::try_from(number / 3000).unwrap());
+            client.send_packet(&build::udp(from, (host, 9).into(), b"x").unwrap());
+            number += 1;
+        }
+        refused(&tunnel) > 0
+    });
+    assert!(number > 16_384, "{number}");
+    assert!(tunnel.stats().unwrap().peers[&key(2).public()].flows.udp >= 5);
 }

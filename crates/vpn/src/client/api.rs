@@ -9,7 +9,7 @@ use bowline_base::{
 };
 use bowline_host::tls::Pin;
 use bytes::Bytes;
-use http::{Method, Request, Uri, header};
+use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::{Value, json};
 
@@ -20,6 +20,15 @@ pub struct Account {
     pub url: String,
     /// The one certificate that it may show; none where authorities vouch for it.
     pub pin: Option<Pin>,
+}
+
+/// Whose a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It opens everything.
+    Administrator,
+    /// It opens one record.
+    User,
 }
 
 /// The API with a key.
@@ -39,17 +48,23 @@ impl Account {
     /// # Errors
     /// It is no such address.
     pub fn new(url: &str, pin: Option<Pin>) -> Result<Self, Fault> {
-        let wrong = |what: &str| {
-            Fault::new(Kind::Config, "vpn", format!("`{url}` {what}"))
-                .hint("bowline vpn setup https://vpn.example.net:8000")
-        };
+        let with_hint =
+            |what: &str, hint: String| Fault::new(Kind::Config, "vpn", format!("`{url}` {what}")).hint(hint);
+        let wrong = |what: &str| with_hint(what, "bowline vpn setup https://vpn.example.net:8000".to_owned());
         let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         match uri.scheme_str() {
             Some("https") => {}
             Some("http") if here => {}
-            Some("http") => return Err(wrong("would show the key to everybody on the way")),
+            Some("http") => {
+                // The API speaks both on one port.
+                let sealed = url.replacen("http", "https", 1);
+                return Err(with_hint(
+                    "would show the key to everybody on the way",
+                    format!("bowline vpn setup {sealed}"),
+                ));
+            }
             _ => return Err(wrong("is no https:// address")),
         }
         if uri.path() != "/" || uri.query().is_some() {
@@ -107,11 +122,28 @@ impl Api {
         })
     }
 
+    /// Whose the key is: the list of users is the administrator's alone.
+    ///
+    /// # Errors
+    /// As [`Api::json`]; the key is nobody's.
+    pub async fn owner(&self) -> Result<Owner, Fault> {
+        match self.exchange(Method::GET, "/users", None).await? {
+            (status, _) if status.is_success() => Ok(Owner::Administrator),
+            (StatusCode::FORBIDDEN, _) => Ok(Owner::User),
+            (status, text) => Err(self.refused(status.as_u16(), &text)),
+        }
+    }
+
     /// Any answer as text; it may hold keys.
     ///
     /// # Errors
     /// As [`Api::json`].
     pub async fn text(&self, method: Method, path: &str, body: Option<Value>) -> Result<Secret, Fault> {
+        let (status, text) = self.exchange(method, path, body).await?;
+        if status.is_success() { Ok(text) } else { Err(self.refused(status.as_u16(), &text)) }
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, Secret), Fault> {
         let url = format!("{}{path}", self.account.url);
         let request = Request::builder()
             .method(method)
@@ -126,8 +158,7 @@ impl Api {
         let status = response.status();
         let read = Limited::new(response.into_body(), LONGEST).collect().await;
         let bytes = read.map_err(|cause| self.broken().cause(cause))?.to_bytes();
-        let text = Secret::new(String::from_utf8_lossy(&bytes).into_owned());
-        if status.is_success() { Ok(text) } else { Err(self.refused(status.as_u16(), &text)) }
+        Ok((status, Secret::new(String::from_utf8_lossy(&bytes).into_owned())))
     }
 
     fn away(&self, error: WireError) -> Fault {
@@ -178,6 +209,8 @@ mod tests {
         let account = Account::new("https://vpn.example.net:8000/", Some(Pin::of(b"x"))).unwrap();
         assert_eq!(Account::parse(&account.text()), Some(account));
         assert!(Account::new("http://127.0.0.1:8000", None).is_ok());
+        let hint = Account::new("http://vpn.example.net:8000", None).unwrap_err().hint.unwrap();
+        assert_eq!(hint, "bowline vpn setup https://vpn.example.net:8000");
         for wrong in ["http://vpn.example.net:8000", "vpn.example.net", "https://a/users", "ftp://a"] {
             assert!(Account::new(wrong, None).is_err(), "{wrong}");
         }

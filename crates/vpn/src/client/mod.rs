@@ -17,7 +17,7 @@ mod session;
 mod shell;
 
 pub use self::{
-    api::{Account, Api},
+    api::{Account, Api, Owner},
     carrier::Via,
     record::Record,
     routing::Routing,

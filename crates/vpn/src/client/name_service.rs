@@ -1,5 +1,8 @@
 //! How names are found while the link is up: the resolver's file says the link's resolvers, and then again what it said.
 //!
+//! Where systemd-resolved answers (`127.0.0.53`), the file stays as it is, and resolved is told the link's resolvers instead:
+//! for every name, and until the link is gone.
+//!
 //! The file is written in place: it may be a link, or mounted (containers), and neither survives being replaced. What a
 //! crash leaves half-written is put back from the record.
 
@@ -33,6 +36,30 @@ pub(super) fn before(path: &Path, resolvers: &[IpAddr], search: &[String]) -> Re
     }
 }
 
+/// systemd-resolved's own address: whoever finds it in the file asks resolved.
+const STUBS: [&str; 2] = ["127.0.0.53", "127.0.0.54"];
+
+/// Whether the file leads to systemd-resolved and to nobody else.
+pub(super) fn leads_to_resolved(resolver: &Resolver) -> bool {
+    let text = String::from_utf8_lossy(&resolver.before);
+    let mut named = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim).peekable();
+    named.peek().is_some() && named.all(|address| STUBS.contains(&address))
+}
+
+/// `resolvectl` with each of these arguments: the link's resolvers answer for every name. With the link, resolved forgets it.
+pub(super) fn for_resolved(interface: &str, resolvers: &[IpAddr], search: &[String]) -> Vec<Vec<String>> {
+    let words = |verb: &str, rest: &mut dyn Iterator<Item = String>| {
+        [verb.to_owned(), interface.to_owned()].into_iter().chain(rest).collect::<Vec<_>>()
+    };
+    vec![
+        words("dns", &mut resolvers.iter().map(IpAddr::to_string)),
+        words("domain", &mut ["~.".to_owned()].into_iter().chain(search.iter().cloned())),
+        words("default-route", &mut ["yes".to_owned()].into_iter()),
+        // Inside the link nobody listens, and the VPN's resolver speaks plainly.
+        words("dnsovertls", &mut ["no".to_owned()].into_iter()),
+    ]
+}
+
 /// Writes ours.
 pub(super) fn point_inside(resolver: &Resolver) -> Result<(), Fault> {
     write(&resolver.path, &resolver.ours)
@@ -57,6 +84,23 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_of_resolveds_is_told_from_others() {
+        let resolver = |text: &str| Resolver { path: "x".into(), before: text.into(), ours: Vec::new() };
+        for (text, leads) in [
+            ("# made\nnameserver 127.0.0.53\noptions edns0 trust-ad\nsearch .\n", true),
+            ("nameserver 192.168.1.1\nnameserver 127.0.0.53\n", false),
+            ("nameserver 127.0.0.1\n", false),
+            ("# nameserver 127.0.0.53\n", false),
+            ("", false),
+        ] {
+            assert_eq!(leads_to_resolved(&resolver(text)), leads, "{text}");
+        }
+        let told = for_resolved("bowline0", &[[10, 77, 0, 1].into()], &["corp".to_owned()]);
+        assert_eq!(told[0], ["dns", "bowline0", "10.77.0.1"]);
+        assert_eq!(told[1], ["domain", "bowline0", "~.", "corp"]);
+    }
 
     #[test]
     fn the_file_comes_back_byte_by_byte_and_half_of_ours_counts_as_ours() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{
     record::Record,
-    routing::{BEHIND_RULES, FIRST_RULE, Family},
+    routing::{BEHIND_RULES, FIRST_RULE, Family, nowhere},
 };
 
 /// What `ip` shows before and after, by its arguments.
@@ -24,7 +24,9 @@ pub(super) fn commands(record: &Record, now: &BTreeMap<String, String>, devices:
         let rules = text("rule show").lines().filter_map(|line| line.split(':').next()?.trim().parse().ok());
         let ours = rules.filter(|number: &u32| (FIRST_RULE..BEHIND_RULES).contains(number));
         commands.extend(ours.map(|number| words(family, &format!("rule del pref {number}"))));
-        commands.push(words(family, &format!("route flush table {}", record.table)));
+        for table in [record.table, nowhere(record.table)] {
+            commands.push(words(family, &format!("route flush table {table}")));
+        }
         let before = record.before.get(&format!("{} route show table main", family.flag())).map_or("", String::as_str);
         let lost = lost_routes(before, text("route show table main"), devices, &record.interface);
         commands.extend(lost.into_iter().map(|route| words(family, &format!("route add {route}"))));
@@ -79,7 +81,9 @@ mod tests {
                 "-4 rule del pref 5180",
                 "-4 rule del pref 5181",
                 "-4 route flush table 51820",
-                "-6 route flush table 51820"
+                "-4 route flush table 51920",
+                "-6 route flush table 51820",
+                "-6 route flush table 51920"
             ]
         );
     }

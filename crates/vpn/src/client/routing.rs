@@ -11,6 +11,11 @@ pub(super) const BEHIND_RULES: u32 = 5190;
 /// Tables that we may take: WireGuard's port number, as `wg-quick` does it, and those behind it.
 const TABLES: std::ops::Range<u32> = 51_820..51_900;
 
+/// From our table to the one where nothing arrives.
+const TO_NOWHERE: u32 = 100;
+/// Of a range for documents (RFC 5737): nobody answers for it.
+const NOBODY: &str = "192.0.2.1";
+
 /// By number: their names are in `/etc/protocols`, which a small machine does not have.
 pub(super) const UDP: u8 = 17;
 /// See [`UDP`].
@@ -66,7 +71,23 @@ impl Family {
 /// The first table that no rule and no route names.
 pub(super) fn free_table(rules_and_routes: &str) -> u32 {
     let named = |table: &u32| rules_and_routes.split_whitespace().any(|word| word == table.to_string());
-    TABLES.clone().find(|table| !named(table)).unwrap_or(TABLES.end)
+    TABLES.clone().find(|table| !named(table) && !named(&nowhere(*table))).unwrap_or(TABLES.end)
+}
+
+/// The table beside ours where nothing arrives.
+pub(super) fn nowhere(table: u32) -> u32 {
+    table + TO_NOWHERE
+}
+
+/// Routes to nowhere on every other device, for questions of programs that are bound to one, as systemd-resolved is. To be
+/// made before the rules. Linux sends what is bound to a device and has no route to whoever is asked for on that device's
+/// own network, so that refusing is not enough; IPv6 does not.
+pub(super) fn dead_ends(table: u32, devices: &[String]) -> Vec<Vec<String>> {
+    let route = |(number, device)| {
+        let (table, metric) = (nowhere(table), number + 1);
+        words(Family::V4, &format!("route add default via {NOBODY} dev {device} onlink metric {metric} table {table}"))
+    };
+    devices.iter().enumerate().map(route).collect()
 }
 
 /// `ip` with each of these arguments, in this order: routes first, so that no rule leads nowhere.
@@ -100,6 +121,9 @@ fn rules(link: &Link, routing: &Routing, family: Family) -> Vec<String> {
         Routing::Full => {
             for protocol in [UDP, TCP] {
                 rules.push(format!("ipproto {protocol} dport 53 lookup {table} pref {}", first + 1));
+                // Who is bound to another device finds no route there, and asks nobody instead.
+                rules.push(format!("ipproto {protocol} dport 53 lookup {} pref {}", nowhere(table), first + 1));
+                rules.push(format!("ipproto {protocol} dport 53 unreachable pref {}", first + 1));
             }
         }
         Routing::Split(_) => {
@@ -153,15 +177,37 @@ mod tests {
                 "-4 route add default dev bowline0 table 51820",
                 "-4 rule add to 192.0.2.1 ipproto 17 dport 51820 lookup main pref 5180",
                 "-4 rule add ipproto 17 dport 53 lookup 51820 pref 5181",
+                "-4 rule add ipproto 17 dport 53 lookup 51920 pref 5181",
+                "-4 rule add ipproto 17 dport 53 unreachable pref 5181",
                 "-4 rule add ipproto 6 dport 53 lookup 51820 pref 5181",
+                "-4 rule add ipproto 6 dport 53 lookup 51920 pref 5181",
+                "-4 rule add ipproto 6 dport 53 unreachable pref 5181",
                 "-4 rule add to 192.0.2.1 lookup main pref 5182",
                 "-4 rule add lookup main suppress_prefixlength 0 pref 5183",
                 "-4 rule add lookup 51820 pref 5184",
                 "-6 route add default dev bowline0 table 51820",
                 "-6 rule add ipproto 17 dport 53 lookup 51820 pref 5181",
+                "-6 rule add ipproto 17 dport 53 lookup 51920 pref 5181",
+                "-6 rule add ipproto 17 dport 53 unreachable pref 5181",
                 "-6 rule add ipproto 6 dport 53 lookup 51820 pref 5181",
+                "-6 rule add ipproto 6 dport 53 lookup 51920 pref 5181",
+                "-6 rule add ipproto 6 dport 53 unreachable pref 5181",
                 "-6 rule add lookup main suppress_prefixlength 0 pref 5183",
                 "-6 rule add lookup 51820 pref 5184",
+            ]
+        );
+    }
+
+    #[test]
+    fn on_every_other_device_names_are_asked_of_nobody() {
+        let dead =
+            dead_ends(51_820, &["eth0", "wlan0"].map(str::to_owned)).iter().map(|words| words.join(" ")).collect();
+        let routes: Vec<String> = dead;
+        assert_eq!(
+            routes,
+            [
+                "-4 route add default via 192.0.2.1 dev eth0 onlink metric 1 table 51920",
+                "-4 route add default via 192.0.2.1 dev wlan0 onlink metric 2 table 51920",
             ]
         );
     }
@@ -191,6 +237,7 @@ mod tests {
     #[test]
     fn a_table_that_somebody_uses_is_left_alone() {
         assert_eq!(free_table("0: from all lookup local\n"), 51_820);
+        assert_eq!(free_table("default dev x table 51920"), 51_821, "nor is one that we would use beside it");
         assert_eq!(free_table("5183: from all lookup 51820\ndefault dev wg0 table 51821\n"), 51_822);
     }
 }

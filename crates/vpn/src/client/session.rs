@@ -223,11 +223,42 @@ impl Client {
             speaks_v6: record.before.contains_key("-6 rule show"),
             table: record.table,
         };
+        if *routing == Routing::Full {
+            self.shut_other_ways_for_names(record.table).await?;
+        }
         self.around.ip_all(&routing::commands(&link, routing)).await?;
         if let Some(resolver) = &record.resolver {
-            name_service::point_inside(resolver)?;
+            let told = self.tell_resolved(record, settings).await;
+            if !(told && name_service::leads_to_resolved(resolver)) {
+                name_service::point_inside(resolver)?;
+            }
         }
         Ok(())
+    }
+
+    /// A device that is going down at this moment needs no such route.
+    async fn shut_other_ways_for_names(&self, table: u32) -> Result<(), Fault> {
+        for arguments in routing::dead_ends(table, &self.around.networks().await?) {
+            if let Err(fault) = self.around.ask("ip", &arguments).await {
+                warn!(reason = %fault.chain(), "programs that are bound to this device may find names past the link");
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether systemd-resolved runs here and sends every question into the link from now on.
+    async fn tell_resolved(&self, record: &Record, settings: &Settings) -> bool {
+        if !self.around.resolved.exists() {
+            return false;
+        }
+        let interface = &settings.conf.interface;
+        for arguments in name_service::for_resolved(&record.interface, &interface.dns, &interface.dns_search) {
+            if let Err(fault) = self.around.ask("resolvectl", &arguments).await {
+                warn!(reason = %fault.chain(), "systemd-resolved is not told of the link");
+                return false;
+            }
+        }
+        true
     }
 
     async fn bring_up(&self, record: &Record, file: &Secret) -> Result<(), Fault> {

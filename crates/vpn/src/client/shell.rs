@@ -14,6 +14,8 @@ pub struct Surroundings {
     pub environment: BTreeMap<String, String>,
     /// `/etc/resolv.conf`
     pub resolver_file: PathBuf,
+    /// What is there while systemd-resolved runs.
+    pub resolved: PathBuf,
 }
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -60,6 +62,14 @@ impl Surroundings {
         let text = self.ask("ip", &["-o", "link", "show"].map(str::to_owned)).await?;
         let name = |line: &str| Some(line.split(": ").nth(1)?.split(['@', ':']).next()?.to_owned());
         Ok(text.lines().filter_map(name).collect())
+    }
+
+    /// Devices that are up, on whose networks others are asked for by ARP.
+    pub(super) async fn networks(&self) -> Result<Vec<String>, Fault> {
+        let text = self.ask("ip", &["-o", "link", "show", "up"].map(str::to_owned)).await?;
+        let asks = |line: &&str| line.contains("BROADCAST") && !line.contains("NOARP");
+        let name = |line: &str| Some(line.split(": ").nth(1)?.split(['@', ':']).next()?.to_owned());
+        Ok(text.lines().filter(asks).filter_map(name).collect())
     }
 
     /// `wg-quick`, whose child may live on with our output in its hands: it goes into a file.

@@ -1,6 +1,8 @@
 //! The one task that changes anything: takes orders one by one, writes them into the store, tells the tunnel, and publishes
 //! what everybody sees. What the store says on its own account, because another server changed it, comes the same way.
 
+mod books;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -18,12 +20,12 @@ use super::{
     addresses::Subnet,
     directory::Directory,
     events::{Event, What},
-    layout::{self, Step},
+    layout::Step,
     migration::{self, Haste, Stopped},
     orders::{Desk, Done, Order, Plan, Refusal},
     peers::{self, Act, Peers, Tunnel, V6},
     store::{Changes, Store, StoreError, Value},
-    usage::{self, Meter, Usage},
+    usage::{Meter, Usage},
     user::Idle,
     view::{Board, View},
 };
@@ -88,8 +90,6 @@ struct Own {
 const TICK: Duration = Duration::from_secs(1);
 /// How often the store is told what was used.
 const FLUSH: Duration = Duration::from_secs(300);
-/// Users of whom the store is told early, in one look: orders wait meanwhile.
-const PRESSING_AT_ONCE: usize = 4;
 /// Without a handshake for so long, a client is gone: WireGuard makes one every two minutes while it sends.
 const SILENCE: Duration = Duration::from_secs(180);
 
@@ -175,6 +175,7 @@ impl Clerk {
         let (what, about) = told(&order);
         let now = self.now();
         self.office.busy.send_replace(now.boot);
+        let from_nothing = books::counts_from_nothing(&order);
         let (steps, done) = self.decide(order, now)?;
         let id = about.or_else(|| if let Done::Keyed(user, _) = &done { Some(user.id.clone()) } else { None });
         let event = Event::new(now.wall, what).from(source);
@@ -183,6 +184,9 @@ impl Clerk {
         if let Err(refusal) = self.make(steps).await {
             self.note(event.because(format!("not done: {refusal}")));
             return Err(refusal);
+        }
+        if let Some(id) = from_nothing {
+            self.count_from_nothing(&id);
         }
         self.settle().await;
         Ok(done)
@@ -306,15 +310,6 @@ impl Clerk {
         }
     }
 
-    /// Who comes so near to the end of a quota that other servers must know: what they count, we do not.
-    fn pressing(&self) -> Vec<(ClientId, Usage)> {
-        let pressing = |id: &ClientId, untold: Usage| {
-            let quota = self.directory.user(id).and_then(|user| user.limits.quota);
-            usage::is_pressing(quota, self.directory.usage(id), untold)
-        };
-        self.meter.owed().into_iter().filter(|(id, untold)| pressing(id, *untold)).take(PRESSING_AT_ONCE).collect()
-    }
-
     /// Reads the tunnel's counters.
     async fn look(&mut self) {
         let tunnel = Arc::clone(&self.office.tunnel);
@@ -378,6 +373,12 @@ impl Clerk {
                 self.place(act, outcome);
             }
         }
+        // What the tunnel has counted by itself meanwhile.
+        for (key, peer) in &wanted {
+            if let Some(placed) = self.placed.get_mut(key) {
+                placed.used = placed.used.max(peer.used);
+            }
+        }
         self.publish();
     }
 
@@ -388,7 +389,17 @@ impl Clerk {
         }
         match act {
             Act::Remove(key) => drop(self.placed.remove(&key)),
-            Act::Add(peer) => drop(self.placed.insert(peer.public_key, *peer)),
+            Act::Recount(key, used) => {
+                if let Some(peer) = self.placed.get_mut(&key) {
+                    peer.used = used;
+                }
+            }
+            Act::Add(mut peer) => {
+                // One that is there goes on counting, whatever it is told here.
+                let before = self.placed.get(&peer.public_key).map_or(0, |old| old.used);
+                peer.used = peer.used.max(before);
+                self.placed.insert(peer.public_key, *peer);
+            }
         }
     }
 
@@ -402,41 +413,6 @@ impl Clerk {
             store_away: self.store_away.clone(),
             tunnel_away: self.tunnel_away.clone(),
         });
-    }
-
-    /// Tells the store what was used, and other servers that it was told.
-    async fn flush(&mut self, owed: Vec<(ClientId, Usage)>) {
-        for (id, used) in owed {
-            if self.directory.user(&id).is_none() {
-                self.meter.told(&id, used);
-                continue;
-            }
-            if let Err(why) = self.tell_usage(&id, used).await {
-                debug!(%why, "what was used is told later");
-                break;
-            }
-        }
-        self.announce().await;
-    }
-
-    /// On top of what the store says at this moment: another server may have told it something a second ago, and so may
-    /// we, where the answer was lost.
-    async fn tell_usage(&mut self, id: &ClientId, used: Usage) -> Result<(), Refusal> {
-        let name = layout::usage(id);
-        let known = self.office.store.get(&name).await.map_err(away)?;
-        let known = known.and_then(|value| Usage::from_record(&value.text)).unwrap_or_default();
-        let mut new = used;
-        if let Some((sum, then)) = self.tried.remove(id)
-            && sum == known
-        {
-            self.meter.told(id, then);
-            new = used.minus(then);
-        }
-        self.tried.insert(id.clone(), (known.plus(new), new));
-        self.write(vec![Step::Replace(name, Value::sealed(known.plus(new).to_record()))]).await?;
-        self.tried.remove(id);
-        self.meter.told(id, new);
-        Ok(())
     }
 
     /// Removes invitations that are over.
@@ -470,6 +446,7 @@ fn told(order: &Order) -> (What, Option<ClientId>) {
 fn tell(tunnel: &dyn Tunnel, act: &Act) -> Result<(), Fault> {
     match act {
         Act::Remove(key) => tunnel.remove(*key),
+        Act::Recount(key, used) => tunnel.recount(*key, *used),
         Act::Add(peer) => tunnel.add(Peer::clone(peer)),
     }
 }

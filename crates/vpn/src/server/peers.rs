@@ -24,6 +24,12 @@ pub trait Tunnel: Send + Sync {
     /// The tunnel has stopped.
     fn remove(&self, peer: PublicKey) -> Result<(), Fault>;
 
+    /// Counts what a peer has used on from `used`.
+    ///
+    /// # Errors
+    /// The tunnel has stopped.
+    fn recount(&self, peer: PublicKey, used: u64) -> Result<(), Fault>;
+
     /// Everything at this moment.
     ///
     /// # Errors
@@ -40,6 +46,10 @@ impl Tunnel for bowline_tunnel::Handle {
         Self::remove(self, peer).map(drop).map_err(not_taken)
     }
 
+    fn recount(&self, peer: PublicKey, used: u64) -> Result<(), Fault> {
+        Self::recount(self, peer, used).map(drop).map_err(not_taken)
+    }
+
     fn stats(&self) -> Result<Stats, Fault> {
         Self::stats(self).map_err(not_taken)
     }
@@ -53,6 +63,8 @@ fn not_taken(cause: impl std::error::Error + Send + Sync + 'static) -> Fault {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Remove(PublicKey),
+    /// It has used less than the tunnel was told: an operator counts it from nothing.
+    Recount(PublicKey, u64),
     Add(Box<Peer>),
 }
 
@@ -70,14 +82,17 @@ pub(crate) fn wanted(
     let_in.filter_map(|user| Some((user.wireguard.public_key, peer(user, v6, used(&user.id))?))).collect()
 }
 
-/// What brings `placed` to `wanted`; removals first, so that addresses are free. How much was used by then is no change.
+/// What brings `placed` to `wanted`; removals first, so that addresses are free. That more was used by then is no change: the
+/// tunnel counts by itself.
 pub(crate) fn differences(placed: &Peers, wanted: &Peers) -> Vec<Act> {
     let gone = placed.keys().filter(|key| !wanted.contains_key(*key)).map(|key| Act::Remove(*key));
+    let lower = wanted.iter().filter(|(key, peer)| placed.get(*key).is_some_and(|old| peer.used < old.used));
+    let recounted = lower.map(|(key, peer)| Act::Recount(*key, peer.used));
     let same = |key: &PublicKey, peer: &Peer| {
         placed.get(key).is_some_and(|old| Peer { used: peer.used, ..old.clone() } == *peer)
     };
     let new = wanted.iter().filter(|(key, peer)| !same(key, peer));
-    gone.chain(new.map(|(_, peer)| Act::Add(Box::new(peer.clone())))).collect()
+    gone.chain(recounted).chain(new.map(|(_, peer)| Act::Add(Box::new(peer.clone())))).collect()
 }
 
 /// The users' range of IPv6 addresses, a /64: the last 32 bits are those of the IPv4 address.
@@ -156,8 +171,11 @@ mod tests {
         };
         let first = peers(&directory, 0);
         assert_eq!((first.len(), differences(&Peers::new(), &first).len()), (2, 2));
-        assert_eq!(differences(&first, &peers(&directory, 500)), []);
+        let later = peers(&directory, 500);
+        assert_eq!(differences(&first, &later), []);
         let bob = user("bob", 3).wireguard.public_key;
+        let recounted = [alice.wireguard.public_key.min(bob), alice.wireguard.public_key.max(bob)];
+        assert_eq!(differences(&later, &peers(&directory, 7)), recounted.map(|key| Act::Recount(key, 7)));
         directory.apply("users/bob/record", None);
         alice.limits.quota = Some(100);
         put(&mut directory, &alice);

@@ -106,6 +106,11 @@ impl Meter {
         self.untold.iter().map(|(id, usage)| (id.clone(), *usage)).collect()
     }
 
+    /// What the store was not told of `id` is never told.
+    pub(crate) fn forget(&mut self, id: &ClientId) {
+        self.untold.remove(id);
+    }
+
     /// The store was told this much of `id`.
     pub(crate) fn told(&mut self, id: &ClientId, told: Usage) {
         if let Some(sum) = self.untold.get_mut(id) {

@@ -240,6 +240,15 @@ async fn a_quota_ends_a_user_and_usage_survives_a_restart() {
     assert_eq!(mine(&server).await["reason"], "quota used");
     server.master("PATCH", "/users/alice", r#"{"quota_bytes":null}"#).await;
     assert_eq!(server.peers(), 1);
+    // From nothing, whatever the store was not told of, in the tunnel's own count too.
+    server.tunnel.traffic.lock().unwrap().insert(peer, PeerStats { received: 900, ..PeerStats::default() });
+    until("more is counted", async || mine(&server).await["received_bytes"].as_u64() > Some(700)).await;
+    let reset = server.master("PATCH", "/users/alice", r#"{"quota_bytes":2000,"reset_usage":true}"#).await.json();
+    assert_eq!(
+        (&reset["received_bytes"], &reset["sent_bytes"], &reset["status"]),
+        (&0.into(), &0.into(), &"active".into())
+    );
+    assert_eq!(server.tunnel.peers.lock().unwrap()[&peer].used, 0);
     server.stop().await;
 }
 

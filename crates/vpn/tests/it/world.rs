@@ -39,6 +39,13 @@ impl Tunnel for Remembering {
         Ok(())
     }
 
+    fn recount(&self, peer: PublicKey, used: u64) -> Result<(), Fault> {
+        if let Some(peer) = self.peers.lock().unwrap().get_mut(&peer) {
+            peer.used = used;
+        }
+        Ok(())
+    }
+
     fn stats(&self) -> Result<Stats, Fault> {
         Ok(Stats { peers: self.traffic.lock().unwrap().clone(), ..Stats::default() })
     }

@@ -34,10 +34,12 @@ pub(super) fn run(environment: &Environment, arguments: &VpnServe, file: &Path) 
     let runtime = small_runtime()?;
     let outcome = runtime.block_on(async {
         let signals = Signals::listen()?;
+        let egress = Arc::clone(&config.egress);
         let job = TunnelJob::begin(config, peers)?;
         let tasks = Tasks::new();
         if let Some(address) = arguments.status {
-            serve_status(&job, &tasks, address, troubles).await?;
+            let bound = serve_status(&job, &tasks, address, troubles).await?;
+            bound.iter().for_each(|address| egress.shut(address.port()));
         }
         announce(&job.stats().unwrap_or_default());
         Serving { arguments, file, conf, usage, job }.attend(signals).await
@@ -118,15 +120,22 @@ pub(crate) fn this_machine() -> Machine {
     Machine { addresses: addresses::own(), resolv_conf }
 }
 
-async fn serve_status(job: &TunnelJob, tasks: &Tasks, address: SocketAddr, troubles: Troubles) -> Result<(), Fault> {
+/// Gives the address, with the port that the system chose.
+async fn serve_status(
+    job: &TunnelJob,
+    tasks: &Tasks,
+    address: SocketAddr,
+    troubles: Troubles,
+) -> Result<Option<SocketAddr>, Fault> {
     let listeners = Listeners::default();
     let (metrics, board) = (Metrics::default(), Board::new(clock::now(), troubles));
     job.show(&metrics);
     board.add(Arc::new(job.clone()), metrics);
     let listener = listeners.listen(&Address::Tcp(address)).await?;
-    info!(address = ?listener.local_addr(), "the status page is served");
+    let bound = listener.local_addr();
+    info!(address = ?bound, "the status page is served");
     status_page::serve(tasks, listener, board);
-    Ok(())
+    Ok(bound)
 }
 
 /// What an operator should know once, at the start.

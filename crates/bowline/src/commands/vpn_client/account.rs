@@ -5,7 +5,7 @@ use std::{fs, io, io::Read as _, path::PathBuf, sync::Arc};
 use bowline_base::{Fault, Kind, Secret, atomic};
 use bowline_host::{HttpWire, client::Outside, client::random_bytes, tls::Pin};
 use bowline_vault::envelope::{SealingKey, is_sealed, open_value};
-use bowline_vpn::client::{Account, Api};
+use bowline_vpn::client::{Account, Api, Owner};
 
 use crate::{
     cli::VpnSetup,
@@ -18,7 +18,14 @@ pub(super) fn setup(environment: &Environment, arguments: &VpnSetup) -> Result<(
     let account = Account::new(&arguments.url, arguments.pin)?;
     let key = key(environment, arguments)?;
     let api = api_of(environment, account.clone(), key.clone())?;
-    small_runtime()?.block_on(api.health()).map_err(|fault| with_certificate(environment, &account, fault))?;
+    let asked = small_runtime()?.block_on(async {
+        api.health().await?;
+        api.owner().await
+    });
+    let whose = match asked.map_err(|fault| with_certificate(environment, &account, fault))? {
+        Owner::Administrator => "the administrator's key",
+        Owner::User => "a user's key",
+    };
     let folder = folder(environment);
     let kept = |cause: io::Error| {
         Fault::new(Kind::Config, "vpn", format!("cannot write into `{}`", folder.display())).cause(cause)
@@ -27,7 +34,7 @@ pub(super) fn setup(environment: &Environment, arguments: &VpnSetup) -> Result<(
     let (text, how) = sealed(environment, &key)?;
     atomic::write_private(&folder.join("account.json"), account.text().as_bytes()).map_err(kept)?;
     atomic::write_private(&folder.join("key"), text.expose().as_bytes()).map_err(kept)?;
-    output::say(&format!("set up: {}, {how}", account.url));
+    output::say(&format!("set up: {}; {whose}, {how}", account.url));
     Ok(())
 }
 
@@ -107,14 +114,11 @@ fn sealed(environment: &Environment, key: &Secret) -> Result<(Secret, String), F
     match file.and_then(|file| SealingKey::new(&file).ok()) {
         Some((sealing, _)) => {
             let text = Secret::new(sealing.seal(key, random_bytes()?));
-            Ok((text, format!("the key sealed with the bytes of `{}`", path.display())))
+            Ok((text, format!("sealed with the bytes of `{}`", path.display())))
         }
         None => Ok((
             key.clone(),
-            format!(
-                "the key in a file for its owner only (no protected SSH key at `{}` to seal it with)",
-                path.display()
-            ),
+            format!("in a file for its owner only (no protected SSH key at `{}` to seal it with)", path.display()),
         )),
     }
 }

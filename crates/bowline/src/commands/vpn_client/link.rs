@@ -45,6 +45,7 @@ pub(super) fn surroundings(environment: &Environment) -> Surroundings {
         state: account::folder(environment),
         environment: variables.map(|(name, value)| (name.clone(), value.clone())).collect(),
         resolver_file: "/etc/resolv.conf".into(),
+        resolved: "/run/systemd/resolve/stub-resolv.conf".into(),
     }
 }
 

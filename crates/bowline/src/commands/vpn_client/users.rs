@@ -1,6 +1,6 @@
 //! `vpn users …`, by the server's API.
 
-use bowline_base::{Fault, Kind, utc};
+use bowline_base::{Fault, Kind, Secret, units::size, utc};
 use http::Method;
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::account;
 use crate::{
     cli::{Form, VpnBounds, VpnUsers, VpnUsersAdd, VpnUsersInvite},
     environment::Environment,
-    output,
+    output, terminal,
     world::small_runtime,
 };
 
@@ -29,9 +29,28 @@ pub(super) fn run(environment: &Environment, command: &VpnUsers) -> Result<(), F
             let file = if arguments.svg { "qr.svg" } else { "qr.txt" };
             let place = format!("{}/{file}", path(&arguments.name)?);
             let text = small_runtime()?.block_on(account::api(environment)?.text(Method::GET, &place, None))?;
+            if !arguments.svg {
+                fits(&text, terminal::columns(), &arguments.name)?;
+            }
             output::secret(&text)
         }
         VpnUsers::Invite(arguments) => invite(environment, arguments),
+    }
+}
+
+/// Lines that the window breaks are no code any more. `columns`: none where it is no window.
+fn fits(code: &Secret, columns: Option<usize>, name: &str) -> Result<(), Fault> {
+    let width = code.expose().lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    match columns.filter(|columns| *columns < width) {
+        Some(columns) => Err(Fault::new(
+            Kind::Refused,
+            "vpn",
+            format!(
+                "the code is {width} columns wide, and this window {columns}: smaller letters or a wider window show it"
+            ),
+        )
+        .hint(format!("bowline vpn users qr {name} --svg > {name}.svg"))),
+        None => Ok(()),
     }
 }
 
@@ -52,24 +71,35 @@ fn list(environment: &Environment, form: Form) -> Result<(), Fault> {
     match form {
         Form::Json => output::data(&format!("{users:#}\n")),
         Form::Text => {
-            let head = row(["user", "status", "last handshake", "address"].map(str::to_owned));
-            let lines = users.as_array().into_iter().flatten().map(line);
-            output::data(&std::iter::once(head).chain(lines).collect::<String>())
+            let head = ["user", "status", "last handshake", "used", "address"].map(str::to_owned);
+            let rows: Vec<[String; 5]> = users.as_array().into_iter().flatten().map(row).collect();
+            output::data(&table(&head, &rows))
         }
     }
 }
 
-fn line(user: &Value) -> String {
-    let word = |name: &str| match &user[name] {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+fn row(user: &Value) -> [String; 5] {
+    let word = |name: &str| user[name].as_str().unwrap_or("-").to_owned();
+    let bytes = |name: &str| user[name].as_u64().unwrap_or(0);
+    let status = match user["reason"].as_str() {
+        Some(reason) => format!("inactive: {reason}"),
+        None => word("status"),
     };
-    row(["client_id", "status", "last_handshake", "address"].map(word))
+    let used = size(bytes("received_bytes").saturating_add(bytes("sent_bytes")));
+    let used = user["quota_bytes"].as_u64().map_or_else(|| used.clone(), |quota| format!("{used} of {}", size(quota)));
+    [word("client_id"), status, word("last_handshake"), used, word("address")]
 }
 
-fn row([user, status, handshake, address]: [String; 4]) -> String {
-    format!("{user:<24} {status:<9} {handshake:<22} {address}\n")
+/// Columns as wide as what stands in them.
+fn table(head: &[String; 5], rows: &[[String; 5]]) -> String {
+    let all = || std::iter::once(head).chain(rows);
+    let widths: [usize; 5] =
+        std::array::from_fn(|column| all().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let line = |row: &[String; 5]| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    all().map(line).collect()
 }
 
 fn invite(environment: &Environment, arguments: &VpnUsersInvite) -> Result<(), Fault> {
@@ -108,4 +138,36 @@ pub(super) fn path(name: &str) -> Result<String, Fault> {
     }
     Err(Fault::new(Kind::Config, "vpn", format!("`{}` is no name of a user", name.escape_debug()))
         .hint("letters, digits and . _ -"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_as_wide_as_what_stands_in_it_and_says_why_somebody_is_out() {
+        let users = json!([
+            { "client_id": "alice", "status": "active", "reason": null, "last_handshake": "2026-11-28T21:34:49Z",
+              "received_bytes": 1024, "sent_bytes": 512, "quota_bytes": null, "address": "10.77.0.2" },
+            { "client_id": "a-rather-long-name-of-a-user", "status": "inactive", "reason": "quota used",
+              "last_handshake": null, "received_bytes": 1 << 20, "sent_bytes": 0, "quota_bytes": 1 << 20, "address": "10.77.0.3" },
+        ]);
+        let rows: Vec<[String; 5]> = users.as_array().unwrap().iter().map(row).collect();
+        let head = ["user", "status", "last handshake", "used", "address"].map(str::to_owned);
+        assert_eq!(
+            table(&head, &rows),
+            "user                          status                last handshake        used                address\n\
+             alice                         active                2026-11-28T21:34:49Z  1.5 KiB             10.77.0.2\n\
+             a-rather-long-name-of-a-user  inactive: quota used  -                     1.0 MiB of 1.0 MiB  10.77.0.3\n"
+        );
+    }
+
+    #[test]
+    fn a_code_that_the_window_would_break_is_not_shown() {
+        let code = Secret::new("██\n▀▀▀\n");
+        assert!(fits(&code, None, "alice").is_ok() && fits(&code, Some(3), "alice").is_ok());
+        let fault = fits(&code, Some(2), "alice").unwrap_err();
+        assert!(fault.message.contains("3 columns wide, and this window 2"), "{}", fault.message);
+        assert_eq!(fault.hint.as_deref(), Some("bowline vpn users qr alice --svg > alice.svg"));
+    }
 }
