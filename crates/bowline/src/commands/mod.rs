@@ -35,6 +35,7 @@ pub(crate) mod run;
 mod scope;
 pub(crate) mod serve;
 pub(crate) mod service;
+pub(crate) mod service_user;
 pub(crate) mod status;
 pub(crate) mod users;
 pub(crate) mod vault;

@@ -22,7 +22,7 @@ const CONTAINER: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
-    let socket = patient.world.environment.socket();
+    let socket = patient.world.environment.daemon_socket();
     let status = match client::status(&socket, &patient.world.context()) {
         Ok(Answer::Good(text)) => Ok(serde_json::from_str(text.expose()).unwrap_or_default()),
         Ok(Answer::Fault(fault)) => Err(GoAlone::Silent(std::io::Error::other(fault.chain()))),
@@ -53,7 +53,7 @@ fn running(socket: &Path, configured: bool, status: &Result<Value, GoAlone>) -> 
 
 /// What `--fix` does.
 pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
-    let door = door(&patient.world.environment.socket(), !patient.settings().grants.is_empty());
+    let door = door(&patient.world.environment.daemon_socket(), !patient.settings().grants.is_empty());
     let ours = |remedy: &Remedy| match remedy {
         Remedy::Mode(path, _) | Remedy::Directory(path) | Remedy::DeadSocket(path) => {
             fs::symlink_metadata(path).is_ok_and(|facts| facts.uid() == patient.me())
