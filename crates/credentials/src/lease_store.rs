@@ -208,27 +208,16 @@ pub(crate) fn read_private(path: &Path) -> Option<bowline_base::Secret> {
     (ours && private).then(|| fs::read_to_string(path).ok()).flatten().map(bowline_base::Secret::new)
 }
 
-/// Tries for a lock every few milliseconds: a blocking wait could not be cut off, and a task waits here.
+/// Waits for the lock of `what`; a blocking wait could not be cut off, and a task waits here.
 pub(crate) async fn wait_for(
     wire: &dyn Wire,
     what: &str,
-    mut try_lock: impl FnMut() -> Result<Option<FileLock>, Fault>,
+    try_lock: impl FnMut() -> Result<Option<FileLock>, Fault>,
 ) -> Result<FileLock, Fault> {
-    let start = wire.now().boot;
-    let mut pause = Duration::from_millis(2);
-    loop {
-        if let Some(lock) = try_lock()? {
-            return Ok(lock);
-        }
-        if wire.now().boot.saturating_sub(start) > LONGEST_WAIT {
-            let message = format!("another process has held the lock of {what} for 90 s");
-            return Err(
-                Fault::new(Kind::Unreachable, "leases", message).hint("look for a stopped process: `fuser -v` on it")
-            );
-        }
-        wire.sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(40));
-    }
+    bowline_awsfiles::wait_for(wire, LONGEST_WAIT, try_lock).await?.ok_or_else(|| {
+        let message = format!("another process has held the lock of {what} for 90 s");
+        Fault::new(Kind::Unreachable, "leases", message).hint("look for a stopped process: `fuser -v` on it")
+    })
 }
 
 #[cfg(test)]

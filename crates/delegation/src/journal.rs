@@ -6,15 +6,31 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use awsfiles::FileLock;
-use base::{Fault, KeyId, Kind, Timestamp, atomic, parse_timestamp, utc};
+use base::{Fault, KeyId, Kind, Timestamp, atomic, parse_timestamp, utc, wire::Wire};
 use bowline_awsfiles as awsfiles;
 use bowline_base as base;
 use serde_json::{Value, json};
 
 const VERSION: u64 = 1;
+
+/// The longest that somebody who is alive and not stopped keeps a journal: five minutes of grace, and IAM's slowness
+/// before and after.
+const PATIENCE: Duration = Duration::from_secs(10 * 60);
+
+/// Where journals are, and how they are waited for.
+#[derive(Clone, Copy)]
+pub struct Shelf<'a> {
+    /// The directory.
+    pub directory: &'a Path,
+    /// Whose time passes meanwhile.
+    pub wire: &'a dyn Wire,
+    /// Hears that somebody else has one.
+    pub tell: &'a (dyn Fn(&str) + Sync),
+}
 
 /// An open journal; nobody else has it meanwhile.
 #[derive(Debug)]
@@ -25,21 +41,31 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Waits until nobody else has the journal `KIND-NAME` in `directory`. Blocks the thread.
+    /// Waits until nobody else has the journal `KIND-NAME` in `directory`, and tells that it does. Whoever has it is at
+    /// work at AWS: for a minute, where IAM is slow to know a new key, and for longer, where a grace is waited for.
     ///
     /// # Errors
-    /// The directory cannot be written.
-    pub fn open(directory: &Path, kind: &'static str, name: &str) -> Result<Self, Fault> {
-        let path = place(directory, kind, name);
-        let lock = atomic::private_directory(directory).and_then(|()| FileLock::acquire(&lock_of(&path)));
-        let lock = lock.map_err(|cause| fault("lock", &path).cause(cause))?;
+    /// The directory cannot be written; or, `Unreachable`, somebody has had the journal for longer than any work takes.
+    pub async fn open(shelf: Shelf<'_>, kind: &'static str, name: &str) -> Result<Self, Fault> {
+        if let Some(journal) = Self::try_open(shelf.directory, kind, name)? {
+            return Ok(journal);
+        }
+        let path = place(shelf.directory, kind, name);
+        let shown = lock_of(&path).display().to_string();
+        (shelf.tell)(&format!("note: waiting for another process that does the same: `fuser -v {shown}` shows which"));
+        let try_lock = || FileLock::try_acquire(&lock_of(&path)).map_err(|cause| fault("lock", &path).cause(cause));
+        let lock = awsfiles::wait_for(shelf.wire, PATIENCE, try_lock).await?.ok_or_else(|| {
+            let message = format!("another process has held `{shown}` for {} minutes", PATIENCE.as_secs() / 60);
+            Fault::new(Kind::Unreachable, "journal", message)
+                .hint(format!("look for a stopped process: fuser -v {shown}"))
+        })?;
         Ok(Self { path, kind, _lock: lock })
     }
 
     /// The same without waiting: `None` while somebody has it.
     ///
     /// # Errors
-    /// As [`Journal::open`].
+    /// The directory cannot be written.
     pub fn try_open(directory: &Path, kind: &'static str, name: &str) -> Result<Option<Self>, Fault> {
         let path = place(directory, kind, name);
         let lock = atomic::private_directory(directory).and_then(|()| FileLock::try_acquire(&lock_of(&path)));
@@ -165,13 +191,65 @@ fn fault(verb: &str, path: &Path) -> Fault {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{os::unix::fs::PermissionsExt as _, sync::Mutex};
 
-    #[test]
-    fn what_was_begun_is_there_for_the_next_and_only_for_one() {
+    use base::{
+        BoxFuture, Now,
+        wire::{Body, Limits, WireError},
+    };
+
+    use super::*;
+
+    /// Time that passes by waiting alone. Whatever it holds is let go of after `busy`.
+    struct Elsewhere {
+        passed: Mutex<Duration>,
+        held: Mutex<Option<Journal>>,
+        busy: Duration,
+        told: Mutex<Vec<String>>,
+    }
+
+    impl Elsewhere {
+        fn new(held: Option<Journal>, busy: Duration) -> Self {
+            Self { passed: Mutex::default(), held: Mutex::new(held), busy, told: Mutex::default() }
+        }
+
+        async fn open(&self, directory: &Path, name: &str) -> Result<Journal, Fault> {
+            let tell = |line: &str| self.told.lock().unwrap().push(line.to_owned());
+            Journal::open(Shelf { directory, wire: self, tell: &tell }, "rotation", name).await
+        }
+    }
+
+    impl Wire for Elsewhere {
+        fn now(&self) -> Now {
+            Now { boot: *self.passed.lock().unwrap(), wall: Timestamp::UNIX_EPOCH }
+        }
+
+        fn entropy(&self) -> u64 {
+            0
+        }
+
+        fn send(
+            &self,
+            _: http::Request<bytes::Bytes>,
+            _: Limits,
+        ) -> BoxFuture<'_, Result<http::Response<Body>, WireError>> {
+            unreachable!("a lock asks nobody")
+        }
+
+        fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
+            *self.passed.lock().unwrap() += time;
+            if self.now().boot > self.busy {
+                drop(self.held.lock().unwrap().take());
+            }
+            Box::pin(async {})
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_is_there_for_the_next_and_only_for_one() {
         let home = tempfile::tempdir().unwrap();
-        let journal = Journal::open(home.path(), "rotation", "a/b").unwrap();
+        let elsewhere = Elsewhere::new(None, Duration::ZERO);
+        let journal = elsewhere.open(home.path(), "a/b").await.unwrap();
         assert_eq!(journal.read().unwrap(), None);
         journal.write(&json!({ "old": "AKIA" })).unwrap();
         assert_eq!(journal.read().unwrap().unwrap()["old"], "AKIA");
@@ -181,12 +259,33 @@ mod tests {
         journal.forget().unwrap();
         journal.forget().unwrap();
         assert!(Journal::names(home.path(), "rotation").is_empty());
+        assert!(elsewhere.told.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_second_waits_for_as_long_as_the_first_is_at_work_and_says_so_once() {
+        let home = tempfile::tempdir().unwrap();
+        let held = Journal::try_open(home.path(), "rotation", "x").unwrap();
+        let elsewhere = Elsewhere::new(held, Duration::from_secs(5 * 60));
+        elsewhere.open(home.path(), "x").await.unwrap();
+        let told = elsewhere.told.lock().unwrap();
+        assert!(told.len() == 1 && told[0].starts_with("note: waiting for another process"), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn one_that_is_never_let_go_of_is_no_matter_of_the_disk() {
+        let home = tempfile::tempdir().unwrap();
+        let held = Journal::try_open(home.path(), "rotation", "x").unwrap();
+        let elsewhere = Elsewhere::new(held, Duration::MAX);
+        let fault = elsewhere.open(home.path(), "x").await.unwrap_err();
+        assert_eq!(fault.kind, Kind::Unreachable);
+        assert!(fault.hint.as_ref().is_some_and(|hint| hint.contains("fuser -v ")), "{fault:?}");
     }
 
     #[test]
     fn what_is_newer_or_not_ours_stops_everything() {
         let home = tempfile::tempdir().unwrap();
-        let journal = Journal::open(home.path(), "rotation", "x").unwrap();
+        let journal = Journal::try_open(home.path(), "rotation", "x").unwrap().unwrap();
         for (text, word) in [
             (r#"{"kind":"rotation","version":2}"#, "newer"),
             (r#"{"kind":"temporary","version":1}"#, "not a journal"),

@@ -25,6 +25,7 @@ use crate::{
         users::{Desk, source_of},
     },
     config::DelegationSection,
+    output,
     world::World,
 };
 
@@ -55,7 +56,7 @@ pub(super) async fn act(scene: &Scene, cloud: &Cloud) -> Result<String, Fault> {
         return Err(failed(format!("`{STRANGER}` was let into the namespace of `{MANAGER}`")));
     };
     users::create(&manager, USER, &desk.birth(None)).await?;
-    let site = Site { manager: &manager, journals: &desk.journals() };
+    let site = Site { manager: &manager, journals: &desk.journals(), tell: &output::say };
     let session = session_of(&site, USER, SESSION, Wish::SessionOfNewUser).await?;
     recording::issued(&desk.world, USER, &session, &source_of(USER, MANAGER))?;
     let region = desk.region()?;

@@ -13,7 +13,7 @@ use bowline_host::clock;
 
 use super::{Answer, Ask, End, Output, Record, TemporaryKey, Wish};
 use crate::{
-    journal::Journal,
+    journal::{Journal, Shelf},
     manager::Manager,
     propagation::{Listed, Refusal},
     refusal::{refused, told},
@@ -27,6 +27,8 @@ pub struct Site<'a> {
     pub manager: &'a Manager,
     /// Where journals are.
     pub journals: &'a Path,
+    /// Hears that others are waited for.
+    pub tell: &'a (dyn Fn(&str) + Sync),
 }
 
 /// A session of `user` for `duration` (at most 36 h), by a key that is gone when this returns. Waits for others that do
@@ -35,7 +37,9 @@ pub struct Site<'a> {
 /// # Errors
 /// Why there is none; what may be left of the key is deleted by the next call or by [`sweep`].
 pub async fn session_of(site: &Site<'_>, user: &str, duration: Duration, wish: Wish) -> Result<Credentials, Fault> {
-    let journal = Journal::open(site.journals, KIND, &name(site, user))?;
+    let (aws, ..) = site.manager.way();
+    let shelf = Shelf { directory: site.journals, wire: &**aws.wire(), tell: site.tell };
+    let journal = Journal::open(shelf, KIND, &name(site, user)).await?;
     let mut hands = Hands { site, journal, user: user.to_owned(), duration, key: None, session: None, fault: None };
     let record = match hands.journal.read()? {
         Some(fields) => Some(Record::from_json(&fields).ok_or_else(|| hands.journal.unreadable())?.1),

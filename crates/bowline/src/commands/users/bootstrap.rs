@@ -2,22 +2,22 @@
 
 use bowline_aws::sts;
 use bowline_base::{Credentials, Fault, FixedIdentity, KeyId, Kind, Secret, Timestamp};
-use bowline_delegation::{bootstrap, caller::Caller, journal::Journal, keyring::Keyring as _, rotation::Place};
+use bowline_delegation::{bootstrap, caller::Caller, keyring::Keyring as _, rotation::Place};
 
 use super::{
     Desk,
-    rotate::{KIND, STAY, tell},
+    rotate::{STAY, journal, tell},
     stored_key::{StoredKey, note_owner},
 };
 use crate::{cli::UsersBootstrap, output, world::small_runtime};
 
 pub(super) fn run(desk: &Desk, arguments: &UsersBootstrap) -> Result<(), Fault> {
     let given = given(desk)?;
-    let journal = Journal::open(&desk.journals(), KIND, &desk.profile)?;
+    let runtime = small_runtime()?;
+    let journal = runtime.block_on(journal(desk))?;
     let (keyring, region) = (StoredKey::new(&desk.world, &desk.profile), desk.region()?);
     let place =
         Place { aws: &desk.world.aws, region: &region, keyring: &keyring, journal: &journal, tell: &output::say };
-    let runtime = small_runtime()?;
     let end = runtime.block_on(bootstrap::bootstrap(&place, &given, arguments.grace.grace, STAY))?;
     tell(&desk.profile, &end)?;
     if let Some(stored) = keyring.load()? {

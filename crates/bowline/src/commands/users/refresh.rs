@@ -73,7 +73,7 @@ async fn obtain(
     if let Some(role) = &arguments.role {
         return manager.role_session(role, name, length).await;
     }
-    let site = Site { manager: &manager, journals: &journals };
+    let site = Site { manager: &manager, journals: &journals, tell: &output::say };
     for user in temporary_key::sweep(&site).await? {
         output::say(&format!("note: a run for `{user}` was cut off; the key that it left is deleted"));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bowline_base::{Fault, utc};
 use bowline_delegation::{
-    journal::Journal,
+    journal::{Journal, Shelf},
     rotation::{self, End, Place},
 };
 
@@ -14,16 +14,23 @@ use crate::{output, world::small_runtime};
 /// The longest that a command waits for the end of a grace.
 pub(super) const STAY: Duration = Duration::from_secs(300);
 /// The kind of the journal.
-pub(super) const KIND: &str = "rotation";
+const KIND: &str = "rotation";
 
 /// Replaces the key of the desk's profile, or finishes what was begun.
 pub(crate) fn run(desk: &Desk, grace: Option<Duration>) -> Result<(), Fault> {
-    let journal = Journal::open(&desk.journals(), KIND, &desk.profile)?;
+    let runtime = small_runtime()?;
+    let journal = runtime.block_on(journal(desk))?;
     let (keyring, region) = (StoredKey::new(&desk.world, &desk.profile), desk.region()?);
     let place =
         Place { aws: &desk.world.aws, region: &region, keyring: &keyring, journal: &journal, tell: &output::say };
-    let end = small_runtime()?.block_on(rotation::rotate(&place, grace, STAY))?;
+    let end = runtime.block_on(rotation::rotate(&place, grace, STAY))?;
     tell(&desk.profile, &end)
+}
+
+/// The journal of the desk's profile, once nobody else has it.
+pub(super) async fn journal(desk: &Desk) -> Result<Journal, Fault> {
+    let shelf = Shelf { directory: &desk.journals(), wire: &*desk.world.wire, tell: &output::say };
+    Journal::open(shelf, KIND, &desk.profile).await
 }
 
 pub(super) fn tell(profile: &str, end: &End) -> Result<(), Fault> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bowline_base::{Credentials, Fault};
 use bowline_delegation::{
     bootstrap::bootstrap,
-    journal::Journal,
+    journal::{Journal, Shelf},
     manager::Manager as Acting,
     rotation::{End, Place},
 };
@@ -32,7 +32,8 @@ pub(super) fn run(manager: &Manager<'_>) -> Result<(), Fault> {
     if manager.is_in_store() {
         return show_help(manager);
     }
-    let journal = Journal::open(&manager.desk.journals(), JOURNAL, manager.profile)?;
+    let shelf = Shelf { directory: &manager.desk.journals(), wire: &*manager.world.wire, tell: &output::say };
+    let journal = small_runtime()?.block_on(until_interrupted(Journal::open(shelf, JOURNAL, manager.profile)))?;
     let begun = journal.read()?.is_some();
     let held = manager.held()?.filter(|held| held.standing() != Standing::NoKeys);
     let stored = match held {

@@ -100,7 +100,7 @@ async fn session(
         }
     };
     let journals = manager.desk.journals();
-    let site = Site { manager: &acting, journals: &journals };
+    let site = Site { manager: &acting, journals: &journals, tell: &output::say };
     for left in sweep(&site).await? {
         output::say(&format!("note: a run for `{left}` was cut off; the key that it left is deleted"));
     }
