@@ -76,7 +76,7 @@ install -d -o 4321 -g 4321 -m 711 /run/bowline; install -d -o 4321 -g 4321 -m 70
 install -m 755 "$1" /run/program; install -m 644 "$2" /run/bowline.toml
 as() { user=$1; shift; exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bounding-set=-all "$@"; }
 kept=/var/lib/bowline/.local/state/bowline/vpn
-(as 4321 mkdir -p $kept && rmdir $kept/..; as 4321 mkdir -p $kept)
+(as 4321 mkdir -p $kept)
 run() { as 4321 env HOME=/var/lib/bowline NOTIFY_SOCKET=/run/none /run/program run --config /run/bowline.toml; }
 (run) && exit 9 || echo "refused: $?"
 mv -n $kept /var/lib/bowline/

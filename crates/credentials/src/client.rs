@@ -75,7 +75,9 @@ pub fn credentials(socket: &Path, context: &str, profile: &str) -> Result<Answer
     }
     match put(socket, context, &Question::get(&path), Trust::Service)? {
         // No grant names us: the work is ours to do.
-        Answer::Fault(fault) if fault.origin == "daemon" && fault.kind == Kind::Refused => Err(GoAlone::Foreign(SERVICE_SOCKET.to_owned())),
+        Answer::Fault(fault) if fault.origin == "daemon" && fault.kind == Kind::Refused => {
+            Err(GoAlone::Foreign(SERVICE_SOCKET.to_owned()))
+        }
         answer => Ok(answer),
     }
 }

@@ -27,7 +27,8 @@ const PROGRAM: &str = "/usr/local/bin/bowline";
 /// What a unit of the machine reads unless it is told otherwise.
 const SYSTEM_FILE: &str = "/etc/bowline/bowline.toml";
 /// Once; whom files with secrets are then given to.
-const MAKE_USER: &str = "id bowline || useradd --system --user-group --home-dir /var/lib/bowline --shell /usr/sbin/nologin bowline";
+const MAKE_USER: &str =
+    "id bowline || useradd --system --user-group --home-dir /var/lib/bowline --shell /usr/sbin/nologin bowline";
 /// A unit holds no secret.
 const PUBLIC: u32 = 0o644;
 

@@ -120,6 +120,8 @@ impl ServiceUser {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use bowline_base::atomic;
+
     use super::*;
 
     const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nbowline:x:998:997::/var/lib/bowline:/usr/sbin/nologin\n";
@@ -148,7 +150,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let (folder, key) = (top.path().join("bowline"), top.path().join("bowline/site.key"));
         fs::create_dir(&folder).unwrap();
-        fs::write(&key, "key").unwrap();
+        atomic::write(&key, b"key", 0o600).unwrap();
         let hint = || nobody.kept_from_below(top.path(), &key).and_then(|fault| fault.hint).unwrap_or_default();
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         mode(&folder, 0o700);
