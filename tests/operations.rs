@@ -1,10 +1,10 @@
 //! `explain`, `healthcheck` and `service install`, as a person and a container use them.
 
-use std::{fs, os::unix::net::UnixDatagram, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use rustix::process::Signal;
 
-use crate::harness::{World, fetch, free_address, skip, until};
+use crate::harness::{Supervisor, World, fetch, free_address, skip, until};
 
 #[test]
 fn a_key_is_explained_and_a_mistyped_one_is_led_on() {
@@ -135,19 +135,13 @@ fn the_unit_for_a_user_is_written_once_and_not_over_another() {
 fn a_supervisor_hears_of_the_start_of_a_reload_of_life_and_of_the_end() {
     let world = World::new("supervisor", |_| {});
     world.sign_in();
-    let place = world.path("notify");
-    let listener = UnixDatagram::bind(&place).unwrap();
-    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let heard = || {
-        let mut message = [0; 200];
-        let length = listener.recv(&mut message).unwrap();
-        String::from_utf8(message[..length].to_vec()).unwrap()
-    };
+    let supervisor = Supervisor::new(&world);
+    let heard = || supervisor.hears();
     let status = free_address();
     world.write("bowline.toml", &format!("[daemon]\nlisten = \"{status}\"\n"));
     let config = world.path("bowline.toml");
     let mut command = world.bowline(&["run", "--config", config.to_str().unwrap()]);
-    let daemon = world.start("run", command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "200000"));
+    let daemon = world.start("run", supervisor.over(&mut command));
     assert_eq!(heard(), "READY=1");
     assert!(fetch(status, "/livez").is_ok_and(|answer| answer.status == 200), "it is up when it says so");
     assert_eq!(heard(), "WATCHDOG=1");

@@ -1,12 +1,12 @@
 //! SIGHUP and SIGTERM: a bad file changes nothing, a good one only what it names, and the end is quick and clean.
 
-use std::{os::unix::net::UnixDatagram, time::Duration};
+use std::time::Duration;
 
 use bowline_fakeaws::{Bucket, Effect, Fault};
 use bowline_host::clock;
 use rustix::process::Signal;
 
-use crate::harness::{Running, World, fetch, free_address, python, until};
+use crate::harness::{Running, Supervisor, World, fetch, free_address, python, until};
 
 fn world(name: &str) -> World {
     let world = World::new(name, |_| {});
@@ -121,16 +121,10 @@ fn a_job_whose_start_hangs_holds_up_neither_the_page_nor_the_watchdog_nor_the_en
     ends(daemon);
 
     world.write("bowline.toml", &without);
-    let place = world.path("notify");
-    let listener = UnixDatagram::bind(&place).unwrap();
-    listener.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let heard = || {
-        let mut message = [0; 200];
-        let length = listener.recv(&mut message).unwrap();
-        String::from_utf8(message[..length].to_vec()).unwrap()
-    };
+    let supervisor = Supervisor::new(&world);
+    let heard = || supervisor.hears();
     let mut command = world.bowline(&["run", "--config", &config]);
-    let daemon = world.start("run", command.env("NOTIFY_SOCKET", &place).env("WATCHDOG_USEC", "200000"));
+    let daemon = world.start("run", supervisor.over(&mut command));
     until(Duration::from_secs(10), "it is ready", || heard() == "READY=1");
     world.write("bowline.toml", &with);
     daemon.signal(Signal::HUP);

@@ -6,10 +6,11 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -22,7 +23,7 @@ use rustix::process::Signal;
 use crate::{
     everything::Everything,
     gateway::site::{A, B, C},
-    harness::{ask, elapsed, fetch, pause, until},
+    harness::{Client, elapsed, fetch, pause, until},
     vpn,
 };
 
@@ -46,7 +47,7 @@ fn nothing_is_lost_leaked_or_wrong_in_a_minute_of_everything_at_once() {
             let (stage, over, seen) = (&stage, &over, &seen);
             scope.spawn(move || read(stage, seed + reader, over, seen));
         }
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| disturb(&stage, seed, length)));
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| disturb(&stage, seed, length, &seen)));
         over.store(true, Ordering::Relaxed);
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     });
@@ -67,6 +68,8 @@ fn asked_for() -> Option<u64> {
 struct Seen {
     answers: Mutex<BTreeMap<String, u64>>,
     wrong: Mutex<Vec<String>>,
+    /// Odd from before the daemon is killed until it is there again.
+    killings: AtomicU64,
 }
 
 impl Seen {
@@ -76,6 +79,15 @@ impl Seen {
 
     fn wrong(&self, what: String) {
         self.wrong.lock().unwrap().push(what);
+    }
+
+    fn killings(&self) -> u64 {
+        self.killings.load(Ordering::SeqCst)
+    }
+
+    /// Whether a connection that was there since `before` may have been cut off by `kill -9`.
+    fn killed_since(&self, before: u64) -> bool {
+        before % 2 == 1 || self.killings() != before
     }
 }
 
@@ -124,24 +136,31 @@ fn read(stage: &Mutex<Everything>, seed: u64, over: &AtomicBool, seen: &Seen) {
             // The daemon was killed, or the answer was cut off as a client has to notice.
             Err(_) => seen.count("cut off or away"),
         }
-        if dice.below(10) == 0 && std::net::TcpStream::connect(endpoint).is_ok() {
-            let token = fs::read_to_string(&token_file).unwrap_or_default();
-            let asked =
-                std::panic::catch_unwind(|| ask(endpoint, "GET", "/v1/role/build", &[("authorization", &token)]));
-            match asked {
-                Ok((200, set)) if !set.contains("\"SecretAccessKey\"") => {
-                    seen.wrong("a set without its key".to_owned());
-                }
-                Ok((200 | 503, _)) | Err(_) => seen.count("asked the endpoint"),
-                Ok((status, _)) => seen.wrong(format!("the endpoint says {status}")),
-            }
+        if dice.below(10) == 0 {
+            ask_for_a_role(endpoint, &token_file, seen);
         }
         pause(Duration::from_millis(5));
     }
 }
 
+/// One question to the credentials endpoint. Only a daemon that is killed meanwhile may leave it without an answer.
+fn ask_for_a_role(endpoint: SocketAddr, token_file: &Path, seen: &Seen) {
+    let before = seen.killings();
+    let token = fs::read_to_string(token_file).unwrap_or_default();
+    let headers = format!("authorization: {token}\r\n");
+    match Client::connect(endpoint).and_then(|mut client| client.ask_as(&headers, "GET", "/v1/role/build")) {
+        Ok(answer) if answer.status == 200 && !answer.text().contains("\"SecretAccessKey\"") => {
+            seen.wrong("a set without its key".to_owned());
+        }
+        Ok(answer) if matches!(answer.status, 200 | 503) => seen.count("asked the endpoint"),
+        Ok(answer) => seen.wrong(format!("the endpoint says {}", answer.status)),
+        Err(_) if seen.killed_since(before) => seen.count("the endpoint was killed"),
+        Err(error) => seen.wrong(format!("the endpoint gave no answer: {error}")),
+    }
+}
+
 /// Does one thing after the other to the daemon and its surroundings.
-fn disturb(stage: &Mutex<Everything>, seed: u64, length: Duration) {
+fn disturb(stage: &Mutex<Everything>, seed: u64, length: Duration, seen: &Seen) {
     let (mut dice, begun) = (Dice(seed), elapsed());
     let mut warm = None;
     while elapsed() - begun < length {
@@ -156,7 +175,11 @@ fn disturb(stage: &Mutex<Everything>, seed: u64, length: Duration) {
             6 => stage.daemon.signal(Signal::HUP),
             7 => someone_comes_and_goes(&stage, dice.below(5)),
             // Not in the second half: there it is watched whether the process grows.
-            _ if (elapsed() - begun) * 2 < length => stage.kill_and_start(),
+            _ if (elapsed() - begun) * 2 < length => {
+                seen.killings.fetch_add(1, Ordering::SeqCst);
+                stage.kill_and_start();
+                seen.killings.fetch_add(1, Ordering::SeqCst);
+            }
             _ => stage.world().cloud().clear_faults(),
         }
         if warm.is_none() && (elapsed() - begun) * 5 > length * 3 {

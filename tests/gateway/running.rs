@@ -119,9 +119,8 @@ fn killed_while_it_looks_it_looks_again() {
     survives_kills_at("DescribeCustomerGateways");
 }
 
-#[test]
-fn killed_in_the_midst_and_back_at_the_first_address_the_connection_is_not_touched() {
-    let site = Site::new("gateway-kill-back", quick());
+/// The way to B is asked for, and nobody lives to hear the answer.
+fn is_killed_in_the_midst(site: &Site) {
     let mut process = site.start(&OWNED);
     site.looks(2);
     site.world.cloud().fault(Fault::new("ec2.ModifyVpnConnection", Effect::Hang).times(1));
@@ -129,6 +128,12 @@ fn killed_in_the_midst_and_back_at_the_first_address_the_connection_is_not_touch
     until(LONG, "the change is asked for", || site.calls("ModifyVpnConnection") == 1);
     process.signal(Signal::KILL);
     until(LONG, "it is dead", || !process.runs());
+}
+
+#[test]
+fn killed_in_the_midst_and_back_at_the_first_address_the_connection_is_not_touched() {
+    let site = Site::new("gateway-kill-back", quick());
+    is_killed_in_the_midst(&site);
     site.moves_to(A);
     let process = site.start(&OWNED);
     site.settles(A, 0);
@@ -140,13 +145,7 @@ fn killed_in_the_midst_and_back_at_the_first_address_the_connection_is_not_touch
 #[test]
 fn killed_in_the_midst_and_elsewhere_afterwards_the_gateway_of_the_address_between_is_gone() {
     let site = Site::new("gateway-kill-on", quick());
-    let mut process = site.start(&OWNED);
-    site.looks(2);
-    site.world.cloud().fault(Fault::new("ec2.ModifyVpnConnection", Effect::Hang).times(1));
-    site.moves_to(B);
-    until(LONG, "the change is asked for", || site.calls("ModifyVpnConnection") == 1);
-    process.signal(Signal::KILL);
-    until(LONG, "it is dead", || !process.runs());
+    is_killed_in_the_midst(&site);
     site.moves_to(C);
     let _again = site.start(&OWNED);
     site.settles(C, 0);

@@ -321,7 +321,7 @@ impl Fill {
         let want = Want { from: at, if_match: Some(etag), ..Want::whole(&self.key) };
         while *resumes < RESUMES {
             debug!(upstream = self.source.name(), %why, at, "the body broke off; asking for the rest");
-            tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(*resumes)).await;
+            self.clock.sleep(FIRST_PAUSE * 2_u32.pow(*resumes)).await;
             *resumes += 1;
             match self.source.ask(&want).await {
                 Ok(Answer::File(rest, body)) if rest.etag == head.etag && rest.length == head.length => {

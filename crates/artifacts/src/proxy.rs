@@ -25,11 +25,12 @@ use crate::{
     source::Source,
     store::Store,
     sums::Sums,
-    table::{Errand, Table},
+    table::{Errand, Seat, Table},
     upstream::{Head, Trouble},
 };
 
-/// How long a client with a usable copy in sight waits for the upstream's word on it.
+/// How long a client with a usable copy in sight waits for the upstream's word on it. This, as every limit here on sockets
+/// and disks, is of the runtime's time: a clock that a test turns moves what is decided, not what is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What a fill may still take when the process is asked to end.
 const LAST_CALL: Duration = Duration::from_secs(4);
@@ -122,9 +123,23 @@ impl Proxy {
         }
         let errand = if request.method() == Method::HEAD { Errand::Describe } else { Errand::Fill };
         let found = self.search(mount, key, errand).await;
+        let (outcome, response) = self.told(mount, key, request, found);
+        mount.counts.request(outcome);
+        debug!(repository = mount.label, outcome, status = response.status().as_u16(), "answered");
+        response
+    }
+
+    /// The answer that says what was found, and its label.
+    fn told<B>(
+        &self,
+        mount: &Mount,
+        key: &str,
+        request: &Request<B>,
+        found: Found,
+    ) -> (&'static str, Response<Payload>) {
         let sent = mount.counts.sent();
         let (method, headers) = (request.method(), request.headers());
-        let (outcome, response) = match found {
+        match found {
             Found::Copy(copy, outcome) => {
                 let age = (outcome == Outcome::Stale).then(|| self.age(&copy));
                 let ready = Some(&copy.headers);
@@ -147,10 +162,7 @@ impl Proxy {
                 (label, answer::trouble(&Trouble::Missing, outcome))
             }
             Found::Trouble(trouble) => ("failed", answer::trouble(&trouble, Outcome::Miss)),
-        };
-        mount.counts.request(outcome);
-        debug!(repository = mount.label, outcome, status = response.status().as_u16(), "answered");
-        response
+        }
     }
 
     /// Asks the origins in order. Trouble ends the search, because what follows must not stand in for what the
@@ -368,6 +380,12 @@ impl Proxy {
             seen: seen.map(|copy| copy.validated),
             stage,
         };
+        self.send_off(fill, errand, seat);
+        (flight, Outcome::Miss)
+    }
+
+    /// Has `fill` done beside the requests that wait for it; a process that ends gives it a last while.
+    fn send_off(&self, fill: Fill, errand: Errand, seat: Seat) {
         let stopping = self.tasks.shutting_down();
         self.tasks.spawn_request("artifact-fill", async move {
             let flight = async {
@@ -382,7 +400,6 @@ impl Proxy {
             }
             drop(seat);
         });
-        (flight, Outcome::Miss)
     }
 
     async fn listing<B>(&self, mount: &Mount, prefix: &str, path: &str, request: &Request<B>) -> Response<Payload> {

@@ -14,6 +14,7 @@ mod endpoint;
 mod error;
 pub mod iam;
 mod json;
+mod json11;
 pub mod logs;
 mod refusal;
 mod region;

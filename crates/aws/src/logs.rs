@@ -1,15 +1,11 @@
 //! CloudWatch Logs: a stream, lines into it, and the last line that is there. JSON 1.1 both ways.
 
 use bowline_base::{Identity, Timestamp};
-use http::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::{
-    Aws, Error, Region, Service,
-    drive::{Answer, drive},
-    json::Object,
-    request::{Auth, Repeat, Request},
-};
+use crate::{Aws, Error, Region, Service, json::Object, json11::Json11, request::Repeat};
+
+const LOGS: Json11 = Json11 { service: Service::Logs, prefix: "Logs_20140328", answer: "a CloudWatch Logs answer" };
 
 /// A stream of a log group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +36,7 @@ pub async fn create_log_stream(
     stream: &Stream,
 ) -> Result<(), Error> {
     let question = json!({ "logGroupName": stream.group, "logStreamName": stream.name });
-    match call(aws, region, identity, "CreateLogStream", &question, Repeat::Freely).await {
+    match LOGS.call(aws, region, identity, "CreateLogStream", &question, Repeat::Freely).await {
         Err(error) if error.code() == Some("ResourceAlreadyExistsException") => Ok(()),
         outcome => outcome.map(drop),
     }
@@ -64,7 +60,7 @@ pub async fn put_log_events(
         .map(|event| json!({ "timestamp": event.at.as_millisecond(), "message": event.message }))
         .collect();
     let question = json!({ "logGroupName": stream.group, "logStreamName": stream.name, "logEvents": listed });
-    let (_, mut answer) = call(aws, region, identity, "PutLogEvents", &question, Repeat::Never).await?;
+    let (_, mut answer) = LOGS.call(aws, region, identity, "PutLogEvents", &question, Repeat::Never).await?;
     Ok(answer.object("rejectedLogEventsInfo").map_or(0, |rejected| refused(&rejected, events.len())))
 }
 
@@ -80,7 +76,7 @@ pub async fn last_event(
 ) -> Result<Option<String>, Error> {
     let question =
         json!({ "logGroupName": stream.group, "logStreamName": stream.name, "limit": 1, "startFromHead": false });
-    let (answer, mut object) = call(aws, region, identity, "GetLogEvents", &question, Repeat::Freely).await?;
+    let (answer, mut object) = LOGS.call(aws, region, identity, "GetLogEvents", &question, Repeat::Freely).await?;
     let events = object.objects("events").ok_or_else(|| answer.nonsense("a list of events"))?;
     Ok(events.into_iter().last().and_then(|mut event| event.text("message")))
 }
@@ -90,27 +86,6 @@ fn refused(info: &Object, sent: usize) -> usize {
     let index = |name| info.integer(name).and_then(|index| usize::try_from(index).ok()).map(|index| index.min(sent));
     let old = index("tooOldLogEventEndIndex").max(index("expiredLogEventEndIndex")).unwrap_or(0);
     old + index("tooNewLogEventStartIndex").map_or(0, |start| sent - start)
-}
-
-async fn call(
-    aws: &Aws,
-    region: &Region,
-    identity: &dyn Identity,
-    operation: &'static str,
-    question: &Value,
-    repeat: Repeat,
-) -> Result<(Answer, Object), Error> {
-    let target = HeaderValue::from_str(&format!("Logs_20140328.{operation}")).expect("operations are plain words");
-    let request = Request::post(Service::Logs, operation, aws.endpoints().base(Service::Logs, region), "/")
-        .json(question)
-        .header("content-type", HeaderValue::from_static("application/x-amz-json-1.1"))
-        .header("x-amz-target", target)
-        .auth(Auth::signed(region, Service::Logs))
-        .repeat(repeat);
-    let answer = drive(aws, request, Some(identity)).await?;
-    let body: &[u8] = if answer.body.is_empty() { b"{}" } else { &answer.body };
-    let object = Object::parse(body).ok_or_else(|| answer.nonsense("a CloudWatch Logs answer"))?;
-    Ok((answer, object))
 }
 
 #[cfg(test)]

@@ -4,15 +4,12 @@
 //! Does not know what the parameters mean.
 
 use bowline_base::{Identity, Secret};
-use http::HeaderValue;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{
-    Aws, Error, Region, Service,
-    drive::{Answer, drive},
-    json::Object,
-    request::{Auth, Repeat, Request},
-};
+use crate::{Aws, Error, Region, Service, json::Object, json11::Json11, request::Repeat};
+
+const PARAMETER_STORE: Json11 =
+    Json11 { service: Service::Ssm, prefix: "AmazonSSM", answer: "an answer of Parameter Store" };
 
 /// The most characters of a standard parameter's value.
 pub const LONGEST_VALUE: usize = 4096;
@@ -63,10 +60,11 @@ pub async fn parameter(
     name: &str,
 ) -> Result<Option<Parameter>, Error> {
     let question = json!({ "Name": name, "WithDecryption": true });
-    let (answer, mut object) = match call(aws, region, identity, "GetParameter", &question, Repeat::Freely).await {
-        Err(error) if is_missing(&error) => return Ok(None),
-        outcome => outcome?,
-    };
+    let (answer, mut object) =
+        match PARAMETER_STORE.call(aws, region, identity, "GetParameter", &question, Repeat::Freely).await {
+            Err(error) if is_missing(&error) => return Ok(None),
+            outcome => outcome?,
+        };
     let found = object.object("Parameter").and_then(read);
     found.map(Some).ok_or_else(|| answer.nonsense("a parameter"))
 }
@@ -89,7 +87,7 @@ pub async fn parameters_by_path(
             question["NextToken"] = token.into();
         }
         let (answer, mut object) =
-            call(aws, region, identity, "GetParametersByPath", &question, Repeat::Freely).await?;
+            PARAMETER_STORE.call(aws, region, identity, "GetParametersByPath", &question, Repeat::Freely).await?;
         let page = object.objects("Parameters").ok_or_else(|| answer.nonsense("a list of parameters"))?;
         for parameter in page {
             found.push(read(parameter).ok_or_else(|| answer.nonsense("a parameter"))?);
@@ -120,7 +118,7 @@ pub async fn put_parameter(
         "Name": put.name, "Value": put.value.expose(), "Type": kind, "Overwrite": put.overwrite, "Tier": "Standard",
     });
     let repeat = if put.overwrite { Repeat::Freely } else { Repeat::WhenRefused };
-    let (answer, object) = call(aws, region, identity, "PutParameter", &question, repeat).await?;
+    let (answer, object) = PARAMETER_STORE.call(aws, region, identity, "PutParameter", &question, repeat).await?;
     let version = object.integer("Version").and_then(|version| u64::try_from(version).ok());
     version.ok_or_else(|| answer.nonsense("the version of a parameter"))
 }
@@ -132,7 +130,7 @@ pub async fn put_parameter(
 /// [`Error`], refused or unreachable.
 pub async fn delete_parameter(aws: &Aws, region: &Region, identity: &dyn Identity, name: &str) -> Result<bool, Error> {
     let question = json!({ "Name": name });
-    match call(aws, region, identity, "DeleteParameter", &question, Repeat::WhenRefused).await {
+    match PARAMETER_STORE.call(aws, region, identity, "DeleteParameter", &question, Repeat::WhenRefused).await {
         Err(error) if is_missing(&error) => Ok(false),
         outcome => outcome.map(|_| true),
     }
@@ -149,7 +147,7 @@ pub async fn delete_parameters(
     names: &[&str],
 ) -> Result<(), Error> {
     let question = json!({ "Names": names });
-    call(aws, region, identity, "DeleteParameters", &question, Repeat::Freely).await.map(drop)
+    PARAMETER_STORE.call(aws, region, identity, "DeleteParameters", &question, Repeat::Freely).await.map(drop)
 }
 
 /// The name is taken, and was not to be overwritten.
@@ -183,25 +181,4 @@ fn read(mut object: Object) -> Option<Parameter> {
         kind,
         version: object.integer("Version").and_then(|version| u64::try_from(version).ok())?,
     })
-}
-
-async fn call(
-    aws: &Aws,
-    region: &Region,
-    identity: &dyn Identity,
-    operation: &'static str,
-    question: &Value,
-    repeat: Repeat,
-) -> Result<(Answer, Object), Error> {
-    let target = HeaderValue::from_str(&format!("AmazonSSM.{operation}")).expect("operations are plain words");
-    let request = Request::post(Service::Ssm, operation, aws.endpoints().base(Service::Ssm, region), "/")
-        .json(question)
-        .header("content-type", HeaderValue::from_static("application/x-amz-json-1.1"))
-        .header("x-amz-target", target)
-        .auth(Auth::signed(region, Service::Ssm))
-        .repeat(repeat);
-    let answer = drive(aws, request, Some(identity)).await?;
-    let body: &[u8] = if answer.body.is_empty() { b"{}" } else { &answer.body };
-    let object = Object::parse(body).ok_or_else(|| answer.nonsense("an answer of Parameter Store"))?;
-    Ok((answer, object))
 }

@@ -28,7 +28,7 @@ use bowline_base::Fault;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Artifacts, ArtifactsTls, Cli, Command, Profiles, Service},
+    cli::{Cli, Command, Profiles, Service},
     dropin::DropIn,
     environment::Environment,
     world::World,
@@ -75,20 +75,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
     match cli.command {
         Command::Init(arguments) => commands::init::run(&World::new(environment)?, file, &arguments)?,
         Command::Run => commands::run::run(environment, file)?,
-        Command::Artifacts(Artifacts::Serve(arguments)) => commands::artifacts::serve(environment, file, &arguments)?,
-        Command::Artifacts(Artifacts::Ls(arguments)) => commands::artifacts_cache::ls(&environment, file, &arguments)?,
-        Command::Artifacts(Artifacts::Purge(arguments)) => {
-            commands::artifacts_cache::purge(&environment, file, &arguments)?;
-        }
-        Command::Artifacts(Artifacts::Prefetch(arguments)) => {
-            return commands::artifacts_prefetch::run(environment, file, &arguments);
-        }
-        Command::Artifacts(Artifacts::Tls(ArtifactsTls::Init(arguments))) => {
-            commands::artifacts_setup::tls_init(&environment, &arguments)?;
-        }
-        Command::Artifacts(Artifacts::Setup(arguments)) => {
-            commands::artifacts_setup::print(&environment, file, &arguments)?;
-        }
+        Command::Artifacts(command) => return commands::artifacts::run(environment, file, &command),
         Command::Gateway(command) => return commands::gateway::run(environment, file, &command),
         Command::BazelCredentialHelper(_) => commands::bazel_credential_helper::run(&environment, file)?,
         Command::Demo(arguments) => return demo::run(&environment, &arguments),

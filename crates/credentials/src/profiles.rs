@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bowline_aws::{
-    Region,
+    Aws, Region,
     sso::{self, list_account_roles, list_accounts},
 };
-use bowline_awsfiles::{BlockError, Config, Document, RewriteError, Rule, SsoKey, rewrite};
+use bowline_awsfiles::{BlockError, Config, Document, RewriteError, Rule, SsoKey, SsoToken, rewrite};
 use bowline_base::{Fault, Kind};
 use serde::Serialize;
 
@@ -94,25 +94,38 @@ pub async fn wanted(
         RegionOf::Nobody => None,
     };
     let token = sources.tokens().usable(&aws, &login, None).await?;
+    let found = everything(&aws, &region, &token, template, written.as_deref()).await?;
+    match found.windows(2).find(|pair| pair[0].profile == pair[1].profile) {
+        Some([one, other]) => Err(ambiguous(one, other)),
+        _ => Ok((session.clone(), found)),
+    }
+}
+
+/// A profile for every role of every account, by name.
+async fn everything(
+    aws: &Aws,
+    region: &Region,
+    token: &SsoToken,
+    template: &str,
+    written: Option<&str>,
+) -> Result<Vec<Wanted>, Fault> {
     let mut found = Vec::new();
-    for account in list_accounts(&aws, &region, &token.access_token).await? {
-        for role in list_account_roles(&aws, &region, &token.access_token, &account.id).await? {
+    for account in list_accounts(aws, region, &token.access_token).await? {
+        for role in list_account_roles(aws, region, &token.access_token, &account.id).await? {
             let profile = profile_name(template, &account, &role)?;
             let (account_id, account_name) = (account.id.clone(), account.name.clone());
-            let region = written.clone();
+            let region = written.map(str::to_owned);
             found.push(Wanted { profile, account_id, account_name, role, region });
         }
     }
     found.sort();
-    match found.windows(2).find(|pair| pair[0].profile == pair[1].profile) {
-        Some([one, other]) => {
-            let place = |wanted: &Wanted| format!("{} in {}", wanted.role, wanted.account_id);
-            let message = format!("`{}` would stand for two roles: {} and {}", one.profile, place(one), place(other));
-            Err(Fault::new(Kind::Config, "template", message)
-                .hint("use --template \"{account_name}-{account_id}-{role}\""))
-        }
-        _ => Ok((session.clone(), found)),
-    }
+    Ok(found)
+}
+
+fn ambiguous(one: &Wanted, other: &Wanted) -> Fault {
+    let place = |wanted: &Wanted| format!("{} in {}", wanted.role, wanted.account_id);
+    let message = format!("`{}` would stand for two roles: {} and {}", one.profile, place(one), place(other));
+    Fault::new(Kind::Config, "template", message).hint("use --template \"{account_name}-{account_id}-{role}\"")
 }
 
 /// What has to change in `document`, the config file, so that its block for `session` holds `wanted`.

@@ -140,6 +140,11 @@ async fn answer(broker: &Broker, peer: &Peer, path: &str, duty: Option<AuditDuty
         // Without our error object: a client takes that for another version and goes alone.
         return reply(StatusCode::NOT_FOUND, "{}".to_owned());
     };
+    hand_out(broker, peer, profile, duty).await
+}
+
+/// The credentials of `profile`; that they leave, or why not, is written down before.
+async fn hand_out(broker: &Broker, peer: &Peer, profile: String, duty: Option<AuditDuty>) -> Reply {
     let asked = broker.ask(&profile).await;
     let now = broker.sources().wire().now();
     let witness = broker.witness().cloned().map(|witness| (witness, client_of(peer, peers::Owner::NotHere, None)));

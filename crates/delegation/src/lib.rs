@@ -8,6 +8,8 @@
 
 pub mod bootstrap;
 pub mod caller;
+#[cfg(test)]
+mod fates;
 pub mod journal;
 pub mod keyring;
 pub mod manager;
@@ -18,6 +20,7 @@ pub mod propagation;
 mod refusal;
 pub mod rotation;
 pub mod temporary_key;
+pub mod turns;
 pub mod users;
 
 pub use refusal::missing as refused_as_missing;

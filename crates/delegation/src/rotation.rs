@@ -19,7 +19,10 @@ use std::time::Duration;
 use base::{KeyId, Now, Timestamp};
 use bowline_base as base;
 
-use crate::propagation::{Listed, PATIENCE, Pace, Refusal, SETTLE, stray};
+use crate::{
+    propagation::{Listed, Refusal, SETTLE, stray},
+    turns::{self, Turns},
+};
 
 pub use drive::{Place, rotate};
 pub use record::{Record, Step};
@@ -69,13 +72,7 @@ pub enum Answer {
 }
 
 /// What the machine wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Something to do; then [`Rotation::handle`].
-    Do(Ask),
-    /// It is over.
-    End(End),
-}
+pub type Output = turns::Output<Ask, End>;
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,10 +122,7 @@ pub struct Rotation {
     stay: Duration,
     record: Option<Record>,
     stored: Option<KeyId>,
-    asked: Option<Ask>,
-    out: Option<Output>,
-    wake: Option<(Duration, &'static str, Ask)>,
-    pace: Pace,
+    turns: Turns<Ask, End>,
     gone: Vec<KeyId>,
     failing: Option<Stop>,
     starts: u32,
@@ -145,37 +139,30 @@ impl Rotation {
     pub fn new(record: Option<Record>, grace: Option<Duration>, stay: Duration) -> Self {
         let noted = record.as_ref().and_then(|record| record.grace);
         let grace = grace.or(noted).unwrap_or(GRACE);
-        let out = Some(Output::Do(Ask::Load));
-        let (pace, gone) = (Pace::default(), Vec::new());
-        let asked = Some(Ask::Load);
-        Self { grace, stay, record, stored: None, asked, out, wake: None, pace, gone, failing: None, starts: 0 }
+        let mut turns = Turns::default();
+        turns.ask(Ask::Load);
+        Self { grace, stay, record, stored: None, turns, gone: Vec::new(), failing: None, starts: 0 }
     }
 
     /// What to do now; nothing while it waits for an answer or a moment.
     pub fn poll(&mut self) -> Option<Output> {
-        self.out.take()
+        self.turns.poll()
     }
 
     /// When to call [`Rotation::handle`] with [`Answer::Woke`] (boot time), and why it waits.
     #[must_use]
     pub fn next_wake(&self) -> Option<(Duration, &'static str)> {
-        self.wake.as_ref().map(|(at, why, _)| (*at, *why))
+        self.turns.next_wake()
     }
 
     /// Takes what came of the last output.
     pub fn handle(&mut self, now: Now, answer: Answer) {
-        if let (Answer::Woke, Some((at, _, ask))) = (&answer, &self.wake) {
-            if *at <= now.boot {
-                let ask = ask.clone();
-                self.wake = None;
-                self.ask_again(ask);
-            }
-            return;
+        if answer == Answer::Woke {
+            return self.turns.woke(now);
         }
-        let Some(asked) = self.asked.take() else { return };
+        let Some(asked) = self.turns.answered() else { return };
         match answer {
             Answer::Refused(why) => self.refused(now, asked, why),
-            Answer::Woke => self.asked = Some(asked),
             good => self.done(now, asked, good),
         }
     }
@@ -298,9 +285,9 @@ impl Rotation {
     /// Waits for the end of the grace.
     fn rest(&mut self, now: Now, old: KeyId, new: KeyId, until: Timestamp) {
         match Duration::try_from(until.duration_since(now.wall)) {
-            Ok(left) if left > self.stay => self.out = Some(Output::End(End::Waiting { old, new, until })),
+            Ok(left) if left > self.stay => self.turns.end(End::Waiting { old, new, until }),
             Ok(left) if !left.is_zero() => {
-                self.wake = Some((now.boot + left, "the old key sleeps before it is deleted", Ask::Delete(old)));
+                self.turns.ask_at(now.boot + left, "the old key sleeps before it is deleted", Ask::Delete(old));
             }
             _ => self.ask(Ask::Delete(old)),
         }
@@ -321,7 +308,7 @@ impl Rotation {
         match (self.failing.take(), self.record.take()) {
             (Some(stop), _) => self.end(stop),
             (None, Some(Record { old, step: Step::Idle { new }, .. })) => {
-                self.out = Some(Output::End(End::Rotated { old, new }));
+                self.turns.end(End::Rotated { old, new });
             }
             (None, _) if self.starts >= MOST_STARTS => self.end(Stop::Failed),
             (None, _) => {
@@ -364,24 +351,17 @@ impl Rotation {
     }
 
     fn ask(&mut self, ask: Ask) {
-        self.pace = Pace::default();
-        self.ask_again(ask);
-    }
-
-    fn ask_again(&mut self, ask: Ask) {
-        self.asked = Some(ask.clone());
-        self.out = Some(Output::Do(ask));
+        self.turns.ask(ask);
     }
 
     /// Asks the same later, or does `otherwise` when it took too long.
     fn again_or(&mut self, now: Now, ask: Ask, otherwise: impl FnOnce(&mut Self)) {
-        match self.pace.again(now, PATIENCE) {
-            Some(at) => self.wake = Some((at, "AWS does not know it yet", ask)),
-            None => otherwise(self),
+        if !self.turns.ask_later(now, ask) {
+            otherwise(self);
         }
     }
 
     fn end(&mut self, stop: Stop) {
-        self.out = Some(Output::End(End::Stopped(stop)));
+        self.turns.end(End::Stopped(stop));
     }
 }

@@ -17,7 +17,10 @@ use std::time::Duration;
 use base::{KeyId, Now};
 use bowline_base as base;
 
-use crate::propagation::{Listed, PATIENCE, Pace, Refusal, SETTLE, stray};
+use crate::{
+    propagation::{Listed, Refusal, SETTLE, stray},
+    turns::{self, Turns},
+};
 
 pub use drive::{Site, session_of, sweep};
 pub use record::{Record, Step};
@@ -57,13 +60,7 @@ pub enum Answer {
 }
 
 /// What the machine wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Something to do; then [`TemporaryKey::handle`].
-    Do(Ask),
-    /// It is over.
-    End(End),
-}
+pub type Output = turns::Output<Ask, End>;
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,10 +91,7 @@ pub enum Wish {
 pub struct TemporaryKey {
     wish: Wish,
     record: Option<Record>,
-    asked: Option<Ask>,
-    out: Option<Output>,
-    wake: Option<(Duration, &'static str, Ask)>,
-    pace: Pace,
+    turns: Turns<Ask, End>,
     gone: Vec<KeyId>,
     has_session: bool,
     failing: bool,
@@ -113,10 +107,7 @@ impl TemporaryKey {
         let mut machine = Self {
             wish,
             record,
-            asked: None,
-            out: None,
-            wake: None,
-            pace: Pace::default(),
+            turns: Turns::default(),
             gone: Vec::new(),
             has_session: false,
             failing: false,
@@ -133,29 +124,23 @@ impl TemporaryKey {
 
     /// What to do now; nothing while it waits for an answer or a moment.
     pub fn poll(&mut self) -> Option<Output> {
-        self.out.take()
+        self.turns.poll()
     }
 
     /// When to call [`TemporaryKey::handle`] with [`Answer::Woke`] (boot time), and why it waits.
     #[must_use]
     pub fn next_wake(&self) -> Option<(Duration, &'static str)> {
-        self.wake.as_ref().map(|(at, why, _)| (*at, *why))
+        self.turns.next_wake()
     }
 
     /// Takes what came of the last output.
     pub fn handle(&mut self, now: Now, answer: Answer) {
-        if let (Answer::Woke, Some((at, _, ask))) = (&answer, &self.wake) {
-            if *at <= now.boot {
-                let ask = ask.clone();
-                self.wake = None;
-                self.ask_again(ask);
-            }
-            return;
+        if answer == Answer::Woke {
+            return self.turns.woke(now);
         }
-        let Some(asked) = self.asked.take() else { return };
+        let Some(asked) = self.turns.answered() else { return };
         match answer {
             Answer::Refused(why) => self.refused(now, asked, why),
-            Answer::Woke => self.asked = Some(asked),
             good => self.done(now, asked, good),
         }
     }
@@ -261,25 +246,18 @@ impl TemporaryKey {
     }
 
     fn ask(&mut self, ask: Ask) {
-        self.pace = Pace::default();
-        self.ask_again(ask);
-    }
-
-    fn ask_again(&mut self, ask: Ask) {
-        self.asked = Some(ask.clone());
-        self.out = Some(Output::Do(ask));
+        self.turns.ask(ask);
     }
 
     /// Asks the same later, or does `otherwise` when it took too long.
     fn again_or(&mut self, now: Now, ask: Ask, otherwise: impl FnOnce(&mut Self)) {
-        match self.pace.again(now, PATIENCE) {
-            Some(at) => self.wake = Some((at, "AWS does not know it yet", ask)),
-            None => otherwise(self),
+        if !self.turns.ask_later(now, ask) {
+            otherwise(self);
         }
     }
 
     fn end(&mut self, end: End) {
-        self.out = Some(Output::End(end));
+        self.turns.end(end);
     }
 }
 

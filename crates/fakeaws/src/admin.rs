@@ -50,16 +50,24 @@ pub(crate) fn answer(state: &mut State, call: &Call, now: Timestamp) -> Answer {
         (&Method::POST, "expire") => expire(state, &body, now),
         (&Method::POST, "users") => user(state, &body),
         (&Method::GET, "vpn") => ok(&furnish::truth(state, now)),
-        (&Method::POST, "customer-gateways") => match furnish::gateway_from_json(&body) {
-            Some(new) => ok(&json!({"id": furnish::gateway(state, &new)})),
-            None => refused("this is no customer gateway"),
-        },
-        (&Method::POST, "vpn-connections") => match furnish::connection_from_json(&body) {
-            Some(new) => ok(&json!({"id": furnish::connection(state, &new)})),
-            None => refused("this is no VPN connection"),
-        },
+        (&Method::POST, "customer-gateways") => customer_gateway(state, &body),
+        (&Method::POST, "vpn-connections") => vpn_connection(state, &body),
         (&Method::POST, "buckets") => bucket(state, &body),
         _ => Answer::new(404, "application/json", json!({"error": "no such call"}).to_string(), "unknown"),
+    }
+}
+
+fn customer_gateway(state: &mut State, body: &Value) -> Answer {
+    match furnish::gateway_from_json(body) {
+        Some(new) => ok(&json!({"id": furnish::gateway(state, &new)})),
+        None => refused("this is no customer gateway"),
+    }
+}
+
+fn vpn_connection(state: &mut State, body: &Value) -> Answer {
+    match furnish::connection_from_json(body) {
+        Some(new) => ok(&json!({"id": furnish::connection(state, &new)})),
+        None => refused("this is no VPN connection"),
     }
 }
 

@@ -54,21 +54,10 @@ struct Caller {
 fn create_session(state: &mut State, call: &Call, now: Timestamp) -> Result<Value, No> {
     let caller = authenticate(state, call, now)?;
     let body = json::object(&call.body).ok_or_else(|| invalid("The body is no JSON object"))?;
-    let wanted = |name: &str| {
-        let text = call.query(name).or_else(|| json::text(&body, name)).map(str::to_owned);
-        text.ok_or_else(|| invalid(format!("{name} is required")))
-    };
-    for (name, kind) in [("profileArn", "profile/"), ("trustAnchorArn", "trust-anchor/")] {
-        let arn = wanted(name)?;
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let good = matches!(parts[..], ["arn", "aws", "rolesanywhere", region, _, resource]
-            if region == caller.region && resource.starts_with(kind));
-        if !good {
-            return Err(invalid(format!("{name} is not of this region: {arn}")));
-        }
-    }
-    let role_arn = wanted("roleArn")?;
-    let (account, role) = role_of(&role_arn).ok_or_else(|| invalid(format!("Invalid role: {role_arn}")))?;
+    check_region("profileArn", "profile/", wanted(call, &body, "profileArn")?, &caller)?;
+    check_region("trustAnchorArn", "trust-anchor/", wanted(call, &body, "trustAnchorArn")?, &caller)?;
+    let role_arn = wanted(call, &body, "roleArn")?;
+    let (account, role) = role_of(role_arn).ok_or_else(|| invalid(format!("Invalid role: {role_arn}")))?;
     if state.settings.denied_roles.contains(&role) {
         return Err(denied(format!("Unable to assume role for {role_arn}")));
     }
@@ -76,15 +65,13 @@ fn create_session(state: &mut State, call: &Call, now: Timestamp) -> Result<Valu
         Some(_) if !state.settings.accept_role_session_name => {
             return Err(denied("Not authorized to set roleSessionName."));
         }
-        Some(name) => name.to_owned(),
-        None => caller.serial.clone(),
+        Some(name) => name,
+        None => &caller.serial,
     };
-    let seconds = body.get("durationSeconds").map_or(Some(3600), Value::as_u64);
-    let seconds = seconds.filter(|seconds| (900..=43200).contains(seconds));
-    let lifetime = Duration::from_secs(seconds.ok_or_else(|| invalid("durationSeconds is not in 900..43200"))?);
+    let lifetime = lifetime(&body)?;
     let end = whole_second(later(now, state.settings.anywhere_lifetime.unwrap_or(lifetime)));
     let role_id = state.mint.key_id("AROA");
-    let principal = Principal::role_session(&account, &role, &session, &role_id);
+    let principal = Principal::role_session(&account, &role, session, &role_id);
     let (arn, user_id) = (principal.arn.clone(), principal.user_id.clone());
     let key = state.issue(principal, end, now);
     Ok(json!({
@@ -102,6 +89,24 @@ fn create_session(state: &mut State, call: &Call, now: Timestamp) -> Result<Valu
         }],
         "subjectArn": format!("arn:aws:rolesanywhere:{}:{account}:subject/{}", caller.region, caller.serial),
     }))
+}
+
+fn wanted<'a>(call: &'a Call, body: &'a Value, name: &str) -> Result<&'a str, No> {
+    let text = call.query(name).or_else(|| json::text(body, name));
+    text.ok_or_else(|| invalid(format!("{name} is required")))
+}
+
+fn check_region(name: &str, kind: &str, arn: &str, caller: &Caller) -> Result<(), No> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let good = matches!(parts[..], ["arn", "aws", "rolesanywhere", region, _, resource]
+        if region == caller.region && resource.starts_with(kind));
+    if good { Ok(()) } else { Err(invalid(format!("{name} is not of this region: {arn}"))) }
+}
+
+fn lifetime(body: &Value) -> Result<Duration, No> {
+    let seconds = body.get("durationSeconds").map_or(Some(3600), Value::as_u64);
+    let seconds = seconds.filter(|seconds| (900..=43200).contains(seconds));
+    Ok(Duration::from_secs(seconds.ok_or_else(|| invalid("durationSeconds is not in 900..43200"))?))
 }
 
 fn role_of(arn: &str) -> Option<(String, String)> {

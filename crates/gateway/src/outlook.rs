@@ -135,28 +135,12 @@ fn left(observed: &Observed, leaving: &BTreeSet<&str>, site: &Site) -> Vec<Step>
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
-    use bowline_aws::ec2::Asn;
 
     use super::*;
-    use crate::plan::Pace;
+    use crate::plan::{Pace, tests::gateway};
 
     const A: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
     const B: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
-
-    fn gateway(id: &str, address: Ipv4Addr, owner: Option<&str>) -> Gateway {
-        Gateway {
-            id: id.to_owned(),
-            state: "available".to_owned(),
-            address: Some(IpAddr::V4(address)),
-            asn: Some(Asn(65_000)),
-            kind: "ipsec.1".to_owned(),
-            has_certificate: false,
-            owner: owner.map(str::to_owned),
-            name: None,
-        }
-    }
 
     fn connection(id: &str, gateway: &str, managed: bool) -> Connection {
         let (id, gateway, state) = (id.to_owned(), gateway.to_owned(), "available".to_owned());

@@ -321,4 +321,4 @@ fn asn_of(observed: &Observed, connection: &str) -> Option<Asn> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

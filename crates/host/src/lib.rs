@@ -22,6 +22,7 @@ pub mod notify;
 pub mod obstacle;
 mod patience;
 pub mod peers;
+mod pipes;
 pub mod ports;
 pub mod process;
 pub mod program;

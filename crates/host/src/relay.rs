@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use crate::{cut::Cut as _, sys::Pipe};
+use crate::{cut::Cut as _, pipes::Pipes};
 
 /// The side that came to us.
 pub enum Near {
@@ -58,17 +58,80 @@ pub enum End {
 const COPIED_FIRST: u64 = 64 * 1024;
 const BUFFER: usize = 16 * 1024;
 
-/// Passes on until the end; `first` was read from `near` already. Dropped, both connections are closed.
-pub async fn relay(near: Near, first: &Bytes, far: TcpStream, passed: &Passed, idle: Duration) -> End {
-    let moving = async {
-        match near {
-            Near::Tcp(near) => plain(near, first, far, passed).await,
-            Near::Tls(near) => wrapped(*near, first, far, passed).await,
+/// What the tunnels of one server share.
+pub struct Relay {
+    pipes: Pipes,
+    idle: Duration,
+}
+
+impl Relay {
+    /// A tunnel in which nothing moves for `idle` is ended.
+    #[must_use]
+    pub fn new(idle: Duration) -> Self {
+        Self { pipes: Pipes::default(), idle }
+    }
+
+    /// Passes on until the end; `first` was read from `near` already. Dropped, both connections are closed.
+    pub async fn carry(&self, near: Near, first: &Bytes, far: TcpStream, passed: &Passed) -> End {
+        let moving = async {
+            match near {
+                Near::Tcp(near) => self.plain(near, first, far, passed).await,
+                Near::Tls(near) => wrapped(*near, first, far, passed).await,
+            }
+        };
+        tokio::select! {
+            moved = moving => moved.map_or_else(End::Broken, |()| End::Whole),
+            () = nothing_moves(passed, self.idle) => End::Idle,
         }
-    };
-    tokio::select! {
-        moved = moving => moved.map_or_else(End::Broken, |()| End::Whole),
-        () = nothing_moves(passed, idle) => End::Idle,
+    }
+
+    async fn plain(&self, near: TcpStream, first: &Bytes, far: TcpStream, passed: &Passed) -> io::Result<()> {
+        let up = async {
+            write_all(&far, first).await?;
+            count(&passed.up, first.len());
+            self.one_way(&near, &far, &passed.up).await
+        };
+        let moved = tokio::try_join!(up, self.one_way(&far, &near, &passed.down));
+        if moved.is_err() {
+            near.cut();
+            far.cut();
+        }
+        moved.map(drop)
+    }
+
+    /// One direction, and then its end.
+    async fn one_way(&self, from: &TcpStream, to: &TcpStream, passed: &AtomicU64) -> io::Result<()> {
+        if copied(from, to, passed, COPIED_FIRST).await? == Ended::No {
+            self.spliced(from, to, passed).await?;
+        }
+        // Who has gone away needs not to be told.
+        rustix::net::shutdown(to, Shutdown::Write).ok();
+        Ok(())
+    }
+
+    async fn spliced(&self, from: &TcpStream, to: &TcpStream, passed: &AtomicU64) -> io::Result<()> {
+        loop {
+            from.readable().await?;
+            let Ok(mut pipe) = self.pipes.lend() else {
+                // There may be one again when these have passed.
+                match copied(from, to, passed, COPIED_FIRST).await? {
+                    Ended::Yes => return Ok(()),
+                    Ended::No => continue,
+                }
+            };
+            match from.try_io(Interest::READABLE, || pipe.fill(from)) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                    return copied(from, to, passed, u64::MAX).await.map(drop);
+                }
+                Err(error) => return Err(error),
+            }
+            while pipe.left() > 0 {
+                count(passed, to.async_io(Interest::WRITABLE, || pipe.drain(to)).await?);
+            }
+        }
     }
 }
 
@@ -81,33 +144,6 @@ async fn nothing_moves(passed: &Passed, idle: Duration) {
         quiet = if now == last { quiet + 1 } else { 0 };
         last = now;
     }
-}
-
-async fn plain(near: TcpStream, first: &Bytes, far: TcpStream, passed: &Passed) -> io::Result<()> {
-    let up = async {
-        write_all(&far, first).await?;
-        count(&passed.up, first.len());
-        one_way(&near, &far, &passed.up).await
-    };
-    let moved = tokio::try_join!(up, one_way(&far, &near, &passed.down));
-    if moved.is_err() {
-        near.cut();
-        far.cut();
-    }
-    moved.map(drop)
-}
-
-/// One direction, and then its end.
-async fn one_way(from: &TcpStream, to: &TcpStream, passed: &AtomicU64) -> io::Result<()> {
-    if copied(from, to, passed, COPIED_FIRST).await? == Ended::No {
-        match Pipe::new() {
-            Ok(pipe) => spliced(&pipe, from, to, passed).await?,
-            Err(_) => drop(copied(from, to, passed, u64::MAX).await?),
-        }
-    }
-    // Who has gone away needs not to be told.
-    rustix::net::shutdown(to, Shutdown::Write).ok();
-    Ok(())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -147,25 +183,6 @@ fn pass_on(from: &TcpStream, to: &TcpStream) -> io::Result<(usize, Vec<u8>)> {
         written => written?,
     };
     Ok((read, buffer[written..read].to_vec()))
-}
-
-async fn spliced(pipe: &Pipe, from: &TcpStream, to: &TcpStream, passed: &AtomicU64) -> io::Result<()> {
-    loop {
-        let taken = from.async_io(Interest::READABLE, || pipe.fill(from)).await;
-        let mut left = match taken {
-            Ok(0) => return Ok(()),
-            Ok(taken) => taken,
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                return copied(from, to, passed, u64::MAX).await.map(drop);
-            }
-            Err(error) => return Err(error),
-        };
-        while left > 0 {
-            let given = to.async_io(Interest::WRITABLE, || pipe.drain(to, left)).await?;
-            count(passed, given);
-            left -= given;
-        }
-    }
 }
 
 async fn write_all(to: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
@@ -240,7 +257,7 @@ mod tests {
         let (passed, (tell, told)) = (Arc::new(Passed::default()), tokio::sync::oneshot::channel());
         let counted = Arc::clone(&passed);
         Tasks::new().spawn("relay", async move {
-            let end = relay(Near::Tcp(near), &Bytes::from_static(first), far, &counted, idle).await;
+            let end = Relay::new(idle).carry(Near::Tcp(near), &Bytes::from_static(first), far, &counted).await;
             tell.send(end).ok();
         });
         (client, server, passed, told)

@@ -68,49 +68,65 @@ impl Default for ServerLimits {
     }
 }
 
-/// Serves `listener` until shutdown; open connections finish the answer they are in. Runs inside `tasks`.
-pub fn serve<H, F, B>(tasks: &Tasks, name: &'static str, listener: Arc<Listener>, limits: ServerLimits, handler: H)
+/// What answers requests: a function of who asks and what, of which each connection has a clone.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// The body of its answers.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
+    /// An answer on its way.
+    type Answer: Future<Output = Response<Self::Body>> + Send + 'static;
+
+    /// Answers `request` of `peer`.
+    fn answer(&self, peer: Peer, request: Request<Incoming>) -> Self::Answer;
+}
+
+impl<H, F, B> Handler for H
 where
     H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    type Body = B;
+    type Answer = F;
+
+    fn answer(&self, peer: Peer, request: Request<Incoming>) -> F {
+        self(peer, request)
+    }
+}
+
+/// Serves `listener` until shutdown; open connections finish the answer they are in. Runs inside `tasks`.
+pub fn serve<F>(
+    tasks: &Tasks,
+    name: &'static str,
+    listener: Arc<Listener>,
+    limits: ServerLimits,
+    handler: impl Handler + Fn(Peer, Request<Incoming>) -> F,
+) {
     serve_files(tasks, name, listener, limits, Maps::default(), handler);
 }
 
 /// The same; over TCP, bytes of `maps` are sent by the kernel from their files.
-pub fn serve_files<H, F, B>(
+pub fn serve_files<F>(
     tasks: &Tasks,
     name: &'static str,
     listener: Arc<Listener>,
     limits: ServerLimits,
     maps: Maps,
-    handler: H,
-) where
-    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+    handler: impl Handler + Fn(Peer, Request<Incoming>) -> F,
+) {
     accept_in(tasks, name, listener, limits, Kind::Answers(maps), handler);
 }
 
 /// The same for a server whose clients leave HTTP behind (CONNECT): what the handler leaves in the request's
 /// [`Afterwards`] goes on with the connection ([`taken_over`]). It no longer counts here then, and its client may have closed
 /// its half before.
-pub fn serve_tunnels<H, F, B>(
+pub fn serve_tunnels<F>(
     tasks: &Tasks,
     name: &'static str,
     listener: Arc<Listener>,
     limits: ServerLimits,
-    handler: H,
-) where
-    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+    handler: impl Handler + Fn(Peer, Request<Incoming>) -> F,
+) {
     accept_in(tasks, name, listener, limits, Kind::Tunnels, handler);
 }
 
@@ -152,36 +168,26 @@ enum Kind {
     Tunnels,
 }
 
-fn accept_in<H, F, B>(
+fn accept_in(
     tasks: &Tasks,
     name: &'static str,
     listener: Arc<Listener>,
     limits: ServerLimits,
     kind: Kind,
-    handler: H,
-) where
-    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+    handler: impl Handler,
+) {
     let inner = tasks.clone();
     tasks.spawn_until_shutdown(name, async move { accept_loop(&inner, name, &listener, limits, kind, handler).await });
 }
 
-async fn accept_loop<H, F, B>(
+async fn accept_loop(
     tasks: &Tasks,
     name: &'static str,
     listener: &Listener,
     limits: ServerLimits,
     kind: Kind,
-    handler: H,
-) where
-    H: Fn(Peer, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+    handler: impl Handler,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut failing = false;
     loop {
@@ -212,19 +218,14 @@ async fn accept_loop<H, F, B>(
     }
 }
 
-async fn talk<H, F, B>(
+async fn talk(
     connection: Connection,
     limits: ServerLimits,
     kind: Kind,
-    handler: H,
+    handler: impl Handler,
     stopping: impl Future<Output = ()>,
     afterwards: &Afterwards,
-) where
-    H: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     // Who sends nothing at all costs a place for as long as a head may take.
     let Some(connection) = connection.settled(limits.head).await else { return };
     match connection {
@@ -256,24 +257,19 @@ async fn talk<H, F, B>(
     }
 }
 
-async fn speak<H, F, B>(
+async fn speak(
     io: TokioIo<impl AsyncRead + AsyncWrite + Cut + Unpin + Send + 'static>,
     peer: Peer,
     limits: ServerLimits,
     afterwards: Option<&Afterwards>,
-    handler: H,
+    handler: impl Handler,
     stopping: impl Future<Output = ()>,
-) where
-    H: Fn(Peer, Request<Incoming>) -> F,
-    F: Future<Output = Response<B>>,
-    B: Body<Data = Bytes> + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+) {
     let service = service_fn(|mut request: Request<Incoming>| {
         if let Some(afterwards) = afterwards {
             request.extensions_mut().insert(afterwards.clone());
         }
-        let answer = handler(peer.clone(), request);
+        let answer = handler.answer(peer.clone(), request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut http = http1::Builder::new();

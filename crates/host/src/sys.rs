@@ -299,24 +299,25 @@ pub(crate) struct Pipe {
 
 #[cfg(target_os = "linux")]
 impl Pipe {
-    /// As much as it holds where the system lets it; what it really holds costs nothing but more calls.
-    pub(crate) const ROOM: usize = 256 * 1024;
-
+    /// With `room` where the system lets it; what it really holds costs nothing but more calls.
+    ///
     /// # Errors
     /// No descriptors are left.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(room: Option<usize>) -> io::Result<Self> {
         use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        fcntl_setpipe_size(&write, Self::ROOM).ok();
+        if let Some(room) = room {
+            fcntl_setpipe_size(&write, room).ok();
+        }
         Ok(Self { read, write })
     }
 
-    /// Takes what `from` has into the empty pipe. 0 is its end.
+    /// Takes up to `count` bytes of what `from` has into the empty pipe. 0 is its end.
     ///
     /// # Errors
     /// `WouldBlock`: it has nothing. `Unsupported`: not from this descriptor.
-    pub(crate) fn fill(&self, from: impl AsFd) -> io::Result<usize> {
-        splice(from, &self.write, Self::ROOM)
+    pub(crate) fn fill(&self, from: impl AsFd, count: usize) -> io::Result<usize> {
+        splice(from, &self.write, count)
     }
 
     /// Gives up to `count` bytes of the pipe to `to`.
@@ -343,11 +344,11 @@ fn splice(from: impl AsFd, to: impl AsFd, count: usize) -> io::Result<usize> {
 /// As on Linux, if it could.
 #[cfg(not(target_os = "linux"))]
 impl Pipe {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(_: Option<usize>) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(crate) fn fill(&self, _: impl AsFd) -> io::Result<usize> {
+    pub(crate) fn fill(&self, _: impl AsFd, _: usize) -> io::Result<usize> {
         let _ = (&self.read, &self.write);
         Err(io::ErrorKind::Unsupported.into())
     }

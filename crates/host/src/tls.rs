@@ -77,20 +77,37 @@ pub async fn greet(stream: TcpStream, host: &str, pin: Option<Pin>) -> Result<Tl
 }
 
 /// The same for one server, known by its certificate alone.
-pub(crate) fn believe_only(mut config: ClientConfig, pin: Pin) -> ClientConfig {
+pub(crate) fn believe_only(config: ClientConfig, pin: Pin) -> ClientConfig {
+    believe(config, Belief::Only(pin))
+}
+
+/// The same with no authority asked: whoever answers is believed to be the server, so that everybody on the way can read
+/// and change what is said. Only for users who ask for exactly that.
+pub(crate) fn believe_anybody(config: ClientConfig) -> ClientConfig {
+    believe(config, Belief::Anybody)
+}
+
+fn believe(mut config: ClientConfig, belief: Belief) -> ClientConfig {
     let provider = Arc::clone(config.crypto_provider());
-    config.dangerous().set_certificate_verifier(Arc::new(Pinned { pin, proof: Anybody(provider) }));
+    config.dangerous().set_certificate_verifier(Arc::new(WithoutAuthority { belief, provider }));
     config
 }
 
-/// Checks that the certificate is the pinned one, and that the server has its key.
 #[derive(Debug)]
-struct Pinned {
-    pin: Pin,
-    proof: Anybody,
+enum Belief {
+    /// Who shows this certificate.
+    Only(Pin),
+    Anybody,
 }
 
-impl ServerCertVerifier for Pinned {
+/// Checks that the server has the key of its certificate, and that it is one to believe. No authority is asked.
+#[derive(Debug)]
+struct WithoutAuthority {
+    belief: Belief,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for WithoutAuthority {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -99,11 +116,12 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let shown = Pin::of(end_entity);
-        if shown == self.pin {
-            return Ok(ServerCertVerified::assertion());
+        match (&self.belief, Pin::of(end_entity)) {
+            (Belief::Only(pin), shown) if shown != *pin => {
+                Err(Error::General(format!("the server's certificate is {shown}, not {pin}")))
+            }
+            (Belief::Only(_) | Belief::Anybody, _) => Ok(ServerCertVerified::assertion()),
         }
-        Err(Error::General(format!("the server's certificate is {shown}, not {}", self.pin)))
     }
 
     fn verify_tls12_signature(
@@ -112,7 +130,7 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.proof.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -121,58 +139,11 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.proof.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.proof.supported_verify_schemes()
-    }
-}
-
-/// The same with no authority asked: whoever answers is believed to be the server, so that everybody on the way can read
-/// and change what is said. Only for users who ask for exactly that.
-pub(crate) fn believe_anybody(mut config: ClientConfig) -> ClientConfig {
-    let provider = Arc::clone(config.crypto_provider());
-    config.dangerous().set_certificate_verifier(Arc::new(Anybody(provider)));
-    config
-}
-
-/// Checks that the server has the key of its certificate, and nothing else.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

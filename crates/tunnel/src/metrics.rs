@@ -9,6 +9,22 @@ use crate::{PeerStats, Stats};
 /// Every number of `stats`.
 #[must_use]
 pub fn readings(stats: &Stats) -> Vec<Reading> {
+    let mut readings = of_the_tunnel(stats);
+    readings.extend(of_clients(stats));
+    readings
+}
+
+/// How long things took.
+#[must_use]
+pub fn times(stats: &Stats) -> Vec<Times> {
+    let both = [
+        ("vpn_round_trip_seconds", "Bytes to clients and their acknowledgements back", stats.round_trips),
+        ("vpn_queue_delay_seconds", "Waits of packets because of a client's limit", stats.queue_delays),
+    ];
+    both.into_iter().map(|(name, help, spread)| Times { name, help, spread }).collect()
+}
+
+fn of_the_tunnel(stats: &Stats) -> Vec<Reading> {
     let plain = |name, help, kind, value: u64| Reading { name, help, kind, values: vec![(Labels::new(), value)] };
     let flows = [
         ("tcp", stats.flows.tcp),
@@ -29,6 +45,11 @@ pub fn readings(stats: &Stats) -> Vec<Reading> {
             kind: Kind::Gauge,
             ..by("vpn_flows", "Flows now", "kind", flows.into_iter().map(|(kind, n)| (kind, wide(n))))
         },
+    ]
+}
+
+fn of_clients(stats: &Stats) -> [Reading; 6] {
+    [
         peers(stats, "vpn_received_bytes", "Bytes of inner packets from a client", |peer| peer.received),
         peers(stats, "vpn_sent_bytes", "Bytes of inner packets to a client", |peer| peer.sent),
         peers(stats, "vpn_client_drops", "Packets of a client that were dropped", |peer| peer.dropped),
@@ -54,16 +75,6 @@ pub fn readings(stats: &Stats) -> Vec<Reading> {
             |peer| Some(peer.queue_delay),
         ),
     ]
-}
-
-/// How long things took.
-#[must_use]
-pub fn times(stats: &Stats) -> Vec<Times> {
-    let both = [
-        ("vpn_round_trip_seconds", "Bytes to clients and their acknowledgements back", stats.round_trips),
-        ("vpn_queue_delay_seconds", "Waits of packets because of a client's limit", stats.queue_delays),
-    ];
-    both.into_iter().map(|(name, help, spread)| Times { name, help, spread }).collect()
 }
 
 fn by<'a>(

@@ -16,7 +16,7 @@ use boringtun::{
 };
 use bowline_host::clock;
 use smoltcp::{
-    iface::{Interface, SocketSet},
+    iface::{Interface, SocketHandle, SocketSet},
     phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken},
     socket::tcp,
     time::Instant,
@@ -110,13 +110,7 @@ impl Visitor {
         longest: usize,
         limit: Duration,
     ) -> Result<Vec<u8>, VisitError> {
-        let IpAddr::V4(address) = to.ip() else { return Err(VisitError::Incomplete("IPv6 stack")) };
-        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
-        let mut socket = tcp::Socket::new(buffer(), buffer());
-        self.port = self.port.checked_add(1).unwrap_or(49152);
-        let remote = (IpAddress::from(address), to.port());
-        socket.connect(self.interface.context(), remote, self.port).map_err(|_| VisitError::Refused)?;
-        let handle = self.sockets.add(socket);
+        let handle = self.connect(to)?;
         let (end, mut left, mut answer) = (clock::now().boot + limit, request, Vec::new());
         loop {
             self.step()?;
@@ -145,6 +139,16 @@ impl Visitor {
                 return Err(VisitError::Silent(limit));
             }
         }
+    }
+
+    fn connect(&mut self, to: SocketAddr) -> Result<SocketHandle, VisitError> {
+        let IpAddr::V4(address) = to.ip() else { return Err(VisitError::Incomplete("IPv6 stack")) };
+        let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER]);
+        let mut socket = tcp::Socket::new(buffer(), buffer());
+        self.port = self.port.checked_add(1).unwrap_or(49152);
+        let remote = (IpAddress::from(address), to.port());
+        socket.connect(self.interface.context(), remote, self.port).map_err(|_| VisitError::Refused)?;
+        Ok(self.sockets.add(socket))
     }
 
     /// One round: what has come in, what the stack says to it, and out with it.

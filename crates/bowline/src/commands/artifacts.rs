@@ -1,12 +1,12 @@
-//! `bowline artifacts serve`: the repository alone, with or without a configuration file, in the foreground.
+//! `bowline artifacts …`; and `serve`: the repository alone, with or without a configuration file, in the foreground.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use bowline_base::{Fault, Kind};
 
-use super::artifacts_settings::section;
+use super::{artifacts_cache, artifacts_prefetch, artifacts_settings::section, artifacts_setup};
 use crate::{
-    cli::ArtifactsServe,
+    cli::{Artifacts, ArtifactsServe, ArtifactsTls},
     config::Config,
     config_place,
     daemon::{self, Start},
@@ -15,11 +15,19 @@ use crate::{
     world::World,
 };
 
-pub(crate) fn serve(
-    mut environment: Environment,
-    file: Option<PathBuf>,
-    arguments: &ArtifactsServe,
-) -> Result<(), Fault> {
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Artifacts) -> Result<ExitCode, Fault> {
+    match command {
+        Artifacts::Serve(arguments) => serve(environment, file, arguments)?,
+        Artifacts::Ls(arguments) => artifacts_cache::ls(&environment, file, arguments)?,
+        Artifacts::Purge(arguments) => artifacts_cache::purge(&environment, file, arguments)?,
+        Artifacts::Prefetch(arguments) => return artifacts_prefetch::run(environment, file, arguments),
+        Artifacts::Tls(ArtifactsTls::Init(arguments)) => artifacts_setup::tls_init(&environment, arguments)?,
+        Artifacts::Setup(arguments) => artifacts_setup::print(&environment, file, arguments)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn serve(mut environment: Environment, file: Option<PathBuf>, arguments: &ArtifactsServe) -> Result<(), Fault> {
     if let Some(path) = &arguments.env_file {
         read_variables(&mut environment, path)?;
     }

@@ -11,10 +11,10 @@ use std::{
 use bowline_artifacts::{Wish, Wishlist};
 use bowline_base::{
     Fault, Kind, Secret, units,
-    wire::{Limits, Wire, WireError},
+    wire::{Body, Limits, Wire, WireError},
 };
 use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use serde_json::json;
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -130,40 +130,49 @@ fn bar(done: usize, total: usize, bytes: u64) -> String {
 }
 
 async fn fetch(wire: &dyn Wire, place: &Place, wish: &Wish) -> Outcome {
-    let path = bowline_artifacts::upstream::http::encode(&wish.path);
-    let mut request = Request::new(Bytes::new());
-    match format!("{}/{path}", place.url).parse() {
-        Ok(uri) => *request.uri_mut() = uri,
-        Err(_) => return Outcome::Failed("it cannot be put into a URL".to_owned()),
+    match ask(wire, place, wish).await {
+        Ok(response) => compared(response, wish).await,
+        Err(outcome) => outcome,
     }
+}
+
+/// The proxy's answer, when it has the file.
+async fn ask(wire: &dyn Wire, place: &Place, wish: &Wish) -> Result<Response<Body>, Outcome> {
+    let response = wire.send(request(place, wish)?, LIMITS).await.map_err(|error| unanswered(place, error))?;
+    match response.status().as_u16() {
+        200 => Ok(response),
+        404 => Err(Outcome::Missing),
+        status @ (401 | 429) => {
+            let fault =
+                Fault::new(Kind::Refused, "prefetch", format!("`{}` does not take our key ({status})", place.url));
+            Err(Outcome::Refused(fault.hint("name the file with the token: --token-file FILE")))
+        }
+        status => Err(Outcome::Failed(format!("{status} {}", word(&response, "x-bowline-reason")))),
+    }
+}
+
+fn request(place: &Place, wish: &Wish) -> Result<Request<Bytes>, Outcome> {
+    let path = bowline_artifacts::upstream::http::encode(&wish.path);
+    let uri = format!("{}/{path}", place.url).parse();
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = uri.map_err(|_| Outcome::Failed("it cannot be put into a URL".to_owned()))?;
     if let Some(header) = place.token.as_ref().and_then(bearer) {
         request.headers_mut().insert(header::AUTHORIZATION, header);
     }
-    let response = match wire.send(request, LIMITS).await {
-        Ok(response) => response,
-        Err(cause @ WireError::Connect { .. }) => {
-            let fault = Fault::new(Kind::Unreachable, "prefetch", format!("no proxy answers at `{}`", place.url));
-            return Outcome::Refused(
-                fault.hint("start it with `bowline artifacts serve`, or name it with --url").cause(cause),
-            );
-        }
-        Err(error) => return Outcome::Failed(error.to_string()),
-    };
-    let (head, mut body) = response.into_parts();
-    let word = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    match head.status.as_u16() {
-        200 => {}
-        404 => return Outcome::Missing,
-        401 | 429 => {
-            let message = format!("`{}` does not take our key ({})", place.url, head.status.as_u16());
-            return Outcome::Refused(
-                Fault::new(Kind::Refused, "prefetch", message).hint("name the file with the token: --token-file FILE"),
-            );
-        }
-        status => return Outcome::Failed(format!("{status} {}", word("x-bowline-reason"))),
-    }
-    let mut sum = bowline_artifacts::Sha256Sum::default();
-    let mut bytes = 0;
+    Ok(request)
+}
+
+fn unanswered(place: &Place, error: WireError) -> Outcome {
+    let cause @ WireError::Connect { .. } = error else { return Outcome::Failed(error.to_string()) };
+    let fault = Fault::new(Kind::Unreachable, "prefetch", format!("no proxy answers at `{}`", place.url));
+    Outcome::Refused(fault.hint("start it with `bowline artifacts serve`, or name it with --url").cause(cause))
+}
+
+/// Reads the file to its end, and compares it with what the list says of it.
+async fn compared(response: Response<Body>, wish: &Wish) -> Outcome {
+    let hit = word(&response, "x-bowline-cache") == "hit";
+    let mut body = response.into_body();
+    let (mut sum, mut bytes) = (bowline_artifacts::Sha256Sum::default(), 0);
     while let Some(frame) = body.frame().await {
         match frame.map(http_body::Frame::into_data) {
             Ok(Ok(data)) => {
@@ -177,7 +186,11 @@ async fn fetch(wire: &dyn Wire, place: &Place, wish: &Wish) -> Outcome {
     if wish.sha256.as_ref().is_some_and(|wanted| *wanted != sum.finish()) {
         return Outcome::Wrong;
     }
-    Outcome::Fetched { bytes, hit: word("x-bowline-cache") == "hit" }
+    Outcome::Fetched { bytes, hit }
+}
+
+fn word<'a>(response: &'a Response<Body>, name: &str) -> &'a str {
+    response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 pub(super) fn bearer(token: &Secret) -> Option<HeaderValue> {

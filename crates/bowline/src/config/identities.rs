@@ -57,11 +57,7 @@ fn roles_anywhere(
 ) -> Option<RolesAnywhere> {
     let certificate = table.value("certificate", mistakes, path);
     let intermediates = table.value("intermediates", mistakes, path);
-    let private_key = table.table("private-key", mistakes).and_then(|(mut key, _)| {
-        let file = key.value("file", mistakes, path);
-        key.finish(mistakes);
-        file
-    });
+    let private_key = table.table("private-key", mistakes).and_then(|(table, _)| private_key(table, mistakes));
     let password = table.table("password", mistakes).and_then(|(table, _)| password(table, mistakes));
     let [trust_anchor, profile, role] = ["trust-anchor", "profile", "role"].map(|key| table.value(key, mistakes, arn));
     let session_name = table.value("session-name", mistakes, session_name);
@@ -74,24 +70,26 @@ fn roles_anywhere(
         mistakes.push(Mistake::at(text, span, format!("`identity.{name}` needs {missing}")));
     }
     table.finish(mistakes);
-    let (Some(certificate), Some(trust_anchor), Some(profile), Some(role)) = (certificate, trust_anchor, profile, role)
-    else {
-        return None;
-    };
     Some(RolesAnywhere {
         name,
-        certificate,
+        certificate: certificate?,
         intermediates,
         private_key,
         password,
-        trust_anchor,
-        profile,
-        role,
+        trust_anchor: trust_anchor?,
+        profile: profile?,
+        role: role?,
         session_name,
         duration,
         region: None,
         edition: None,
     })
+}
+
+fn private_key(mut table: Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<PathBuf> {
+    let file = table.value("file", mistakes, path);
+    table.finish(mistakes);
+    file
 }
 
 fn password(mut table: Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<Password> {

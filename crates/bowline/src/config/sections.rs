@@ -18,28 +18,12 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     if let Some((section, _)) = file.table("daemon", mistakes) {
         config.daemon = daemon(section, mistakes);
     }
-    if let Some((section, span)) = file.table("artifacts", mistakes) {
-        let artifacts = artifacts(text, section, &span, mistakes);
-        for address in artifacts.listen.iter().filter(|address| **address == config.daemon.listen) {
-            mistakes.push(Mistake::at(
-                text,
-                &span,
-                format!("`artifacts` and the status page of `daemon` both want {address}"),
-            ));
-        }
-        config.artifacts = Some(artifacts);
-    }
+    jobs(text, &mut file, &mut config, mistakes);
     if let Some((section, span)) = file.table("artifacts-client", mistakes) {
         config.artifacts_client = access::client(text, section, &span, mistakes);
     }
     if let Some((section, _)) = file.table("audit", mistakes) {
         config.audit = audit(text, section, mistakes);
-    }
-    if let Some((section, span)) = file.table("endpoint", mistakes) {
-        config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
-    }
-    if let Some((section, span)) = file.table("gateway", mistakes) {
-        config.gateway = Some(gateway::section(text, section, &span, mistakes));
     }
     if let Some((section, _)) = file.table("notify", mistakes) {
         config.notify = notify::section(text, section, mistakes);
@@ -54,11 +38,32 @@ pub(crate) fn read(text: &str, root: &DeTable<'_>, mistakes: &mut Vec<Mistake>) 
     if let Some((section, _)) = file.table("vault", mistakes) {
         config.vault = vault(section, mistakes);
     }
+    file.finish(mistakes);
+    config
+}
+
+/// The sections whose presence switches a job on.
+fn jobs(text: &str, file: &mut Table<'_>, config: &mut Config, mistakes: &mut Vec<Mistake>) {
+    if let Some((section, span)) = file.table("artifacts", mistakes) {
+        let artifacts = artifacts(text, section, &span, mistakes);
+        for address in artifacts.listen.iter().filter(|address| **address == config.daemon.listen) {
+            mistakes.push(Mistake::at(
+                text,
+                &span,
+                format!("`artifacts` and the status page of `daemon` both want {address}"),
+            ));
+        }
+        config.artifacts = Some(artifacts);
+    }
+    if let Some((section, span)) = file.table("endpoint", mistakes) {
+        config.endpoint = Some(endpoint::section(text, section, &span, mistakes));
+    }
+    if let Some((section, span)) = file.table("gateway", mistakes) {
+        config.gateway = Some(gateway::section(text, section, &span, mistakes));
+    }
     if let Some((section, _)) = file.table("vpn", mistakes) {
         config.vpn = Some(vpn::read(text, section, mistakes));
     }
-    file.finish(mistakes);
-    config
 }
 
 fn daemon(mut section: Table<'_>, mistakes: &mut Vec<Mistake>) -> DaemonSection {

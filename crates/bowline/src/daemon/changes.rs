@@ -44,16 +44,12 @@ impl Daemon {
                 Ok(())
             }
             Step::Audit => self.replace_audit(&new.audit).await,
-            Step::StopArtifacts => {
-                self.config.artifacts = None;
-                self.retire(Part::Artifacts);
+            Step::Stop(Part::Vpn) | Step::Start(Part::Vpn) => self.replace_vpn(new.vpn.as_ref()).await,
+            Step::Start(part) => self.start_with(new, *part).await,
+            Step::Stop(part) => {
+                self.switch_off(*part);
                 Ok(())
             }
-            Step::StartArtifacts => match &new.artifacts {
-                Some(section) => self.start_artifacts(section).await,
-                None => Ok(()),
-            },
-            Step::StopVpn | Step::StartVpn => self.replace_vpn(new.vpn.as_ref()).await,
             Step::Notify => {
                 self.notifier.replace(notify::channels(&self.world, &new.notify)?);
                 self.config.notify.clone_from(&new.notify);
@@ -64,25 +60,19 @@ impl Daemon {
                 self.config.grants.clone_from(&new.grants);
                 self.broker.open_socket()
             }
-            Step::StopGateway => {
-                self.config.gateway = None;
-                self.retire(Part::Gateway);
-                Ok(())
-            }
-            Step::StartGateway => match &new.gateway {
-                Some(section) => self.start_gateway(section).await,
-                None => Ok(()),
-            },
-            Step::StopEndpoint => {
-                self.config.endpoint = None;
-                self.retire(Part::Endpoint);
-                Ok(())
-            }
-            Step::StartEndpoint => match &new.endpoint {
-                Some(section) => self.start_endpoint(section).await,
-                None => Ok(()),
-            },
         }
+    }
+
+    /// Ends `part`, whose section is gone.
+    fn switch_off(&mut self, part: Part) {
+        match part {
+            Part::Artifacts => self.config.artifacts = None,
+            Part::Endpoint => self.config.endpoint = None,
+            Part::Gateway => self.config.gateway = None,
+            Part::Vpn => self.config.vpn = None,
+            Part::StatusPage | Part::Credentials | Part::Audit => {}
+        }
+        self.retire(part);
     }
 
     async fn move_status_page(&mut self, to: SocketAddr) -> Result<(), Fault> {

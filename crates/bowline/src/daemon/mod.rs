@@ -149,6 +149,7 @@ impl Daemon {
         let broker = Broker::new(&ctx, settings(&world, &config, &start, &grants, witness));
         broker.tell_also(board.overview());
         board.add(Arc::new(broker.clone()), ctx.metrics);
+        let supervision = Supervision::new(Arc::clone(&world.wire));
         let (losses, lost) = mpsc::unbounded_channel();
         Ok(Self {
             world,
@@ -159,7 +160,7 @@ impl Daemon {
             board,
             broker,
             running: BTreeMap::new(),
-            supervision: Supervision::default(),
+            supervision,
             losses,
             lost,
             over: Arc::default(),

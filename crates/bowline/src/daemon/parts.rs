@@ -12,7 +12,7 @@ use super::{
     supervision::{Loss, Part},
     vpn,
 };
-use crate::config::{ArtifactsSection, AuditSection, EndpointSection, GatewaySection, VpnSection};
+use crate::config::{ArtifactsSection, AuditSection, Config, EndpointSection, GatewaySection, VpnSection};
 
 impl Daemon {
     /// Whether the configuration, and the way we were started, switch `part` on.
@@ -30,29 +30,34 @@ impl Daemon {
 
     /// Starts `part` with the section that is in force; nothing happens where there is none.
     pub(super) async fn start_as_configured(&mut self, part: Part) -> Result<(), Fault> {
+        let config = self.config.clone();
+        self.start_with(&config, part).await
+    }
+
+    /// Starts `part` with its section of `config`; nothing happens where there is none.
+    pub(super) async fn start_with(&mut self, config: &Config, part: Part) -> Result<(), Fault> {
         match part {
             Part::Credentials => self.start_credentials().await,
             Part::StatusPage => self.serve_status_page().await,
             Part::Audit => {
-                let (witness, section) = (self.broker.witness().cloned(), self.config.audit.clone());
-                let Some(witness) = witness else { return Ok(()) };
-                self.start_audit(witness.log(), &section).await
+                let Some(witness) = self.broker.witness().cloned() else { return Ok(()) };
+                self.start_audit(witness.log(), &config.audit).await
             }
             Part::Artifacts => {
-                let Some(section) = self.config.artifacts.clone() else { return Ok(()) };
-                self.start_artifacts(&section).await
+                let Some(section) = &config.artifacts else { return Ok(()) };
+                self.start_artifacts(section).await
             }
             Part::Endpoint => {
-                let Some(section) = self.config.endpoint.clone() else { return Ok(()) };
-                self.start_endpoint(&section).await
+                let Some(section) = &config.endpoint else { return Ok(()) };
+                self.start_endpoint(section).await
             }
             Part::Vpn => {
-                let Some(section) = self.config.vpn.clone() else { return Ok(()) };
-                self.start_vpn(&section).await
+                let Some(section) = &config.vpn else { return Ok(()) };
+                self.start_vpn(section).await
             }
             Part::Gateway => {
-                let Some(section) = self.config.gateway.clone() else { return Ok(()) };
-                self.start_gateway(&section).await
+                let Some(section) = &config.gateway else { return Ok(()) };
+                self.start_gateway(section).await
             }
         }
     }
@@ -75,7 +80,7 @@ impl Daemon {
         Ok(())
     }
 
-    pub(super) async fn start_audit(&mut self, log: AuditLog, section: &AuditSection) -> Result<(), Fault> {
+    async fn start_audit(&mut self, log: AuditLog, section: &AuditSection) -> Result<(), Fault> {
         let job = Arc::new(audit::job(&self.world, &self.broker, log, section)?);
         self.start_job(Part::Audit, job, Tasks::new()).await?;
         self.config.audit = section.clone();
@@ -92,14 +97,14 @@ impl Daemon {
         self.start_audit(log, section).await
     }
 
-    pub(super) async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {
+    async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {
         let job = Arc::new(artifacts::job(&self.world, &self.broker, section)?);
         self.start_job(Part::Artifacts, job, Tasks::new()).await?;
         self.config.artifacts = Some(section.clone());
         Ok(())
     }
 
-    pub(super) async fn start_endpoint(&mut self, section: &EndpointSection) -> Result<(), Fault> {
+    async fn start_endpoint(&mut self, section: &EndpointSection) -> Result<(), Fault> {
         let job = Arc::new(endpoint::job(&self.world, &self.broker, section, &self.grants)?);
         let again = self.supervision.ledger().was_lost(Part::Endpoint);
         self.start_job(Part::Endpoint, Arc::clone(&job) as Arc<dyn Job>, Tasks::new()).await?;
@@ -159,7 +164,7 @@ impl Daemon {
         }
     }
 
-    pub(super) async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {
+    async fn start_gateway(&mut self, section: &GatewaySection) -> Result<(), Fault> {
         let tasks = Tasks::new();
         let job = Arc::new(gateway::job(&self.world, &self.broker, section, &tasks, &self.changed)?);
         // Not two at a time: what the old one has begun is seen by the new one, a little later.

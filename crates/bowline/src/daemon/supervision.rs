@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_base::{BoxFuture, Fault, Now, backoff::unit, utc};
+use bowline_base::{BoxFuture, Fault, Now, backoff::unit, utc, wire::Wire};
 use bowline_host::{
     Check, Ctx, Job, Verdict,
     metrics::{Counter, Family, Gauge, Metrics},
@@ -190,14 +190,20 @@ impl Ledger {
 }
 
 /// The ledger where everybody sees it: status, readiness, metrics. Clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Supervision {
+    clock: Arc<dyn Wire>,
     ledger: Arc<Mutex<Ledger>>,
     restarts: Family<Vec<(&'static str, String)>, Counter>,
     up: Family<Vec<(&'static str, String)>, Gauge>,
 }
 
 impl Supervision {
+    /// Of nothing yet; `clock` says for how long a loss has been over.
+    pub(crate) fn new(clock: Arc<dyn Wire>) -> Self {
+        Self { clock, ledger: Arc::default(), restarts: Family::default(), up: Family::default() }
+    }
+
     /// Makes its numbers visible.
     pub(crate) fn register(&self, metrics: &Metrics) {
         metrics.register("job_restarts", "Starts of a job after it was lost", self.restarts.clone());
@@ -244,7 +250,7 @@ impl Job for Supervision {
     }
 
     fn checks(&self) -> Vec<Check> {
-        self.ledger().checks(bowline_host::clock::now())
+        self.ledger().checks(self.clock.now())
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use bowline_awsfiles::{AssumeRole, CredentialSource, LongLivedKeys, RoleSource, SealedKeys, SealedPlace, Source};
+use bowline_awsfiles::{
+    AssumeRole, CredentialSource, LongLivedKeys, RoleSource, RolesAnywhere, SealedKeys, SealedPlace, SessionToken,
+    Source,
+};
 use serde_json::json;
 
 use super::{container, instance};
@@ -92,46 +95,58 @@ pub(super) fn identify(source: &Source) -> serde_json::Value {
             "account": role.account_id,
             "role": role.role_name,
         }),
-        Source::AssumeRole(role) => json!({
-            "role": role.role_arn,
-            "session_name": role.session_name,
-            "external_id": role.external_id,
-            "duration": role.duration.map(|time| time.as_secs()),
-            "region": role.region,
-            "mfa": role.mfa.as_ref().map(|mfa| &mfa.serial),
-            "terms": format!("{:?}", role.terms),
-            "from": match &role.from {
-                RoleSource::Profile { source, .. } => identify(source),
-                RoleSource::Named(named) => json!(format!("{named:?}")),
-            },
-        }),
+        Source::AssumeRole(role) => identify_role(role),
         Source::WebIdentity(role) => json!({
             "role": role.role_arn,
             "token_file": role.token_file,
             "session_name": role.session_name,
             "duration": role.duration.map(|time| time.as_secs()),
         }),
-        Source::SessionToken(session) => json!({
-            "key": match &session.keys {
-                LongLivedKeys::Plain(keys) => json!(keys.key_id.as_str()),
-                LongLivedKeys::Sealed(keys) => identify_sealed(keys),
-            },
-            "mfa": session.mfa.serial,
-            "duration": session.duration.map(|time| time.as_secs()),
-        }),
-        Source::RolesAnywhere(identity) => json!({
-            "certificate": identity.certificate,
-            "private_key": identity.private_key,
-            "edition": identity.edition,
-            "region": identity.region,
-            "trust_anchor": identity.trust_anchor,
-            "profile": identity.profile,
-            "role": identity.role,
-            "session_name": identity.session_name,
-            "duration": identity.duration.map(|time| time.as_secs()),
-        }),
+        Source::SessionToken(session) => identify_session(session),
+        Source::RolesAnywhere(identity) => identify_certificate(identity),
         Source::Named(named) => json!(format!("{named:?}")),
     }
+}
+
+fn identify_role(role: &AssumeRole) -> serde_json::Value {
+    json!({
+        "role": role.role_arn,
+        "session_name": role.session_name,
+        "external_id": role.external_id,
+        "duration": role.duration.map(|time| time.as_secs()),
+        "region": role.region,
+        "mfa": role.mfa.as_ref().map(|mfa| &mfa.serial),
+        "terms": format!("{:?}", role.terms),
+        "from": match &role.from {
+            RoleSource::Profile { source, .. } => identify(source),
+            RoleSource::Named(named) => json!(format!("{named:?}")),
+        },
+    })
+}
+
+fn identify_session(session: &SessionToken) -> serde_json::Value {
+    json!({
+        "key": match &session.keys {
+            LongLivedKeys::Plain(keys) => json!(keys.key_id.as_str()),
+            LongLivedKeys::Sealed(keys) => identify_sealed(keys),
+        },
+        "mfa": session.mfa.serial,
+        "duration": session.duration.map(|time| time.as_secs()),
+    })
+}
+
+fn identify_certificate(identity: &RolesAnywhere) -> serde_json::Value {
+    json!({
+        "certificate": identity.certificate,
+        "private_key": identity.private_key,
+        "edition": identity.edition,
+        "region": identity.region,
+        "trust_anchor": identity.trust_anchor,
+        "profile": identity.profile,
+        "role": identity.role,
+        "session_name": identity.session_name,
+        "duration": identity.duration.map(|time| time.as_secs()),
+    })
 }
 
 /// The key is another one when the sealed text is; which one it is stays sealed.

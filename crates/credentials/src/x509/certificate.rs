@@ -60,27 +60,7 @@ impl Certificate {
         let (not_before, not_after) = (validity.time()?, validity.time()?);
         let subject = tbs.next(SEQUENCE)?.whole.to_vec();
         let public_key = public_key(tbs.sequence()?)?;
-        let (mut ca, mut usage) = (false, None);
-        while let Some(element) = tbs.any() {
-            if element.tag != context(3) {
-                continue;
-            }
-            let mut extensions = Reader::sequence_of(element.content)?;
-            while let Some(mut extension) = extensions.sequence() {
-                let id = extension.oid()?;
-                extension.next(0x01);
-                let value = extension.next(OCTET_STRING)?.content;
-                match id {
-                    BASIC_CONSTRAINTS => {
-                        ca = Reader::sequence_of(value)?.next(0x01).is_some_and(|flag| flag.content != [0]);
-                    }
-                    KEY_USAGE => {
-                        usage = Some(Reader::new(value).next(BIT_STRING)?.content.get(1).copied().unwrap_or(0));
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let Extensions { ca, usage } = extensions(tbs)?;
         let (v3, der) = (version == 2, der.to_vec());
         Some(Self {
             der,
@@ -160,6 +140,39 @@ impl Certificate {
         }
         None
     }
+}
+
+/// What the extensions say that matters here.
+#[derive(Default)]
+struct Extensions {
+    ca: bool,
+    usage: Option<u8>,
+}
+
+/// Of the rest of the certificate, behind its public key.
+fn extensions(mut rest: Reader<'_>) -> Option<Extensions> {
+    let mut said = Extensions::default();
+    while let Some(element) = rest.any() {
+        if element.tag != context(3) {
+            continue;
+        }
+        let mut extensions = Reader::sequence_of(element.content)?;
+        while let Some(mut extension) = extensions.sequence() {
+            let id = extension.oid()?;
+            extension.next(0x01);
+            let value = extension.next(OCTET_STRING)?.content;
+            match id {
+                BASIC_CONSTRAINTS => {
+                    said.ca = Reader::sequence_of(value)?.next(0x01).is_some_and(|flag| flag.content != [0]);
+                }
+                KEY_USAGE => {
+                    said.usage = Some(Reader::new(value).next(BIT_STRING)?.content.get(1).copied().unwrap_or(0));
+                }
+                _ => {}
+            }
+        }
+    }
+    Some(said)
 }
 
 fn public_key(mut info: Reader<'_>) -> Option<PublicKey> {

@@ -5,20 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-
-/// What befalls one step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Well,
-    /// The process ends before the step is done.
-    CrashBefore,
-    /// The process ends when it is done and nobody was told.
-    CrashAfter,
-    /// It is refused.
-    Refused,
-    /// It is done, and the answer is lost.
-    Lost,
-}
+use crate::fates::Fate;
 
 struct Key {
     active: bool,
@@ -197,10 +184,9 @@ fn one_key_is_left(world: &World) {
 fn a_crash_or_fault_at_any_one_step_is_mended_by_the_next_run() {
     for delay in [0, 3].map(Duration::from_secs) {
         for step in 0..16 {
-            for fate in [Fate::CrashBefore, Fate::CrashAfter, Fate::Refused, Fate::Lost] {
+            for fate in Fate::BAD {
                 let mut world = World::new(delay);
-                let fates = std::iter::repeat_n(Fate::Well, step).chain([fate]).collect();
-                let runs = world.run_out(fates);
+                let runs = world.run_out(fate.at(step).collect());
                 assert!(runs <= 6, "{step} {fate:?}: {runs} runs");
                 one_key_is_left(&world);
             }
@@ -279,19 +265,9 @@ fn a_record_is_read_as_it_was_written() {
     assert_eq!(Record::from_json(&serde_json::json!({ "step": "stored", "old": "", "at": "x" })), None);
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![
-        6 => Just(Fate::Well),
-        1 => Just(Fate::CrashBefore),
-        1 => Just(Fate::CrashAfter),
-        1 => Just(Fate::Refused),
-        1 => Just(Fate::Lost),
-    ]
-}
-
 proptest! {
     #[test]
-    fn whatever_happens_a_stored_key_works_and_one_is_left(fates in prop::collection::vec(fate(), 0..80), delay in 0_u64..8) {
+    fn whatever_happens_a_stored_key_works_and_one_is_left(fates in prop::collection::vec(Fate::any(6), 0..80), delay in 0_u64..8) {
         let mut world = World::new(Duration::from_secs(delay));
         world.run_out(fates);
         one_key_is_left(&world);

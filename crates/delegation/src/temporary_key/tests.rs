@@ -6,15 +6,7 @@ use base::Timestamp;
 use proptest::prelude::*;
 
 use super::*;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Well,
-    CrashBefore,
-    CrashAfter,
-    Refused,
-    Lost,
-}
+use crate::fates::Fate;
 
 /// When a key was made, and from when readers see that it is deleted.
 struct Key {
@@ -135,10 +127,9 @@ impl World {
 fn a_crash_at_any_step_leaves_nothing_after_the_next_sweep() {
     for delay in [0, 3].map(Duration::from_secs) {
         for step in 0..9 {
-            for fate in [Fate::CrashBefore, Fate::CrashAfter, Fate::Refused, Fate::Lost] {
+            for fate in Fate::BAD {
                 let mut world = World::new(delay);
-                let mut fates = std::iter::repeat_n(Fate::Well, step).chain([fate]);
-                world.process(Wish::Session, &mut fates);
+                world.process(Wish::Session, &mut fate.at(step));
                 world.run_out(Wish::Sweep, Vec::new());
                 assert!(world.live() == 1 && world.journal.is_none(), "{step} {fate:?}");
             }
@@ -165,19 +156,9 @@ fn a_record_is_read_as_it_was_written() {
     }
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![
-        5 => Just(Fate::Well),
-        1 => Just(Fate::CrashBefore),
-        1 => Just(Fate::CrashAfter),
-        1 => Just(Fate::Refused),
-        1 => Just(Fate::Lost),
-    ]
-}
-
 proptest! {
     #[test]
-    fn whatever_happens_no_key_is_left(fates in prop::collection::vec(fate(), 0..60), delay in 0_u64..8) {
+    fn whatever_happens_no_key_is_left(fates in prop::collection::vec(Fate::any(5), 0..60), delay in 0_u64..8) {
         let mut world = World::new(Duration::from_secs(delay));
         world.run_out(Wish::Session, fates);
         prop_assert!(world.live() == 1 && world.journal.is_none());

@@ -16,7 +16,7 @@ fn second(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn gateway(id: &str, address: Ipv4Addr, owner: Option<&str>) -> Gateway {
+pub(crate) fn gateway(id: &str, address: Ipv4Addr, owner: Option<&str>) -> Gateway {
     Gateway {
         id: id.to_owned(),
         state: "available".to_owned(),

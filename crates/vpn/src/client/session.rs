@@ -199,22 +199,35 @@ impl Client {
         self.place().write(&record)?;
         let routing = wanted.routing.clone().unwrap_or_else(|| settings.routing());
         self.bring_up(&record, &settings.file(endpoint, &routing)).await?;
+        self.lead_through(&record, wanted, settings, outside, &routing).await?;
+        record.up = true;
+        self.place().write(&record)?;
+        Ok(record)
+    }
+
+    /// Routes and names lead into the link that is up.
+    async fn lead_through(
+        &self,
+        record: &Record,
+        wanted: &Wanted,
+        settings: &Settings,
+        outside: SocketAddr,
+        routing: &Routing,
+    ) -> Result<(), Fault> {
         let link = Link {
             interface: record.interface.clone(),
             outside,
             protocol: if wanted.via.is_some() { routing::TCP } else { routing::UDP },
-            dns: interface.dns.clone(),
+            dns: settings.conf.interface.dns.clone(),
             carries_v6: settings.carries_v6(),
             speaks_v6: record.before.contains_key("-6 rule show"),
             table: record.table,
         };
-        self.around.ip_all(&routing::commands(&link, &routing)).await?;
+        self.around.ip_all(&routing::commands(&link, routing)).await?;
         if let Some(resolver) = &record.resolver {
             name_service::point_inside(resolver)?;
         }
-        record.up = true;
-        self.place().write(&record)?;
-        Ok(record)
+        Ok(())
     }
 
     async fn bring_up(&self, record: &Record, file: &Secret) -> Result<(), Fault> {

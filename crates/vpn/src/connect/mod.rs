@@ -26,7 +26,7 @@ use std::{
 };
 
 use bowline_base::BoxFuture;
-use bowline_host::{Listener, ServerLimits, Tasks, server};
+use bowline_host::{Listener, ServerLimits, Tasks, relay::Relay, server};
 use bowline_tunnel::egress::Policy;
 
 pub use self::{offer::Offer, target::WIREGUARD};
@@ -134,7 +134,8 @@ pub fn serve(tasks: &Tasks, listener: Arc<Listener>, config: Config, parts: Part
             looking.look();
         }
     });
-    let proxy = Arc::new(Proxy { tasks: tasks.clone(), config, parts, sessions });
+    let relay = Relay::new(config.idle);
+    let proxy = Arc::new(Proxy { tasks: tasks.clone(), config, parts, sessions, relay });
     server::serve_tunnels(tasks, "connect", listener, LIMITS, move |peer, request| {
         let proxy = Arc::clone(&proxy);
         async move { proxy.answer(peer, request).await }

@@ -4,20 +4,18 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use bowline_host::{
     Peer, Tasks,
-    relay::{self, End},
+    relay::{End, Relay},
     server::{Afterwards, Incoming, taken_over},
 };
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout_at},
-};
+use tokio::{net::TcpStream, time::timeout};
 use tracing::debug;
 
 use super::{
@@ -33,6 +31,7 @@ pub(super) struct Proxy {
     pub(super) config: Config,
     pub(super) parts: Parts,
     pub(super) sessions: Arc<Sessions>,
+    pub(super) relay: Relay,
 }
 
 /// What is behind a tunnel.
@@ -76,15 +75,18 @@ impl Proxy {
         Ok((ticket, far))
     }
 
-    /// Resolves once, checks every answer, dials what was checked.
     async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Refusal> {
         if !self.config.ports.contains(&port) {
             return Err(Refusal::Port(port));
         }
-        let deadline = Instant::now() + self.config.dial;
+        timeout(self.config.dial, self.reach(host, port)).await.unwrap_or_else(|_| Err(slow(host, port)))
+    }
+
+    /// Resolves once, checks every answer, dials what was checked.
+    async fn reach(&self, host: &str, port: u16) -> Result<TcpStream, Refusal> {
         let answers = match host.parse::<IpAddr>() {
             Ok(literal) => Ok(vec![literal]),
-            Err(_) => timeout_at(deadline, self.parts.resolver.resolve(host)).await.map_err(|_| slow(host, port))?,
+            Err(_) => self.parts.resolver.resolve(host).await,
         };
         let answers = answers.unwrap_or_default();
         if answers.is_empty() {
@@ -92,11 +94,10 @@ impl Proxy {
         }
         let addresses = choice::allowed(&self.parts.egress, &answers, port);
         let addresses = addresses.map_err(|reason| Refusal::Egress(named(host, port), reason))?;
-        match timeout_at(deadline, dial(&addresses, self.config.dial)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(cause)) if cause.kind() == io::ErrorKind::TimedOut => Err(slow(host, port)),
-            Ok(Err(cause)) => Err(Refusal::NotReached(named(host, port), cause)),
-            Err(_) => Err(slow(host, port)),
+        match dial(&addresses, self.config.dial).await {
+            Ok(stream) => Ok(stream),
+            Err(cause) if cause.kind() == io::ErrorKind::TimedOut => Err(slow(host, port)),
+            Err(cause) => Err(Refusal::NotReached(named(host, port), cause)),
         }
     }
 
@@ -110,11 +111,10 @@ impl Proxy {
     async fn tunnel(&self, ticket: &Ticket, far: Far, request: Request<Incoming>) {
         let target = request.uri().clone();
         let Some((near, first)) = taken_over(request).await else { return };
-        let idle = self.config.idle;
         let carried = async {
             match far {
-                Far::Stream(far) => relay::relay(near, &first, far, &ticket.passed, idle).await,
-                Far::WireGuard(server) => match wireguard::carry(near, first, server, idle).await {
+                Far::Stream(far) => self.relay.carry(near, &first, far, &ticket.passed).await,
+                Far::WireGuard(server) => match wireguard::carry(near, first, server, self.config.idle).await {
                     Ok(()) => End::Whole,
                     Err(error) => End::Broken(error),
                 },
@@ -128,11 +128,11 @@ impl Proxy {
 }
 
 /// One after the other; each gets its share of the time.
-async fn dial(addresses: &[SocketAddr], limit: std::time::Duration) -> io::Result<TcpStream> {
+async fn dial(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
     let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in addresses {
-        match tokio::time::timeout(share, TcpStream::connect(address)).await {
+        match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
