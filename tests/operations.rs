@@ -68,6 +68,51 @@ fn the_units_for_the_machine_and_for_a_user_are_accepted_by_systemd_and_hardened
     }
 }
 
+/// In a namespace with an empty `/run` and `/var/lib`, as the unit starts it: a user without rights in the service's home.
+const SERVICE: &str = r#"
+set -eu
+mount -t tmpfs -o mode=755 none /run; mount -t tmpfs -o mode=755 none /var/lib
+install -d -o 4321 -g 4321 -m 711 /run/bowline; install -d -o 4321 -g 4321 -m 700 /var/lib/bowline
+install -m 755 "$1" /run/program; install -m 644 "$2" /run/bowline.toml
+as() { user=$1; shift; exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bounding-set=-all "$@"; }
+kept=/var/lib/bowline/.local/state/bowline/vpn
+(as 4321 mkdir -p $kept)
+run() { as 4321 env HOME=/var/lib/bowline NOTIFY_SOCKET=/run/none /run/program run --config /run/bowline.toml; }
+(run) && exit 9 || echo "refused: $?"
+mv -n $kept /var/lib/bowline/
+(run) & daemon=$!
+n=0; until HOME=/root /run/program status 2>&1 | grep -q 'daemon: running'; do n=$((n+1)); [ $n -lt 200 ] || break; sleep 0.1; done
+HOME=/root /run/program doctor daemon
+echo "key: $(stat -c %a:%U:%s /var/lib/bowline/vpn-master-key)"
+(as 4322 env HOME=/nowhere BOWLINE_SOCKET=/run/bowline/sock /run/program status) || true
+kill $daemon; wait $daemon
+"#;
+
+#[test]
+fn root_asks_the_machine_s_service_which_begins_nothing_anew_and_prints_no_key() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("the machine's service: not root");
+    }
+    let world = World::new("machine", |_| {});
+    let (page, api, listen) = (free_address(), free_address(), free_address());
+    let vpn = format!("[vpn]\napi = \"{api}\"\nlisten = \"{listen}\"\nendpoint = \"vpn.example.net:1\"\n");
+    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{page}\"\n{vpn}"));
+    let mut enter = world.foreign("unshare");
+    enter.args(["--mount", "sh", "-c", SERVICE, "sh", env!("CARGO_BIN_EXE_bowline")]).arg(world.path("bowline.toml"));
+    enter.env_remove("XDG_RUNTIME_DIR").env_remove("XDG_STATE_HOME");
+    let done = world.run_foreign("machine", &mut enter);
+    let said = format!("{}\n{}", done.stdout, done.stderr);
+    assert_eq!(done.code, Some(0), "{said}");
+    assert!(done.stdout.contains("refused: 2\n"), "{said}");
+    let moved = "sudo mv -n /var/lib/bowline/.local/state/bowline/vpn /var/lib/bowline/";
+    assert!(done.stderr.contains(moved), "{said}");
+    for id in ["daemon.running", "daemon.socket", "daemon.version"] {
+        assert!(done.stdout.lines().any(|line| line.starts_with("ok") && line.contains(id)), "{id}: {said}");
+    }
+    assert!(done.stdout.contains("key: 600:") && !said.contains("bvm_"), "{said}");
+    assert!(!done.stdout.contains("4322"), "{said}");
+}
+
 #[test]
 fn the_unit_for_a_user_is_written_once_and_not_over_another() {
     let world = World::new("service-user", |_| {});

@@ -122,11 +122,19 @@ fn a_debian_package_holds_the_program_its_manual_completions_units_and_bill() {
         "usr/share/fish/vendor_completions.d/bowline.fish",
         "usr/share/doc/bowline/copyright",
         "usr/lib/systemd/user/bowline.service",
+        "usr/lib/sysusers.d/bowline.conf",
     ] {
         assert!(fs::metadata(tree.join(path)).is_ok_and(|facts| facts.len() > 0), "{path}");
     }
     let unit = fs::read_to_string(tree.join("usr/lib/systemd/system/bowline.service")).unwrap();
     assert!(unit.contains("ExecStart=/usr/bin/bowline run"), "{unit}");
+    for script in ["postinst", "prerm", "postrm"] {
+        let script = tree.join("DEBIAN").join(script);
+        assert_eq!(fs::metadata(&script).unwrap().permissions().mode() & 0o777, 0o755, "{}", script.display());
+        // Without a running systemd, and for any other step, they do nothing and do not fail.
+        let done = world.run_foreign("script", world.foreign("sh").arg("-eu").arg(&script).arg("abort-upgrade"));
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{}", script.display());
+    }
     let bill: Value = serde_json::from_slice(&fs::read(tree.join("usr/share/doc/bowline/sbom.json")).unwrap()).unwrap();
     assert_eq!((&bill["bomFormat"], &bill["metadata"]["component"]["name"]), (&"CycloneDX".into(), &"bowline".into()));
     let packed = tree.join("usr/bin/bowline");

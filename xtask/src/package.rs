@@ -18,7 +18,7 @@ use crate::{
 const USAGE: &str = "cargo xtask package [--program FILE] [--to DIRECTORY] [--uncompressed]";
 
 /// Files of the repository, and where they go.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("deploy/completions/bowline.bash", "usr/share/bash-completion/completions/bowline"),
     ("deploy/completions/bowline.fish", "usr/share/fish/vendor_completions.d/bowline.fish"),
     ("deploy/completions/_bowline", "usr/share/zsh/vendor-completions/_bowline"),
@@ -27,6 +27,7 @@ const FILES: [(&str, &str); 8] = [
     ("SECURITY.md", "usr/share/doc/bowline/SECURITY.md"),
     ("LICENSE-MIT", "usr/share/doc/bowline/LICENSE-MIT"),
     ("deploy/debian/copyright", "usr/share/doc/bowline/copyright"),
+    ("deploy/systemd/bowline.sysusers", "usr/lib/sysusers.d/bowline.conf"),
 ];
 
 /// Where the pages of `deploy/man` go.
@@ -37,6 +38,9 @@ const UNITS: [(&str, &str); 2] = [
     ("deploy/systemd/bowline.service", "usr/lib/systemd/system/bowline.service"),
     ("deploy/systemd/bowline.user.service", "usr/lib/systemd/user/bowline.service"),
 ];
+
+/// What dpkg runs: the service's user, and what runs already is restarted.
+const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 
 /// What is asked for behind `package`.
 #[derive(Default)]
@@ -108,6 +112,9 @@ fn lay_out(program: &Path, tree: &Path) -> io::Result<()> {
     for (from, path) in UNITS {
         let unit = fs::read_to_string(place::root().join(from))?.replace("/usr/local/bin/bowline", "/usr/bin/bowline");
         put(&tree.join(path), unit.as_bytes(), 0o644)?;
+    }
+    for script in SCRIPTS {
+        put(&tree.join("DEBIAN").join(script), &fs::read(place::root().join("deploy/debian").join(script))?, 0o755)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bowline_base::{Fault, Kind};
-use bowline_credentials::renewal::TOKEN_WINDOW;
+use bowline_credentials::{client::SERVICE_SOCKET, renewal::TOKEN_WINDOW};
 use bowline_host::{client::Outside, supervisor::Supervisor};
 
 /// What the process was started with.
@@ -18,6 +18,10 @@ pub(crate) struct Environment {
     /// What is no UTF-8: of no meaning to us, and handed on to child processes.
     foreign: Vec<(OsString, OsString)>,
 }
+
+/// The home of the machine's service: whoever has it keeps everything where the unit does (`sudo -u bowline bowline …`).
+const SERVICE_HOME: &str = "/var/lib/bowline";
+const SERVICE_RUNTIME: &str = "/run/bowline";
 
 /// What a supervisor says to the process that it started.
 const OURS_ALONE: [&str; 6] =
@@ -100,7 +104,8 @@ impl Environment {
         let of_login = PathBuf::from(format!("/run/user/{}", user.as_raw()));
         match self.var("XDG_RUNTIME_DIR") {
             Some(directory) => PathBuf::from(directory).join("bowline"),
-            None if user.is_root() => PathBuf::from("/run/bowline"),
+            None if user.is_root() => PathBuf::from(SERVICE_RUNTIME),
+            None if self.is_of_the_service() && Path::new(SERVICE_RUNTIME).is_dir() => PathBuf::from(SERVICE_RUNTIME),
             None if of_login.is_dir() => of_login.join("bowline"),
             None => self.state_directory().join("run"),
         }
@@ -112,7 +117,7 @@ impl Environment {
         self.var("BOWLINE_SOCKET").map_or_else(|| self.runtime_directory().join("sock"), PathBuf::from)
     }
 
-    /// `$XDG_STATE_HOME/bowline`, `/var/lib/bowline` for root without a home of its own.
+    /// `$XDG_STATE_HOME/bowline`, `/var/lib/bowline` for the machine's service and without a home.
     #[must_use]
     pub(crate) fn state_directory(&self) -> PathBuf {
         self.user_directory("XDG_STATE_HOME", ".local/state", "/var/lib/bowline")
@@ -172,6 +177,25 @@ impl Environment {
         Supervisor::from_lookup(|name| self.var(name).map(ToOwned::to_owned), std::process::id())
     }
 
+    /// Whether what this process prints is kept by a supervisor: stdout is no terminal, and systemd started us or has it.
+    #[must_use]
+    pub(crate) fn is_output_kept(&self) -> bool {
+        let stdout = std::io::stdout();
+        let is_journal = |named: &str| {
+            rustix::fs::fstat(&stdout).is_ok_and(|facts| named == format!("{}:{}", facts.st_dev, facts.st_ino))
+        };
+        let supervised = self.var("NOTIFY_SOCKET").is_some() || self.var("JOURNAL_STREAM").is_some_and(is_journal);
+        supervised && !std::io::IsTerminal::is_terminal(&stdout)
+    }
+
+    /// Where the daemon is asked how it stands: root, which has none of its own running, means the machine's service.
+    #[must_use]
+    pub(crate) fn daemon_socket(&self) -> PathBuf {
+        let own = self.socket();
+        let named = self.var("BOWLINE_SOCKET").is_some();
+        if !named && rustix::process::geteuid().is_root() && !own.exists() { SERVICE_SOCKET.into() } else { own }
+    }
+
     /// Proxy and CA settings.
     #[must_use]
     pub(crate) fn outside(&self) -> Outside {
@@ -210,9 +234,14 @@ impl Environment {
         if text.contains([' ', '"', '\\', '\'']) { format!("\"{escaped}\"") } else { text }
     }
 
+    fn is_of_the_service(&self) -> bool {
+        self.var("HOME") == Some(SERVICE_HOME)
+    }
+
     fn user_directory(&self, variable: &str, below_home: &str, system: &str) -> PathBuf {
         match (self.var(variable), self.var("HOME")) {
             (Some(directory), _) => PathBuf::from(directory).join("bowline"),
+            (None, Some(_)) if self.is_of_the_service() => PathBuf::from(system),
             (None, Some(home)) => PathBuf::from(home).join(below_home).join("bowline"),
             (None, None) => PathBuf::from(system),
         }
@@ -253,6 +282,14 @@ mod tests {
             assert!(unit.contains(&format!("\n{directive}=bowline\n")), "{directive}");
             assert_eq!(found, Path::new(path), "{directive}");
         }
+    }
+
+    #[test]
+    fn whoever_has_the_home_of_the_service_finds_what_it_keeps() {
+        let environment = Environment::of([("HOME".to_owned(), SERVICE_HOME.to_owned())].into());
+        assert_eq!(environment.state_directory(), Path::new("/var/lib/bowline"));
+        assert_eq!(environment.data_directory(), Path::new("/var/lib/bowline"));
+        assert_eq!(environment.cache_directory(), Path::new("/var/cache/bowline"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod demo;
 mod dropin;
 mod environment;
 mod keyring;
+mod left_behind;
 mod logging;
 mod loopback;
 mod output;

@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-use bowline_base::{Fault, Secret};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use bowline_base::{Fault, Kind, Secret};
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},
+    process::Uid,
+};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -19,6 +22,9 @@ use crate::{lease_file::kind_called, socket::CONTEXT_HEADER, vault::door};
 
 /// What a daemon that is alive answers at once.
 pub(crate) const PING: &str = "/v1/ping";
+
+/// Where the machine's service listens, whoever its user is: nobody but root can make that directory.
+pub const SERVICE_SOCKET: &str = "/run/bowline/sock";
 
 /// After so long a silence a daemon is asked whether it is alive, and has as long to say so.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -62,7 +68,18 @@ pub enum Answer {
 /// # Errors
 /// [`GoAlone`].
 pub fn credentials(socket: &Path, context: &str, profile: &str) -> Result<Answer, GoAlone> {
-    ask(socket, context, &format!("/v1/credentials/{}", encode(profile)))
+    let path = format!("/v1/credentials/{}", encode(profile));
+    let service = Path::new(SERVICE_SOCKET);
+    if socket != service {
+        return ask(socket, context, &path);
+    }
+    match put(socket, context, &Question::get(&path), Trust::Service)? {
+        // No grant names us: the work is ours to do.
+        Answer::Fault(fault) if fault.origin == "daemon" && fault.kind == Kind::Refused => {
+            Err(GoAlone::Foreign(SERVICE_SOCKET.to_owned()))
+        }
+        answer => Ok(answer),
+    }
 }
 
 /// The version of the document that [`status`] gives and `bowline status --output json` prints. Keys are added without
@@ -74,7 +91,7 @@ pub const STATUS_VERSION: u8 = 1;
 /// # Errors
 /// [`GoAlone`].
 pub fn status(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
-    ask(socket, context, "/v1/status")
+    put(socket, context, &Question::get("/v1/status"), Trust::Service)
 }
 
 /// What a person has to be asked so that the daemon can open the vault: `{"question": …}`, null if nothing helps.
@@ -98,7 +115,7 @@ pub fn vault_listing(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
 /// # Errors
 /// [`GoAlone`].
 pub fn vault_open(socket: &Path, context: &str, passphrase: &Secret) -> Result<Answer, GoAlone> {
-    put(socket, context, &Question { method: "POST", path: door::OPEN, body: Some(passphrase) })
+    put(socket, context, &Question { method: "POST", path: door::OPEN, body: Some(passphrase) }, Trust::Own)
 }
 
 /// Has the daemon wipe what it holds of its vault.
@@ -106,7 +123,7 @@ pub fn vault_open(socket: &Path, context: &str, passphrase: &Secret) -> Result<A
 /// # Errors
 /// [`GoAlone`].
 pub fn vault_lock(socket: &Path, context: &str) -> Result<Answer, GoAlone> {
-    put(socket, context, &Question { method: "POST", path: door::LOCK, body: None })
+    put(socket, context, &Question { method: "POST", path: door::LOCK, body: None }, Trust::Own)
 }
 
 /// One request.
@@ -123,16 +140,32 @@ impl<'a> Question<'a> {
 }
 
 fn ask(socket: &Path, context: &str, path: &str) -> Result<Answer, GoAlone> {
-    put(socket, context, &Question::get(path))
+    put(socket, context, &Question::get(path), Trust::Own)
 }
 
-fn put(socket: &Path, context: &str, question: &Question<'_>) -> Result<Answer, GoAlone> {
+/// Whose daemon may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trust {
+    /// This user's and root's.
+    Own,
+    /// The machine's service too.
+    Service,
+}
+
+impl Trust {
+    /// Root could read ours anyway; its daemon answers us where a grant says so.
+    fn admits(self, owner: Uid, socket: &Path) -> bool {
+        let service = self == Self::Service && socket == Path::new(SERVICE_SOCKET);
+        owner.is_root() || owner == rustix::process::geteuid() || service
+    }
+}
+
+fn put(socket: &Path, context: &str, question: &Question<'_>, trust: Trust) -> Result<Answer, GoAlone> {
     let name = || socket.display().to_string();
     let stream = connect(socket, SILENCE).map_err(|_| GoAlone::NoDaemon(name()))?;
     // Of the process that listens, not of the path, which may have been replaced in the meantime.
     let owner = sockopt::socket_peercred(&stream).map_err(|error| GoAlone::Silent(error.into()))?.uid;
-    // Root could read ours anyway; its daemon answers us where a grant says so.
-    if !owner.is_root() && owner != rustix::process::geteuid() {
+    if !trust.admits(owner, socket) {
         return Err(GoAlone::Foreign(name()));
     }
     let alive = || connect(socket, SILENCE).and_then(|stream| is_alive(stream, context));
@@ -315,6 +348,15 @@ mod tests {
             eprintln!("the path's owner stays: this user may not change it");
         }
         assert!(matches!(credentials(&socket, "", "p"), Ok(Answer::Good(_))));
+    }
+
+    #[test]
+    fn another_user_s_daemon_is_believed_only_where_root_alone_can_have_put_it() {
+        let other = Uid::from_raw(rustix::process::geteuid().as_raw() + 4321);
+        let (service, elsewhere) = (Path::new(SERVICE_SOCKET), Path::new("/tmp/bowline/sock"));
+        assert!(Trust::Service.admits(other, service) && !Trust::Service.admits(other, elsewhere));
+        assert!(!Trust::Own.admits(other, service), "the vault is nobody else's");
+        assert!(Trust::Own.admits(Uid::ROOT, elsewhere));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The daemon's Unix socket, `/v1/…`: command lines ask here before they go to work themselves.
 //!
-//! Processes of the daemon's own user are answered; others as the grants say, for the profiles that they name. A client with other AWS files or endpoints is told so (409),
+//! Processes of the daemon's own user are answered; others as the grants say, for the profiles that they name. Root is told
+//! how things stand. A client with other AWS files or endpoints is told so (409),
 //! because the answer for its profile of the same name would be a wrong one.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
@@ -106,8 +107,12 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 /// Why this peer is not answered; `None` when it is.
 fn refusal(peer: &Peer, owner: u32, head: &http::request::Parts, context: &Context) -> Option<Reply> {
     let (method, headers) = (&head.method, &head.headers);
-    let ours = matches!(peer, Peer::Unix { uid, .. } if *uid == owner);
-    if !ours {
+    let is = |wanted: u32| matches!(peer, Peer::Unix { uid, .. } if *uid == wanted);
+    // Root may see how the machine's service is; what it holds takes a grant all the same.
+    if is(0) && !is(owner) && method == Method::GET && [client::PING, "/v1/status"].contains(&head.uri.path()) {
+        return None;
+    }
+    if !is(owner) {
         let fault = Fault::new(Kind::Refused, "daemon", STRANGER);
         return Some(fault_reply(StatusCode::FORBIDDEN, &fault));
     }
@@ -248,8 +253,18 @@ mod tests {
     #[test]
     fn only_the_daemon_s_own_user_is_answered() {
         assert_eq!(status(&OURS, &Method::GET, Some("abc")), None);
-        assert_eq!(status(&Peer::Unix { uid: 0, pid: Some(1) }, &Method::GET, Some("abc")), Some(403));
+        assert_eq!(status(&Peer::Unix { uid: 8, pid: Some(1) }, &Method::GET, Some("abc")), Some(403));
         assert_eq!(status(&Peer::Tcp(([127, 0, 0, 1], 1).into()), &Method::GET, Some("abc")), Some(403));
+    }
+
+    #[test]
+    fn root_is_told_how_things_stand_and_nothing_else() {
+        let root = Peer::Unix { uid: 0, pid: Some(1) };
+        assert_eq!(status(&root, &Method::GET, Some("other")), None);
+        assert_eq!(status(&root, &Method::POST, Some("abc")), Some(403));
+        for path in ["/v1/credentials/build", "/v1/vault/list"] {
+            assert_eq!(at(&root, &Method::GET, path, Some("abc")), Some(403), "{path}");
+        }
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl Listener {
     /// Binds `address`. A Unix socket left behind by a dead process is replaced, a live one is not.
     ///
     /// # Errors
-    /// A fault of kind `Config` that names the address, with what to do.
+    /// A fault that names the address, with what to do: of kind `Config`, but `Unreachable` where the machine does not
+    /// have the address, which may come later.
     pub async fn bind(address: &Address) -> Result<Self, Fault> {
         let bound = match address {
             Address::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
@@ -259,9 +260,12 @@ fn cannot_listen(address: &Address, cause: io::Error) -> Fault {
     let hint = match cause.kind() {
         io::ErrorKind::AddrInUse => "another process has it: stop that one, or choose another address",
         io::ErrorKind::PermissionDenied => "choose a port above 1023, or a directory of your own",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have it (yet): ip address; or choose another one",
         _ => "choose another address",
     };
-    Fault::new(Kind::Config, address.to_string(), format!("cannot listen on `{address}`")).hint(hint).cause(cause)
+    let late = cause.kind() == io::ErrorKind::AddrNotAvailable;
+    let kind = if late { Kind::Unreachable } else { Kind::Config };
+    Fault::new(kind, address.to_string(), format!("cannot listen on `{address}`")).hint(hint).cause(cause)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ pub(crate) mod run;
 mod scope;
 pub(crate) mod serve;
 pub(crate) mod service;
+pub(crate) mod service_user;
 pub(crate) mod status;
 mod unusable;
 pub(crate) mod users;

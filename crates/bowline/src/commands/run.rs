@@ -9,7 +9,7 @@ use crate::{
     config, config_place,
     daemon::{self, Start, confinement},
     environment::Environment,
-    logging,
+    left_behind, logging,
     world::World,
 };
 
@@ -17,6 +17,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>) -> Result<(),
     let path = config_place::find(file, &environment);
     // Parsed whole before anything is bound, started or logged.
     let config = path.as_deref().map_or_else(|| Ok(config::Config::default()), config::load)?;
+    left_behind::refuse(&environment)?;
     let troubles = logging::start(environment.var("LOG_LEVEL"))?;
     let mut world = World::new(environment)?.with_config(&config).remembering(troubles);
     if let Some(file) = &path {

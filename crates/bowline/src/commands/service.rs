@@ -8,6 +8,10 @@ use std::{
 
 use bowline_base::{Fault, Kind, atomic};
 
+use super::{
+    doctor::quoted,
+    service_user::{self, HIDDEN},
+};
 use crate::{
     cli::{ServiceInstall, ServiceKind},
     environment::Environment,
@@ -22,6 +26,9 @@ const PROPERTY_LIST: &str = include_str!("../../../../deploy/launchd/bowline.pli
 const PROGRAM: &str = "/usr/local/bin/bowline";
 /// What a unit of the machine reads unless it is told otherwise.
 const SYSTEM_FILE: &str = "/etc/bowline/bowline.toml";
+/// Once; whom files with secrets are then given to.
+const MAKE_USER: &str =
+    "id bowline || useradd --system --user-group --home-dir /var/lib/bowline --shell /usr/sbin/nologin bowline";
 /// A unit holds no secret.
 const PUBLIC: u32 = 0o644;
 
@@ -35,6 +42,7 @@ pub(crate) fn install(
     if arguments.print {
         return output::data(&text);
     }
+    service.refuse_what_it_cannot_see()?;
     let path = service.path(&environment.home());
     write(&path, &text, arguments.force)?;
     output::say(&service.next(&path));
@@ -89,6 +97,29 @@ impl Service {
         }
     }
 
+    /// A unit of the machine has no homes: it would end with 203/EXEC, or without its file.
+    fn refuse_what_it_cannot_see(&self) -> Result<(), Fault> {
+        if self.kind != ServiceKind::Systemd || !self.system {
+            return Ok(());
+        }
+        let refused = |path: &str, hint: String| {
+            let why = format!("`{path}` lies where a service of the machine sees nothing ({})", HIDDEN.join(", "));
+            Err(Fault::new(Kind::Config, "service", why).hint(hint))
+        };
+        let program = &self.program;
+        if service_user::is_hidden(Path::new(program)) {
+            let hint = format!(
+                "sudo install -m 755 {} {PROGRAM} && sudo {PROGRAM} service install",
+                quoted(Path::new(program))
+            );
+            return refused(program, hint);
+        }
+        match self.file.as_deref().filter(|file| service_user::is_hidden(Path::new(file))) {
+            Some(file) => refused(file, format!("sudo install -D -m 644 {} {SYSTEM_FILE}", quoted(Path::new(file)))),
+            None => Ok(()),
+        }
+    }
+
     fn path(&self, home: &Path) -> PathBuf {
         match (self.kind, self.system) {
             (ServiceKind::Systemd, true) => "/etc/systemd/system/bowline.service".into(),
@@ -101,7 +132,9 @@ impl Service {
     /// What to type now.
     fn next(&self, path: &Path) -> String {
         let commands = match (self.kind, self.system) {
-            (ServiceKind::Systemd, true) => "systemctl daemon-reload\n  systemctl enable --now bowline".to_owned(),
+            (ServiceKind::Systemd, true) => {
+                format!("{MAKE_USER}\n  systemctl daemon-reload\n  systemctl enable --now bowline")
+            }
             (ServiceKind::Systemd, false) => {
                 "systemctl --user daemon-reload\n  systemctl --user enable --now bowline\n  loginctl enable-linger   # also while nobody is logged in".to_owned()
             }
@@ -168,6 +201,31 @@ mod tests {
             text.contains("<string>/opt/my tools/bowline</string>") && text.contains("<string>/a&amp;b.toml</string>")
         );
         assert!(!text.contains(PROGRAM), "{text}");
+    }
+
+    #[test]
+    fn a_unit_of_the_machine_names_nothing_that_it_cannot_see() {
+        let refused = |program: &str, system, file: Option<&str>| {
+            let kept = service(ServiceKind::Systemd, system, file);
+            let service = Service { program: program.to_owned(), ..kept };
+            service.refuse_what_it_cannot_see().err().map(|fault| fault.hint.unwrap())
+        };
+        for program in ["/root/.cargo/bin/bowline", "/home/me/bowline", "/run/user/0/bowline", "/tmp/bowline"] {
+            let install = format!("sudo install -m 755 {program} /usr/local/bin/bowline && sudo");
+            assert!(refused(program, true, None).unwrap().starts_with(&install), "{program}");
+            assert_eq!(refused(program, false, None), None, "a user's unit has a home");
+        }
+        assert_eq!(refused(PROGRAM, true, None), None);
+        assert!(refused(PROGRAM, true, Some("/root/b.toml")).unwrap().ends_with(" /etc/bowline/bowline.toml"));
+    }
+
+    #[test]
+    fn the_user_of_the_unit_is_the_one_that_is_made_for_it() {
+        assert!(SYSTEM_UNIT.contains(&format!("\nUser={0}\nGroup={0}\n", service_user::NAME)));
+        let made = include_str!("../../../../deploy/systemd/bowline.sysusers");
+        assert!(made.contains(&format!("\nu {} - ", service_user::NAME)), "{made}");
+        let told = service(ServiceKind::Systemd, true, None).next(Path::new("/x"));
+        assert!(told.contains("\n  id bowline || useradd --system "), "{told}");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use bowline_audit::{Client, Event as Kept, Record};
-use bowline_base::{BoxFuture, Fault, Identity, Kind, Secret};
+use bowline_base::{BoxFuture, Fault, Identity, Kind, Secret, atomic};
 use bowline_credentials::{Broker, Witness};
 use bowline_host::{Address, Check, Ctx, Job, Verdict};
 use bowline_tunnel::{
@@ -17,7 +18,7 @@ use bowline_tunnel::{
 };
 use bowline_vpn::connect;
 use bowline_vpn::server::{
-    Config, OpenTunnel, Server, ServerKeys, Tls, Tunnel, User, V6, View,
+    Config, HandOver, OpenTunnel, Server, ServerKeys, Tls, Tunnel, User, V6, View,
     events::{Event, Recorder, What},
     store::{FileStore, ParameterStore, Store},
 };
@@ -27,6 +28,7 @@ use tracing::{info, warn};
 use crate::{
     commands::vpn::{Machine, nameservers, this_machine, tunnel_checks},
     config::{StorePlace, VpnSection},
+    environment::Environment,
     output, secrets,
     world::World,
 };
@@ -85,7 +87,7 @@ pub(super) fn job(
         mtu: section.mtu,
         dns: tunnel.dns.is_some(),
         master_key,
-        new_master_key: matches!(place, StorePlace::File(_)).then_some(show_master_key),
+        new_master_key: matches!(place, StorePlace::File(_)).then(|| hand_over(&world.environment)),
     };
     let store = open_store(world, section, place, &|profile| Ok(broker.identity(profile)))?;
     let deny = world.audit.deny;
@@ -93,6 +95,27 @@ pub(super) fn job(
     let (proxy_endpoint, proxy_by_default) = (section.proxy_endpoint.clone(), section.proxy_by_default);
     let recorder = recorder(world, witness, deny);
     Ok(VpnJob { config, store, tunnel, recorder, proxy, proxy_endpoint, proxy_by_default, running: Mutex::default() })
+}
+
+/// Shown to whoever started it. What a supervisor keeps of stdout stays there for long: a file is what its operator gets.
+fn hand_over(environment: &Environment) -> HandOver {
+    if !environment.is_output_kept() {
+        return Arc::new(show_master_key);
+    }
+    let path = environment.state_directory().join("vpn-master-key");
+    Arc::new(move |key| leave_master_key(key, &path))
+}
+
+fn leave_master_key(key: &Secret, path: &Path) -> Result<(), Fault> {
+    let line = Secret::new(format!("{}\n", key.expose()));
+    let cannot = |cause| {
+        Fault::new(Kind::Config, "vpn", format!("cannot write the new master key to `{}`", path.display()))
+            .hint("give one of your own: [vpn] master-key = { file = \"…\" }")
+            .cause(cause)
+    };
+    atomic::write_private(path, line.expose().as_bytes()).map_err(cannot)?;
+    warn!(path = %path.display(), "the VPN's master key is in this file, and only its hash is kept elsewhere: take it, and remove the file");
+    Ok(())
 }
 
 fn show_master_key(key: &Secret) -> Result<(), Fault> {

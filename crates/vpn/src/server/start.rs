@@ -37,7 +37,7 @@ pub struct Tls {
 }
 
 /// What the server is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where the API listens.
     pub api: Address,
@@ -86,7 +86,7 @@ pub struct ServerKeys {
 }
 
 /// Gives the operator a key that is kept nowhere else.
-pub type HandOver = fn(&Secret) -> Result<(), Fault>;
+pub type HandOver = Arc<dyn Fn(&Secret) -> Result<(), Fault> + Send + Sync>;
 
 /// Opens the tunnel with the server's keys.
 pub type OpenTunnel = Box<dyn FnOnce(ServerKeys) -> Result<Arc<dyn Tunnel>, Fault> + Send>;
@@ -320,7 +320,7 @@ fn master(config: &Config, values: &Values, steps: &mut Vec<Step>, place: String
     if let Some(hash) = kept {
         return Ok(hash);
     }
-    let hand_over = config.new_master_key.ok_or_else(|| {
+    let hand_over = config.new_master_key.as_ref().ok_or_else(|| {
         Fault::new(Kind::Config, "vpn", format!("there is no master key in `{place}`"))
             .hint("let Terraform make the parameter `master-api-key` there, or give one: --master-key-file FILE")
     })?;

@@ -339,7 +339,7 @@ async fn a_new_master_key_is_handed_over_before_the_start_can_fail() {
         HANDED.lock().unwrap().push(key.clone());
         Ok(())
     };
-    let config = || Config { master_key: None, new_master_key: Some(hand_over), ..world::config() };
+    let config = || Config { master_key: None, new_master_key: Some(Arc::new(hand_over)), ..world::config() };
     let world = World::new().await;
     let (ctx, taken) =
         (world.ctx(), || bowline_base::Fault::new(bowline_base::Kind::Unreachable, "tunnel", "the port is taken"));

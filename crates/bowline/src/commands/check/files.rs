@@ -5,7 +5,7 @@ use std::path::Path;
 use bowline_base::Fault;
 use bowline_host::{notify::Webhook, tls_server::ServerTls};
 
-use super::Finding;
+use super::{super::service_user, Finding};
 use crate::{
     config::{
         AccessSection, ArtifactsSection, Config, GatewaySection, NotifySection, SecretPlace, TlsSection, VpnSection,
@@ -30,6 +30,12 @@ pub(super) fn missing(world: &World, config: &Config, look: Look) -> Vec<Finding
     let gateway = config.gateway.iter().flat_map(|section| gateway(world, section, look));
     let vpn = config.vpn.iter().flat_map(|section| vpn(world, section, look));
     artifacts.chain(gateway).chain(vpn).collect()
+}
+
+/// What its file names and the user of the machine's service cannot read.
+pub(super) fn kept_from_the_service(file: &Path, config: &Config) -> Vec<Finding> {
+    let kept = service_user::of(file).map(|user| service_user::kept_from(&user, config)).unwrap_or_default();
+    kept.into_iter().map(|(named, fault)| Finding::about("identity", &path(&named), fault)).collect()
 }
 
 /// Whom `[notify]` tells, in a few words. The webhook's secret must be there.

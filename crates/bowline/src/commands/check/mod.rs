@@ -91,6 +91,7 @@ fn look(world: &World, file: &Path, config: &Config) -> Result<Vec<String>, Faul
         output::say(&format!("warning: {}", warning.line_of(file)));
     }
     findings.extend(wrong);
+    findings.extend(files::kept_from_the_service(file, config));
     findings.extend(files::missing(world, config, Look::Whole));
     let channels =
         files::channels(world, config).map_err(|fault| findings.push(files::of_notify(&config.notify, fault)));

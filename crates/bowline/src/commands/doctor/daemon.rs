@@ -27,7 +27,7 @@ const CONTAINER: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
-    let socket = patient.world.environment.socket();
+    let socket = patient.world.environment.daemon_socket();
     let heard = match client::status(&socket, &patient.world.context()) {
         Ok(Answer::Good(text)) => Heard::Status(serde_json::from_str(text.expose()).unwrap_or_default()),
         Ok(Answer::Fault(fault)) => Heard::Refusal(fault),
@@ -74,7 +74,7 @@ fn running(socket: &Path, configured: bool, heard: &Heard) -> Check {
 /// somebody has put the socket into serves others too.
 pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
     let environment = &patient.world.environment;
-    let door = door(&environment.socket(), patient);
+    let door = door(&environment.daemon_socket(), patient);
     let kept = [environment.runtime_directory(), environment.state_directory()];
     let may = |remedy: &Remedy| match remedy {
         Remedy::Mode(path, _) | Remedy::Directory(path) | Remedy::DeadSocket(path) => {

@@ -15,14 +15,18 @@ use super::{
     verdict::*,
 };
 use crate::{
-    commands::audit,
+    commands::{
+        audit,
+        service_user::{self, ServiceUser},
+    },
     config::{Config, StorePlace},
     daemon::vpn as wiring,
 };
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     let places = places(patient);
-    let wrong: Vec<Check> = places.iter().filter_map(|place| Some(judge(place, patient.me())?.0)).collect();
+    let mut wrong: Vec<Check> = places.iter().filter_map(|place| Some(judge(place, patient.owner(place))?.0)).collect();
+    wrong.extend(kept_from_the_service(patient));
     let seen = places.iter().filter(|place| place.facts.is_some()).count();
     let mut checks = or_ok(wrong, ids::FILES_MODE, || format!("{seen} files and directories with secrets are private"));
     checks.extend(directories(patient).iter().map(|directory| judge_directory(directory).0));
@@ -31,7 +35,7 @@ pub(super) fn checks(patient: &Patient) -> Vec<Check> {
 
 /// What `--fix` does.
 pub(super) fn remedies(patient: &Patient) -> Vec<Remedy> {
-    let modes = places(patient).into_iter().filter_map(|place| judge(&place, patient.me())?.1);
+    let modes = places(patient).into_iter().filter_map(|place| judge(&place, patient.owner(&place))?.1);
     let missing = directories(patient).into_iter().filter_map(|directory| judge_directory(&directory).1);
     modes.chain(missing).collect()
 }
@@ -40,6 +44,23 @@ impl Patient {
     pub(super) fn me(&self) -> u32 {
         rustix::process::geteuid().as_raw()
     }
+
+    /// To root, what is of the machine's service is as its own.
+    fn owner(&self, place: &Place) -> u32 {
+        let service = self.service().filter(|_| self.me() == 0).map(|user| user.uid);
+        let held = place.facts.map(|facts| facts.owner);
+        service.filter(|uid| held == Some(*uid)).unwrap_or_else(|| self.me())
+    }
+
+    fn service(&self) -> Option<ServiceUser> {
+        self.file.as_deref().and_then(service_user::of)
+    }
+}
+
+/// What root can read, and the service whose file this is cannot.
+fn kept_from_the_service(patient: &Patient) -> Vec<Check> {
+    let kept = patient.service().map(|user| service_user::kept_from(&user, &patient.settings())).unwrap_or_default();
+    kept.into_iter().map(|(_, fault)| from_fault(ids::FILES_MODE, &fault)).collect()
 }
 
 /// Something that holds secrets, and what the file system says of it.

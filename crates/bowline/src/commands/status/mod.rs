@@ -8,7 +8,7 @@ mod snapshot;
 mod watch;
 mod words;
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use bowline_awsfiles::{RolesAnywhere, SsoToken};
 use bowline_base::{Fault, Kind, utc};
@@ -76,6 +76,10 @@ fn document(world: &World, profile: Option<&str>) -> Result<Value, Fault> {
 
 /// What the daemon holds, and what the files say besides; narrowed to `profile` and its session.
 fn credentials(world: &World, profile: Option<&str>, mut lines: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    if is_of_another_user(&world.environment.daemon_socket()) && !lines.is_empty() {
+        lines.retain(|line| profile.is_none_or(|profile| line["name"] == profile));
+        return Ok(lines);
+    }
     for line in from_files(world, profile)? {
         let known = lines.iter().any(|other| other["kind"] == line["kind"] && other["name"] == line["name"]);
         if !known {
@@ -92,9 +96,14 @@ fn credentials(world: &World, profile: Option<&str>, mut lines: Vec<Value>) -> R
     Ok(lines)
 }
 
+/// Its files are not ours: they say nothing of what it holds.
+fn is_of_another_user(socket: &Path) -> bool {
+    fs::metadata(socket).is_ok_and(|facts| facts.uid() != rustix::process::geteuid().as_raw())
+}
+
 /// `None` when none runs; one that runs and cannot be used is an error.
 fn from_daemon(world: &World) -> Result<Option<Value>, Unusable> {
-    let socket = world.environment.socket();
+    let socket = world.environment.daemon_socket();
     match client::status(&socket, &world.context()) {
         Ok(Answer::Good(text)) => match serde_json::from_str(text.expose()) {
             Ok(document) => Ok(Some(document)),
