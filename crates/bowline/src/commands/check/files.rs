@@ -35,7 +35,7 @@ pub(super) fn missing(world: &World, config: &Config, look: Look) -> Vec<Finding
 /// What its file names and the user of the machine's service cannot read.
 pub(super) fn kept_from_the_service(file: &Path, config: &Config) -> Vec<Finding> {
     let kept = service_user::of(file).map(|user| service_user::kept_from(&user, config)).unwrap_or_default();
-    kept.into_iter().map(|(named, fault)| Finding::about("identity", &path(&named), fault)).collect()
+    kept.into_iter().map(|(named, fault)| Finding::about(&["identity"], &path(&named), fault)).collect()
 }
 
 /// Whom `[notify]` tells, in a few words. The webhook's secret must be there.
