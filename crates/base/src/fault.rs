@@ -135,7 +135,7 @@ impl Fault {
 struct Told {
     why: String,
     #[source]
-    cause: Option<Box<Told>>,
+    cause: Option<Box<Self>>,
 }
 
 #[cfg(test)]

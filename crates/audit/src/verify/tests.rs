@@ -217,12 +217,12 @@ fn a_beginning_is_missing_unless_a_signed_line_says_that_it_had_its_time() {
     let whole = Against { whole: true, ..Against::default() };
     let [first, second] = log();
     assert_eq!(verify(&bytes(&[first.clone(), second.clone()]), &whole).bad, None);
-    let cut = verify(&bytes(&[second.clone()]), &whole).bad.unwrap();
+    let cut = verify(&bytes(std::slice::from_ref(&second)), &whole).bad.unwrap();
     assert_eq!((cut.file.as_str(), cut.line, cut.flaw), ("file-0", 1, Flaw::Missing(1, 9)));
     assert_eq!(judged(&bytes(&[second])).bad, None, "a part of a log is good as a part");
 
     let ended = log_with_an_end(9);
-    let verdict = verify(&bytes(&[ended.clone()]), &whole);
+    let verdict = verify(&bytes(std::slice::from_ref(&ended)), &whole);
     assert_eq!((verdict.bad, verdict.first, verdict.dropped), (None, Some(10), Some((9, 19))));
     assert_eq!(verify(&bytes(&[first, ended.clone()]), &whole).bad, None, "it may still be there");
     let too_few = verify(&bytes(&[log_with_an_end(5)]), &whole).bad.unwrap();
