@@ -6,19 +6,22 @@ use std::fs;
 
 use crate::place;
 
+/// Where whoever is woken by an alert can click.
+const PAGE: &str = "https://github.com/bowline/bowline/blob/main/docs/operations/alerts.md";
+
 /// Headings that are alerts, as `(alert, link)` would name them.
 fn headings(page: &str) -> Vec<(String, String)> {
     let names = page.lines().filter_map(|line| line.strip_prefix("## "));
-    names.map(|name| (name.to_owned(), format!("docs/operations/alerts.md#{}", name.to_lowercase()))).collect()
+    names.map(|name| (name.to_owned(), format!("{PAGE}#{}", name.to_lowercase()))).collect()
 }
 
-/// Each alert with what its `runbook` annotation says; empty where there is none.
+/// Each alert with what its `runbook_url` annotation says; empty where there is none.
 fn alerts(rules: &str) -> Vec<(String, String)> {
     let mut found: Vec<(String, String)> = Vec::new();
     for line in rules.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("- alert: ") {
             found.push((name.to_owned(), String::new()));
-        } else if let (Some(link), Some(last)) = (line.strip_prefix("runbook: "), found.last_mut()) {
+        } else if let (Some(link), Some(last)) = (line.strip_prefix("runbook_url: "), found.last_mut()) {
             link.trim_matches('"').clone_into(&mut last.1);
         }
     }
@@ -36,8 +39,9 @@ fn every_alert_leads_to_its_heading_in_the_runbook() {
 #[test]
 fn an_alert_without_a_link_or_with_another_one_is_found() {
     let page = headings("# x\n## ADown\n\nwords\n");
-    assert_eq!(page, alerts("- alert: ADown\n  runbook: \"docs/operations/alerts.md#adown\"\n"));
-    for rules in ["- alert: ADown\n", "- alert: ADown\n runbook: \"docs/operations/alerts.md#bdown\"\n", ""] {
+    let rule = |heading: &str| format!("- alert: ADown\n  runbook_url: \"{PAGE}#{heading}\"\n");
+    assert_eq!(page, alerts(&rule("adown")));
+    for rules in ["- alert: ADown\n", &rule("bdown"), ""] {
         assert_ne!(page, alerts(rules));
     }
 }

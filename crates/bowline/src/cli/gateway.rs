@@ -34,7 +34,7 @@ pub(crate) enum Gateway {
     Adopt(GatewayAdopt),
     /// Print or write the configuration of the site's own VPN device, from what AWS says of the connection
     #[command(
-        after_help = "Pre-shared keys go into a file of their own, and to stdout with --reveal only.\nTunnels get interfaces (route-based: the output says how to make them), or --local-network and --remote-network.\nAfter a change of address: `device-config` in [gateway] lets the daemon do this.\nExit codes: 0 done or nothing changed, 1 cannot be rendered or the hook failed, 3 (--check) would be written, 4 the connection is being changed.\n\nExamples:\n  bowline gateway device-config\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --hook 'swanctl -q'\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --check\n  bowline gateway device-config --local-network 192.168.1.0/24 --remote-network 10.2.0.0/16"
+        after_help = "Pre-shared keys go into a file of their own, and to stdout with --reveal only.\nTunnels get interfaces (route-based: the output says how to make them), or --local-network and --remote-network.\nAfter a change of address: `device-config` in [gateway] lets the daemon do this. `swanctl -q` is `swanctl --load-all`.\nExit codes: 0 done or nothing changed, 1 cannot be rendered or the hook failed, 3 (--check) would be written, 4 the connection is being changed.\n\nExamples:\n  bowline gateway device-config\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --hook 'swanctl -q'\n  bowline gateway device-config --output /etc/swanctl/conf.d/aws.conf --check\n  bowline gateway device-config --local-network 192.168.1.0/24 --remote-network 10.2.0.0/16"
     )]
     DeviceConfig(GatewayDevice),
 }
