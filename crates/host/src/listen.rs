@@ -180,10 +180,10 @@ impl Listeners {
         });
     }
 
-    /// The TCP ports of all of them, as bound.
+    /// What `address` has become, once it is listened on: its port may have been the system's choice.
     #[must_use]
-    pub fn ports(&self) -> Vec<u16> {
-        self.lock().values().filter_map(|listener| Some(listener.local_addr()?.port())).collect()
+    pub fn bound(&self, address: &Address) -> Option<SocketAddr> {
+        self.open(address)?.local_addr()
     }
 
     fn open(&self, address: &Address) -> Option<Arc<Listener>> {

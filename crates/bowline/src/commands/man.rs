@@ -75,13 +75,26 @@ fn page(command: &clap::Command) -> String {
 }
 
 /// What the generator writes, as the formatters want it: an empty date keeps its place in the title, an empty line is one
-/// request, and what stands below the help has the name that readers of manuals look for.
+/// request, and what stands below the help has the names that readers of manuals look for.
 fn tidied(page: &str, name: &str) -> String {
     let title = format!(".TH {name} 1 \"\" Bowline \"Bowline's manual\"");
     let lines: Vec<&str> =
         page.lines().map(|line| if line.starts_with(".TH ") { &title } else { line.trim_end() }).collect();
     let text = lines.join("\n") + "\n";
-    text.replace(".br\n\n.br\n", ".sp\n").replace("\n.SH EXTRA\n", "\n.SH EXAMPLES\n")
+    under_their_names(&text.replace(".br\n\n.br\n", ".sp\n"))
+}
+
+/// Remarks and examples, which the help separates by a line of its own.
+fn under_their_names(page: &str) -> String {
+    let Some((above, below)) = page.split_once("\n.SH EXTRA\n") else { return page.to_owned() };
+    let is_head = |line: &&str| matches!(*line, "Example:" | "Examples:");
+    let remarks: Vec<&str> = below.lines().take_while(|line| !is_head(line)).collect();
+    let examples: Vec<&str> = below.lines().skip_while(|line| !is_head(line)).skip(1).collect();
+    let section = |name: &str, lines: &[&str]| match lines.join("\n").trim_matches('\n') {
+        "" => String::new(),
+        text => format!(".SH {name}\n{text}\n"),
+    };
+    format!("{above}\n{}{}", section("NOTES", &remarks), section("EXAMPLES", &examples))
 }
 
 fn cannot(path: &Path, cause: std::io::Error) -> Fault {

@@ -165,10 +165,10 @@ impl VpnJob {
     async fn begin(&self, ctx: &Ctx) -> Result<(), Fault> {
         let handle = Arc::new(Mutex::new(None));
         let opened = Arc::clone(&handle);
-        let (parts, listeners) = (self.tunnel.clone(), ctx.listeners.clone());
+        let (parts, listeners, api) = (self.tunnel.clone(), ctx.listeners.clone(), self.config.api.clone());
         let open: OpenTunnel = Box::new(move |keys| {
-            // The API is bound by now, and so is what else of us listens: on which port, the system may have chosen.
-            listeners.ports().into_iter().for_each(|port| parts.egress.shut(port));
+            // The API is bound by now: on which port, the system may have chosen.
+            listeners.bound(&api).iter().for_each(|address| parts.egress.shut(address.port()));
             let tunnel = open_tunnel(parts, keys)?;
             *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tunnel));
             Ok(tunnel as Arc<dyn Tunnel>)

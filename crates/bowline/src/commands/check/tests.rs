@@ -97,7 +97,7 @@ fn the_same_word_at_several_places_is_told_at_each_and_at_no_other() {
         lines.iter().map(|line| line.split(": ").next().unwrap().to_owned()).collect()
     };
     assert_eq!(places(&checked), ["2:15", "4:10", "4:20", "7:13", "9:43", "13:12", "15:1", "17:23"], "{checked:#?}");
-    assert_eq!(places(&run), ["9:43", "15:1", "17:23"], "{run:#?}");
+    assert_eq!(places(&run), places(&checked), "{run:#?}");
 }
 
 #[test]
