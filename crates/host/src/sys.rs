@@ -46,6 +46,18 @@ pub(crate) fn tells_of_every_change(_: &std::path::Path) -> bool {
     false
 }
 
+/// Whether something else is mounted at `path` itself, a file perhaps.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_mounted(path: &std::path::Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let facts = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
+    facts.is_ok_and(|facts| facts.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_mounted(_: &std::path::Path) -> bool {
+    false
+}
+
 /// Keeps the pages that `bytes` lie in from being swapped out, as far as this process may lock memory.
 pub(crate) fn keep_in_memory(bytes: &[u8]) {
     if bytes.is_empty() {

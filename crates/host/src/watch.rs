@@ -1,8 +1,8 @@
 //! Notices changed files: kernel events on their directories, and a look at the clock where events do not come.
 //!
 //! The directory is watched and not the file, because every good writer replaces the file by a rename. A directory
-//! that does not exist yet, one of a network's or a container host's file system, and links to other places send no
-//! events: for these the files' stamps are compared twice a second, for the others seldom. Only what was named is looked
+//! that does not exist yet, one of a network's or a container host's file system, and links to other places or files
+//! mounted from there (a container's secrets) send no events: for these the files' stamps are compared twice a second, for the others seldom. Only what was named is looked
 //! at: a certificate in a home is no reason to look at all of the home.
 
 use std::{
@@ -99,7 +99,7 @@ async fn watch_loop(what: Watched, mut before: Seen, changed: mpsc::Sender<()>) 
 
 /// How long nothing need be looked at where no event arrives.
 fn wait(places: &[Place], seen: &Seen) -> Duration {
-    if seen.links || places.iter().any(|place| !place.sure) { POLL } else { clock::LONGEST_SLEEP }
+    if seen.elsewhere || places.iter().any(|place| !place.sure) { POLL } else { clock::LONGEST_SLEEP }
 }
 
 /// A directory, and which one of that name events come from.
@@ -163,19 +163,19 @@ type Stamp = (SystemTime, u64, u64);
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     stamps: BTreeMap<PathBuf, Stamp>,
-    /// One of them is a link: what is behind it may change where no event comes from.
-    links: bool,
+    /// One of them is a link, or a file mounted there: what is behind it may change where no event comes from.
+    elsewhere: bool,
 }
 
 impl Seen {
     fn look(what: &Watched) -> Self {
         let mut seen = Self::default();
         for entry in what.directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
-            seen.links |= entry.file_type().is_ok_and(|kind| kind.is_symlink());
+            seen.elsewhere |= entry.file_type().is_ok_and(|kind| kind.is_symlink()) || sys::is_mounted(&entry.path());
             seen.stamps.extend(stamp(entry.path()));
         }
         for file in &what.files {
-            seen.links |= fs::symlink_metadata(file).is_ok_and(|file| file.is_symlink());
+            seen.elsewhere |= fs::symlink_metadata(file).is_ok_and(|file| file.is_symlink()) || sys::is_mounted(file);
             seen.stamps.extend(stamp(file.clone()));
         }
         seen
@@ -257,5 +257,8 @@ mod tests {
         assert_eq!(wait_for(&real.join("not-there")), POLL);
         std::os::unix::fs::symlink("elsewhere", real.join("link")).unwrap();
         assert_eq!(wait_for(&real), POLL, "what is behind the link tells nobody");
+        assert!(!sys::is_mounted(&real) && !sys::is_mounted(&real.join("not-there")));
+        let mounted = Watched { files: vec![PathBuf::from("/proc")], directories: Vec::new() };
+        assert_eq!(wait(&[], &Seen::look(&mounted)), POLL, "nor does what is mounted over it");
     }
 }

@@ -22,7 +22,7 @@ use super::{
     events::{Event, What},
     layout::Step,
     migration::{self, Haste, Stopped},
-    orders::{Desk, Done, Order, Plan, Refusal},
+    orders::{Desk, Done, Order, Refusal},
     peers::{self, Act, Peers, Tunnel, V6},
     store::{Changes, Store, StoreError, Value},
     usage::{Meter, Usage},
@@ -155,19 +155,28 @@ impl Clerk {
         self.office.wire.now()
     }
 
-    /// Whoever does not wait any more gets nothing done; and a user whose key nobody has heard is none.
+    /// Whoever does not wait any more gets nothing done; and what nobody has heard the key of is undone.
     async fn serve(&mut self, ask: Ask) {
         if ask.answer.is_closed() {
             return;
         }
-        let is_new = matches!(ask.order, Order::Create(..));
+        let (what, way_back) = (told(&ask.order).0, self.desk(self.now(), |desk| desk.unheard(&ask.order)));
         let outcome = self.carry_out(ask.order, ask.source).await;
         if let Err(Ok(Done::Keyed(user, _))) = ask.answer.send(outcome) {
-            warn!(user = %user.id, "whoever asked for a key has left before it was there");
-            if is_new && self.carry_out(Order::Delete(user.id.clone()), ask.source).await.is_err() {
-                warn!(user = %user.id, "a user whose key nobody has is left: remove it, or give it another key");
+            let event = Event::new(self.now().wall, what).from(ask.source);
+            self.undo(way_back, Event::about(event, &user.id)).await;
+        }
+    }
+
+    /// Whoever asked for a key has left before it was there.
+    async fn undo(&mut self, way_back: Vec<Step>, event: Event) {
+        match self.make(way_back).await {
+            Ok(()) => self.note(event.because("undone: whoever asked has left before the key was there".to_owned())),
+            Err(refusal) => {
+                warn!(%refusal, "a user whose key nobody has is left: remove it, or give it another key");
             }
         }
+        self.settle().await;
     }
 
     /// What cannot be written down is not done.
@@ -176,7 +185,7 @@ impl Clerk {
         let now = self.now();
         self.office.busy.send_replace(now.boot);
         let from_nothing = books::counts_from_nothing(&order);
-        let (steps, done) = self.decide(order, now)?;
+        let (steps, done) = self.desk(now, |desk| desk.decide(order))?;
         let id = about.or_else(|| if let Done::Keyed(user, _) = &done { Some(user.id.clone()) } else { None });
         let event = Event::new(now.wall, what).from(source);
         let event = id.iter().fold(event, Event::about);
@@ -192,10 +201,10 @@ impl Clerk {
         Ok(done)
     }
 
-    fn decide(&self, order: Order, now: Now) -> Result<Plan, Refusal> {
+    fn desk<T>(&self, now: Now, work: impl FnOnce(&mut Desk<'_>) -> T) -> T {
         let mut random = bowline_host::client::random_bytes::<32>;
         let (directory, subnet) = (&*self.directory, &self.office.subnet);
-        Desk { directory, subnet, now: now.wall, random: &mut random }.decide(order)
+        work(&mut Desk { directory, subnet, now: now.wall, random: &mut random })
     }
 
     /// Makes the steps, and tells other servers.

@@ -129,6 +129,24 @@ impl Desk<'_> {
         }
     }
 
+    /// What makes it good that nobody has heard the key that `order` gives, as things stand before it: a new user goes, the
+    /// former key is the key again, the invitation is open again and gives the user that is there other keys.
+    pub(crate) fn unheard(&self, order: &Order) -> Vec<Step> {
+        let former = |id: &ClientId| {
+            let user = self.directory.user(id)?;
+            Some(Step::Replace(layout::record(id), Value::sealed(user.to_record())))
+        };
+        let step = match order {
+            Order::Create(id, _) => Some(Step::Remove(layout::record(id))),
+            Order::Rotate(id, _) => former(id),
+            Order::Accept(key, _) => self.invitation(&KeyHash::of(key)).map(|invitation| {
+                Step::Create(layout::invitation(&invitation.key), Value::sealed(invitation.to_record()))
+            }),
+            _ => None,
+        };
+        step.into_iter().collect()
+    }
+
     fn user(&self, id: &ClientId) -> Result<User, Refusal> {
         let user = self.directory.user(id).ok_or_else(|| Refusal::Missing(format!("user `{id}`")))?;
         Ok(User::clone(user))
@@ -172,6 +190,8 @@ impl Desk<'_> {
     fn delete(&self, id: &ClientId) -> Result<Plan, Refusal> {
         self.user(id)?;
         let mut steps = vec![Step::Remove(layout::record(id))];
+        // A link that a crash has left would bring the user back.
+        steps.extend(self.withdrawn(id));
         if self.directory.usage(id) != Usage::default() {
             steps.push(Step::Remove(layout::usage(id)));
         }
@@ -242,17 +262,22 @@ impl Desk<'_> {
     /// the two, the link is good still, and gives the user that is there other keys.
     fn accept(&mut self, key: &Secret, own: Option<PublicKey>) -> Result<Plan, Refusal> {
         let hash = KeyHash::of(key);
-        let name = layout::invitation(&hash);
-        let found = self.directory.invitations(self.now).find(|(known, _)| **known == name);
-        let invitation = found.map(|(_, one)| one).filter(|one| one.key.matches(&hash)).ok_or(Refusal::NoInvitation)?;
+        let invitation = self.invitation(&hash).ok_or(Refusal::NoInvitation)?;
         let wanted = Wanted { public_key: own, expires_at: invitation.user_expires_at, limits: invitation.limits };
         let id = invitation.id.clone();
         let (mut steps, done) = match self.directory.user(&id) {
             Some(_) => self.rotate(&id, own)?,
             None => self.made(id, &wanted)?,
         };
-        steps.push(Step::Remove(name));
+        steps.push(Step::Remove(layout::invitation(&hash)));
         Ok((steps, done))
+    }
+
+    /// The open one whose key this is.
+    fn invitation(&self, hash: &KeyHash) -> Option<&Invitation> {
+        let name = layout::invitation(hash);
+        let found = self.directory.invitations(self.now).find(|(known, _)| **known == name);
+        found.map(|(_, invitation)| invitation).filter(|invitation| invitation.key.matches(hash))
     }
 
     fn uninvite(&self, id: &ClientId) -> Result<Plan, Refusal> {

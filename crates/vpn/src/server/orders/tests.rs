@@ -14,21 +14,37 @@ impl Office {
         Self { directory: Directory::default(), subnet: Subnet::default(), next: 0 }
     }
 
-    fn order(&mut self, seconds: i64, order: Order) -> Result<Done, Refusal> {
+    fn desk<T>(&mut self, seconds: i64, work: impl FnOnce(&mut Desk<'_>) -> T) -> T {
         let next = &mut self.next;
         let mut random = || {
             *next += 1;
             Ok([*next; 32])
         };
         let (directory, subnet) = (&self.directory, &self.subnet);
-        let (steps, done) = Desk { directory, subnet, now: at(seconds), random: &mut random }.decide(order)?;
+        work(&mut Desk { directory, subnet, now: at(seconds), random: &mut random })
+    }
+
+    fn order(&mut self, seconds: i64, order: Order) -> Result<Done, Refusal> {
+        let (steps, done) = self.desk(seconds, |desk| desk.decide(order))?;
+        self.make(steps);
+        Ok(done)
+    }
+
+    fn make(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
                 Step::Create(name, value) | Step::Replace(name, value) => self.directory.apply(&name, Some(&value)),
                 Step::Remove(name) => self.directory.apply(&name, None),
             }
         }
-        Ok(done)
+    }
+
+    /// The key that `order` gives, and nobody hears.
+    fn unheard(&mut self, seconds: i64, order: Order) -> (User, Secret) {
+        let way_back = self.desk(seconds, |desk| desk.unheard(&order));
+        let keyed = self.keyed(seconds, order);
+        self.make(way_back);
+        keyed
     }
 
     fn keyed(&mut self, seconds: i64, order: Order) -> (User, Secret) {
@@ -114,11 +130,33 @@ fn an_invitation_survives_a_crash_behind_the_user_and_ends_where_the_user_is_mad
     office.directory.apply(&layout::invitation(&KeyHash::of(&link)), Some(&left));
     let (user, key) = office.keyed(2, Order::Accept(link.clone(), None));
     assert!(key != lost && user.key.matches(&KeyHash::of(&key)));
-    assert!(matches!(office.order(3, Order::Accept(link, None)), Err(Refusal::NoInvitation)));
+    assert!(matches!(office.order(3, Order::Accept(link.clone(), None)), Err(Refusal::NoInvitation)));
+    office.directory.apply(&layout::invitation(&KeyHash::of(&link)), Some(&left));
+    office.order(4, Order::Delete(id("alice"))).unwrap();
+    assert!(
+        matches!(office.order(5, Order::Accept(link, None)), Err(Refusal::NoInvitation)),
+        "who is deleted stays away"
+    );
 
     let (_, link) = invite(&mut office, "bob");
     office.order(1, Order::Create(id("bob"), Wanted::default())).unwrap();
     assert!(matches!(office.order(2, Order::Accept(link, None)), Err(Refusal::NoInvitation)));
+}
+
+#[test]
+fn a_key_that_nobody_has_heard_takes_nothing_from_anybody() {
+    let mut office = Office::new();
+    office.unheard(0, Order::Create(id("alice"), Wanted::default()));
+    let (_, key) = office.keyed(1, Order::Create(id("alice"), Wanted::default()));
+    office.unheard(2, Order::Rotate(id("alice"), None));
+    assert!(office.directory.user(&id("alice")).unwrap().key.matches(&KeyHash::of(&key)), "the former key is the key");
+
+    let order = Order::Invite(id("bob"), Wanted::default(), Duration::from_secs(60));
+    let Done::Invited(_, link) = office.order(3, order).unwrap() else { panic!("no invitation") };
+    let (_, lost) = office.unheard(4, Order::Accept(link.clone(), None));
+    let (user, key) = office.keyed(5, Order::Accept(link.clone(), None));
+    assert!(key != lost && user.key.matches(&KeyHash::of(&key)), "the link is good still");
+    assert!(matches!(office.order(6, Order::Accept(link, None)), Err(Refusal::NoInvitation)), "once");
 }
 
 #[test]
