@@ -81,16 +81,16 @@ impl Setup {
     /// Begins to fetch what is missing for tests of `depth`.
     pub(crate) fn start(depth: Depth) -> Self {
         let debian = Debian { depth, done: Arc::default() };
-        let (for_python, for_node, for_resolved) = (debian.clone(), debian.clone(), debian.clone());
+        let (for_python, for_node) = (debian.clone(), debian.clone());
         let mut parts = vec![
             ("python packages", thread::spawn(move || for_python.before("python3", python))),
             ("npm packages", thread::spawn(move || for_node.before("npm", node))),
-            ("systemd-resolved", thread::spawn(move || for_resolved.packages().and_then(|()| resolved()))),
             ("debian packages", thread::spawn(move || debian.packages())),
         ];
         if depth == Depth::Full {
             parts.push(("checkov", thread::spawn(checkov)));
             parts.push(("hadolint", thread::spawn(hadolint)));
+            parts.push(("systemd-resolved", thread::spawn(resolved)));
             parts.push(("bindings of Terraform's AWS provider", thread::spawn(aws_bindings)));
         }
         Self { parts, start: Instant::now() }

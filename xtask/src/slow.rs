@@ -48,6 +48,10 @@ pub(crate) const SLOW: &[Slow] = &[
         shows: "the VPN's page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
     },
     Slow {
+        test: "vpn::resolved::systemd_resolved_is_told_of_the_link_and_asks_nobody_past_it",
+        shows: "Debian's systemd-resolved on the laptop: told of the link, its file as it was, no question past the link",
+    },
+    Slow {
         test: "status::the_page_of_the_demo_is_live_in_chromium",
         shows: "the status page in headless Chromium, by keyboard and on a phone; screenshots in target/screenshots",
     },
