@@ -18,7 +18,7 @@ use crate::{
         Packet, Tcp, build,
         icmp::{self, Trouble},
     },
-    peers::PeerId,
+    peers::{PeerId, Way},
     wheel::Wheel,
 };
 
@@ -29,8 +29,8 @@ pub(crate) enum Timer {
     Peer(PeerId),
     /// A TCP flow.
     Tcp(usize),
-    /// What waits for a peer because of its limit.
-    Queue(PeerId),
+    /// What waits for a peer, or from one, because of its limit.
+    Queue(PeerId, Way),
     /// The questions of DNS.
     Dns,
     /// What is done once a second.

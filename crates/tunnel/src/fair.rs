@@ -1,4 +1,4 @@
-//! What waits to go to one user, fairly: each flow in turn, and a flow that has little to send before those with much.
+//! What waits to go to one user or to come from it, fairly: each flow in turn, and a flow that has little to send before those with much.
 //!
 //! Deficit round robin. A flow that was quiet goes first once, so a ping does not stand behind a download. The packet that
 //! goes when there is too much is the last one of the longest flow. `now` is time since the machine started.
@@ -42,7 +42,10 @@ pub struct Turn {
     pub waited: Duration,
 }
 
-/// The flow that a packet is of: its two ends and what it carries.
+/// How many lines a user's flows stand in. More flows share them, so that looking for the longest one stays cheap.
+const LINES: u64 = 256;
+
+/// The line for the flow that a packet is of: by its two ends and what it carries.
 pub(crate) fn flow_of(packet: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     if let Ok(packet) = Packet::parse(packet) {
@@ -50,7 +53,7 @@ pub(crate) fn flow_of(packet: &[u8]) -> u64 {
         let ports = packet.payload().first_chunk::<4>().filter(|_| packet.fragment.is_none());
         matches!(packet.protocol, protocol::TCP | protocol::UDP).then_some(ports).hash(&mut hasher);
     }
-    hasher.finish()
+    hasher.finish() % LINES
 }
 
 impl<F: Copy + Eq + Hash> FairQueue<F> {

@@ -1,7 +1,8 @@
 //! What one user may use: bytes a second each way, and bytes in all. (Flows and dials are counted where they begin.)
 //!
 //! A rate is a bucket that may be overdrawn by the packet that empties it, so that the average is exact whatever the packets'
-//! lengths. From the user, packets beyond the rate are dropped (TCP slows down); to the user they wait in the fair queue.
+//! lengths. Packets beyond it wait in the fair queue of their direction: a TCP sender finds the rate by that, where drops alone
+//! would keep it well below.
 //! `now` is time since the machine started.
 
 use std::time::Duration;
@@ -124,18 +125,21 @@ impl Allowance {
         self.limits
     }
 
-    /// Lets a packet of the user in, and counts it.
+    /// Whether a packet of the user may come in now. Not at all once the quota is used up.
     ///
     /// # Errors
-    /// It has to be dropped.
-    pub fn upload(&mut self, now: Duration, bytes: usize) -> Result<(), Over> {
-        self.quota()?;
+    /// How long to wait; `None` for ever.
+    pub fn upload_ready(&mut self, now: Duration) -> Result<(), Option<Duration>> {
+        self.quota().map_err(|_| None)?;
+        self.upload.as_mut().map_or(Ok(()), |bucket| bucket.ready(now)).map_err(Some)
+    }
+
+    /// Counts a packet that came from the user.
+    pub fn uploaded(&mut self, bytes: usize) {
+        self.used = self.used.saturating_add(bytes as u64);
         if let Some(bucket) = &mut self.upload {
-            bucket.ready(now).map_err(|_| Over::Rate)?;
             bucket.take(bytes);
         }
-        self.used = self.used.saturating_add(bytes as u64);
-        Ok(())
     }
 
     /// Whether a packet may go to the user now. Not at all once the quota is used up.
@@ -222,23 +226,24 @@ mod tests {
     fn the_quota_ends_both_directions_and_survives_a_restart() {
         let limits = Limits { quota: Some(3000), ..Limits::usual() };
         let mut before = allowance(limits);
-        before.upload(ms(5000), 1000).unwrap();
+        before.uploaded(1000);
         before.downloaded(1500);
         let mut after = Allowance::new(limits, before.used(), ms(1));
         assert_eq!(after.download_ready(ms(1)), Ok(()));
-        after.upload(ms(1), 500).unwrap();
-        assert_eq!(after.upload(ms(1), 1), Err(Over::Quota));
+        after.uploaded(500);
+        assert_eq!(after.upload_ready(ms(1)), Err(None));
         assert_eq!(after.download_ready(ms(9000)), Err(None));
         assert_eq!(after.quota(), Err(Over::Quota));
         after.change(Limits { quota: Some(4000), ..limits }, ms(2));
-        assert_eq!((after.upload(ms(2), 1), after.used()), (Ok(()), 3001));
+        assert_eq!((after.upload_ready(ms(2)), after.used()), (Ok(()), 3000));
     }
 
     #[test]
     fn each_direction_has_its_own_rate() {
         let mut user = allowance(Limits { upload: Some(1000), ..Limits::usual() });
-        user.upload(ms(5000), 70_000).unwrap();
-        assert_eq!(user.upload(ms(5000), 1), Err(Over::Rate));
+        user.uploaded(70_000);
+        let waits = user.upload_ready(ms(5000)).unwrap_err().unwrap();
+        assert!(user.upload_ready(ms(5000) + waits).is_ok() && waits > ms(4000), "{waits:?}");
         assert_eq!((user.download_ready(ms(5000)), user.limits_download()), (Ok(()), false));
         assert_eq!(user.used(), 70_000);
     }

@@ -13,7 +13,8 @@ use crate::{
     fair,
     limits::Over,
     noise::{Claim, Door, HANDSHAKE_ROOM, OVERHEAD, Output, Which},
-    peers::{PeerId, Peers},
+    peers::{PeerId, Peers, Way},
+    wheel,
     wire::{Endpoint, Wire},
 };
 
@@ -54,7 +55,7 @@ pub(crate) struct Link {
     /// Peers whose timers have to be looked after from now on.
     pub(crate) awoken: Vec<PeerId>,
     /// Peers whose queues may go on at that time.
-    pub(crate) queued: Vec<(PeerId, Duration)>,
+    pub(crate) queued: Vec<(PeerId, Way, Duration)>,
     door: Door,
     batch: Batch,
     /// Packets are written here before they are sealed.
@@ -199,13 +200,61 @@ impl Link {
             self.dropped_of(peer, "foreign source");
             return false;
         }
-        if let Err(over) = member.allowance.upload(now, len) {
-            self.dropped_of(peer, over.label());
-            return false;
-        }
-        member.received += len as u64;
         packet.truncate(len);
+        match member.allowance.upload_ready(now) {
+            Err(None) => self.dropped_of(peer, Over::Quota.label()),
+            Ok(()) if member.uploads.is_empty() => {
+                member.came(len);
+                return true;
+            }
+            waits => self.hold(peer, packet, waits.err().flatten()),
+        }
+        false
+    }
+
+    /// Keeps a packet that came too early until its time comes in `wait`.
+    fn hold(&mut self, peer: PeerId, packet: &[u8], wait: Option<Duration>) {
+        let now = self.now.boot;
+        let Some(member) = self.peers.get(peer) else { return };
+        if !member.uploads.push(now, fair::flow_of(packet), packet.to_vec()) {
+            self.dropped_of(peer, Over::Rate.label());
+        }
+        self.wake_in(peer, Way::Up, wait.unwrap_or_default());
+    }
+
+    /// The next of the packets that came too early, if its time has come.
+    pub(crate) fn next_upload(&mut self, peer: PeerId, into: &mut Vec<u8>) -> bool {
+        let now = self.now.boot;
+        let Some(member) = self.peers.get(peer).filter(|member| !member.uploads.is_empty()) else { return false };
+        match member.allowance.upload_ready(now) {
+            Err(None) => return false,
+            Err(Some(wait)) => {
+                self.wake_in(peer, Way::Up, wait);
+                return false;
+            }
+            Ok(()) => {}
+        }
+        let Some(turn) = member.uploads.pop(now) else { return false };
+        member.came(turn.packet.len());
+        self.queue_delays.observe(turn.waited);
+        *into = turn.packet;
         true
+    }
+
+    /// Whether the time has come that was set for what waits that way.
+    pub(crate) fn is_due(&mut self, peer: PeerId, way: Way) -> bool {
+        let now = self.now.boot;
+        self.peers.get(peer).is_some_and(|member| member.wake(way).take_if(|at| *at <= now).is_some())
+    }
+
+    /// Sees to it that what waits goes on, unless that is seen to already.
+    fn wake_in(&mut self, peer: PeerId, way: Way, wait: Duration) {
+        let at = self.now.boot + wait.min(wheel::REACH);
+        let Some(wake) = self.peers.get(peer).map(|member| member.wake(way)) else { return };
+        if wake.is_none() {
+            *wake = Some(at);
+            self.queued.push((peer, way, at));
+        }
     }
 
     /// Sends the answer of a handshake, and what waited for it.
@@ -259,11 +308,8 @@ impl Link {
         while let Some(member) = self.peers.get(peer) {
             match member.allowance.download_ready(now) {
                 Err(None) => return,
-                Err(Some(_)) if member.queue.is_empty() || member.queue_wake.is_some() => return,
-                Err(Some(wait)) => {
-                    member.queue_wake = Some(now + wait);
-                    return self.queued.push((peer, now + wait));
-                }
+                Err(Some(_)) if member.queue.is_empty() => return,
+                Err(Some(wait)) => return self.wake_in(peer, Way::Down, wait),
                 Ok(()) => {}
             }
             let Some(turn) = member.queue.pop(now) else { return };

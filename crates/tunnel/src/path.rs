@@ -23,7 +23,7 @@ use crate::{
     link::{Emit as _, Link},
     noise::{Door, Which},
     packet::{Packet, Transport, build, icmp::Trouble, mss},
-    peers::{AddressTaken, PeerId, Peers, TICK},
+    peers::{AddressTaken, PeerId, Peers, TICK, Way},
     stats::{Flows, PeerStats},
     tcp::TcpFlows,
     udp::UdpFlows,
@@ -203,7 +203,7 @@ impl Path {
             match timer {
                 Timer::Tcp(place) => self.tcp.woken(&mut self.core, place),
                 Timer::Peer(peer) => self.tick(peer),
-                Timer::Queue(peer) => self.queue(peer),
+                Timer::Queue(peer, way) => self.queue(peer, way),
                 Timer::Dns => self.dns.woken(&mut self.core),
                 Timer::Second => self.next_second(),
             }
@@ -231,12 +231,22 @@ impl Path {
         self.tick_at(peer, next);
     }
 
-    /// A peer's queue may go on.
-    fn queue(&mut self, peer: PeerId) {
-        if let Some(member) = self.core.link.peers.get(peer) {
-            member.queue_wake = None;
-            self.core.link.drain(peer);
+    /// A peer's queue may go on. An entry that is left of a peer which was removed comes too early here too.
+    fn queue(&mut self, peer: PeerId, way: Way) {
+        match way {
+            _ if !self.core.link.is_due(peer, way) => {}
+            Way::Down => self.core.link.drain(peer),
+            Way::Up => self.uploads(peer),
         }
+    }
+
+    /// What a peer sent beyond its limit and what may come in now.
+    fn uploads(&mut self, peer: PeerId) {
+        let mut packet = std::mem::take(&mut self.packet);
+        while self.core.link.next_upload(peer, &mut packet) {
+            self.inner(peer, &packet);
+        }
+        self.packet = packet;
     }
 
     fn tick_at(&mut self, peer: PeerId, next: Option<Duration>) {
@@ -254,8 +264,8 @@ impl Path {
                 self.tick_at(peer, Some(at));
             }
         }
-        for (peer, at) in self.core.link.queued.drain(..) {
-            self.core.wheel.insert(at, Timer::Queue(peer));
+        for (peer, way, at) in self.core.link.queued.drain(..) {
+            self.core.wheel.insert(at, Timer::Queue(peer, way));
         }
     }
 

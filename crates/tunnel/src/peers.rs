@@ -19,11 +19,19 @@ use crate::{
 /// Where a peer stands in the table, for as long as it is in it.
 pub(crate) type PeerId = usize;
 
+/// To a peer or from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Down,
+    Up,
+}
+
 /// How often a peer's timers are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 
-/// Bytes that may wait for a peer whose rate is limited.
+/// Bytes that may wait for a peer whose rate is limited, and of one.
 const QUEUE: usize = 512 << 10;
+const UPLOADS: usize = 128 << 10;
 
 /// One peer and what is known of it.
 pub(crate) struct Member {
@@ -38,6 +46,10 @@ pub(crate) struct Member {
     pub(crate) round_trip: Option<Duration>,
     /// When the timer wheel looks at its queue.
     pub(crate) queue_wake: Option<Duration>,
+    /// What it sent beyond its limit.
+    pub(crate) uploads: FairQueue<u64>,
+    /// When the timer wheel looks at those.
+    pub(crate) uploads_wake: Option<Duration>,
     pub(crate) endpoint: Option<Endpoint>,
     pub(crate) last_handshake: Option<Timestamp>,
     pub(crate) received: u64,
@@ -64,6 +76,20 @@ impl Member {
     /// Its sessions with a key of ours, made now if they were not there.
     pub(crate) fn awake(&mut self, door: &Door, which: Which) -> &mut Box<dyn Noise> {
         self.noise[which as usize].get_or_insert_with(|| door.peer(&self.peer, self.slot, which))
+    }
+
+    /// Counts a packet that came from it.
+    pub(crate) fn came(&mut self, bytes: usize) {
+        self.received += bytes as u64;
+        self.allowance.uploaded(bytes);
+    }
+
+    /// When the timer wheel looks at what waits that way.
+    pub(crate) fn wake(&mut self, way: Way) -> &mut Option<Duration> {
+        match way {
+            Way::Down => &mut self.queue_wake,
+            Way::Up => &mut self.uploads_wake,
+        }
     }
 
     /// Whether it may send from, and be sent to, `address`.
@@ -258,6 +284,8 @@ impl Member {
             queued_for: Peak::default(),
             round_trip: None,
             queue_wake: None,
+            uploads: FairQueue::new(UPLOADS),
+            uploads_wake: None,
             endpoint,
             last_handshake: None,
             received: 0,

@@ -38,6 +38,9 @@ pub(super) struct Smol {
     segment: usize,
     /// Ends of what was sent and received, as of the last segment that went out.
     sent: Sent,
+    /// Whether a timer has run out: what is sent again begins with one segment and doubles with each round trip. All of it
+    /// at once, of many connections that lost theirs together, would be lost together again.
+    slow: bool,
     /// The number behind the user's FIN.
     user_end: Option<u32>,
     aborted: bool,
@@ -96,7 +99,7 @@ impl Smol {
         let segment =
             mss::fitting(mtu, server.is_ipv4()).min(mss::announced(syn).unwrap_or(mss::USUAL).max(LEAST_SEGMENT));
         let (mtu, segment) = (usize::from(mtu), usize::from(segment));
-        let mut port = Port { incoming: None, out: &mut nothing, mtu, sent: &mut sent };
+        let mut port = Port { incoming: None, out: &mut nothing, mtu, sent: &mut sent, slow: false };
         let mut interface = Interface::new(config, &mut port, instant(now));
         // A range of no bits: the address is ours, and every other one is a neighbour.
         interface.update_ip_addrs(|addresses| {
@@ -111,7 +114,8 @@ impl Smol {
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let handle = sockets.add(socket);
         let (aborted, user_finished, finished) = (false, false, false);
-        Some(Self { interface, sockets, handle, mtu, segment, sent, user_end: None, aborted, user_finished, finished })
+        let (slow, user_end) = (false, None);
+        Some(Self { interface, sockets, handle, mtu, segment, sent, slow, user_end, aborted, user_finished, finished })
     }
 
     fn socket(&mut self) -> &mut Socket<'static> {
@@ -119,8 +123,15 @@ impl Smol {
     }
 
     fn ingress(&mut self, now: Duration, packet: &[u8], out: &mut dyn Emit) {
-        let mut port = Port { incoming: Some(packet), out, mtu: self.mtu, sent: &mut self.sent };
+        let mut port = Port { incoming: Some(packet), out, mtu: self.mtu, sent: &mut self.sent, slow: self.slow };
         self.interface.poll_ingress_single(instant(now), &mut port, &mut self.sockets);
+    }
+
+    fn egress(&mut self, now: Duration, out: &mut dyn Emit) {
+        let mut port = Port { incoming: None, out, mtu: self.mtu, sent: &mut self.sent, slow: self.slow };
+        while self.interface.poll_egress(instant(now), &mut port, &mut self.sockets)
+            == smoltcp::iface::PollResult::SocketStateChanged
+        {}
     }
 
     fn ended_well(&self) -> bool {
@@ -155,10 +166,13 @@ impl Tcp for Smol {
 
     fn transmit(&mut self, now: Duration, out: &mut dyn Emit) {
         self.sent.now = now;
-        let mut port = Port { incoming: None, out, mtu: self.mtu, sent: &mut self.sent };
-        while self.interface.poll_egress(instant(now), &mut port, &mut self.sockets)
-            == smoltcp::iface::PollResult::SocketStateChanged
-        {}
+        self.egress(now, out);
+        if self.slow != self.sent.window.is_resending() {
+            self.slow = !self.slow;
+            let control = if self.slow { CongestionControl::Reno } else { CongestionControl::None };
+            self.socket().set_congestion_control(control);
+            self.egress(now, out);
+        }
     }
 
     fn next_wake(&mut self, now: Duration) -> Option<Duration> {
@@ -231,6 +245,7 @@ struct Port<'a> {
     out: &'a mut dyn Emit,
     mtu: usize,
     sent: &'a mut Sent,
+    slow: bool,
 }
 
 struct Incoming<'a>(&'a [u8]);
@@ -256,7 +271,9 @@ impl Device for Port<'_> {
     }
 
     fn transmit(&mut self, _now: Instant) -> Option<Outgoing<'_>> {
-        self.out.has_room().then_some(Outgoing { out: self.out, sent: self.sent })
+        // The first segment that a timer sends again tells of it: the next one waits until that is slow.
+        let bursts = self.sent.window.is_resending() && !self.slow;
+        (!bursts && self.out.has_room()).then_some(Outgoing { out: self.out, sent: self.sent })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -321,4 +338,105 @@ impl Emit for Nothing {
 
 fn instant(at: Duration) -> Instant {
     Instant::from_micros(i64::try_from(at.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::{Flags, build};
+
+    const USER: &str = "10.77.0.2:5000";
+    const SERVER: &str = "1.1.1.1:80";
+
+    /// The ends of the data that came out.
+    #[derive(Default)]
+    struct Out(Vec<Ends>);
+
+    impl Emit for Out {
+        fn emit(&mut self, len: usize, write: &mut dyn FnMut(&mut [u8])) {
+            let mut packet = vec![0; len];
+            write(&mut packet);
+            self.0.extend(Ends::of(&packet).filter(|ends| ends.length > 0));
+        }
+    }
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// From the user to the server; sums are not looked at here any more.
+    fn segment(flags: u8, sequence: u32, acknowledgement: u32) -> Vec<u8> {
+        let (user, server) = (USER.parse().unwrap(), SERVER.parse().unwrap());
+        let mut packet = build::acknowledge(user, server, sequence, acknowledgement).unwrap();
+        packet[33] = flags;
+        packet[34..36].copy_from_slice(&u16::MAX.to_be_bytes());
+        packet
+    }
+
+    /// An open connection, and the number of the next byte to the user.
+    fn open() -> (Smol, u32) {
+        let (syn, mut out) = (segment(Flags::SYN, 9, 0), Out::default());
+        let mut smol = Smol::new(SERVER.parse().unwrap(), 1420, 1 << 20, 7, ms(0), &syn).unwrap();
+        smol.receive(ms(0), &syn, &mut out);
+        smol.transmit(ms(0), &mut out);
+        let next = out.0[0].sequence;
+        acknowledge(&mut smol, 1, next);
+        (smol, next)
+    }
+
+    /// What goes out after the user has said that it has everything before `byte`.
+    fn acknowledge(smol: &mut Smol, at: u64, byte: u32) -> Vec<Ends> {
+        smol.receive(ms(at), &segment(Flags::ACK, 10, byte), &mut Out::default());
+        sent(smol, at)
+    }
+
+    fn sent(smol: &mut Smol, at: u64) -> Vec<Ends> {
+        let mut out = Out::default();
+        smol.transmit(ms(at), &mut out);
+        out.0
+    }
+
+    fn bytes(ends: &[Ends]) -> u32 {
+        ends.iter().map(|ends| ends.length).sum()
+    }
+
+    /// About two kilobytes: a segment is sent before it is known that a timer has run out.
+    const LITTLE: u32 = 3000;
+
+    #[test]
+    fn what_a_timer_sends_again_begins_small_and_doubles() {
+        let (mut smol, _) = open();
+        smol.fill(&mut |room| room.len().min(40_000));
+        let first = sent(&mut smol, 2);
+        assert!(bytes(&first) > 39_000, "{}", bytes(&first));
+        let again = sent(&mut smol, 1100);
+        assert!((1..LITTLE).contains(&bytes(&again)) && again[0].sequence == first[0].sequence);
+        assert!(smol.next_wake(ms(1100)).unwrap() > ms(2000), "it waits for the user or for its timer");
+        let (mut at, mut acknowledged, mut rounds) = (1100, again.last().unwrap().sequence, vec![bytes(&again)]);
+        while acknowledged != first.last().unwrap().sequence {
+            at += 10;
+            let more = acknowledge(&mut smol, at, acknowledged);
+            assert!(!more.is_empty() && rounds.len() < 40, "after {rounds:?}");
+            rounds.push(bytes(&more));
+            acknowledged = more.last().unwrap().sequence;
+        }
+        assert!(rounds.windows(2).all(|two| two[1] <= two[0] * 2 + LITTLE), "{rounds:?}");
+        // Afterwards it is as before.
+        acknowledge(&mut smol, at + 10, acknowledged);
+        smol.fill(&mut |room| room.len().min(20_000));
+        assert!(bytes(&sent(&mut smol, at + 11)) > 10_000);
+    }
+
+    #[test]
+    fn a_second_timer_begins_small_too() {
+        let (mut smol, _) = open();
+        smol.fill(&mut |room| room.len().min(40_000));
+        let first = sent(&mut smol, 2);
+        assert!(bytes(&sent(&mut smol, 1100)) < LITTLE);
+        let again = sent(&mut smol, 3300);
+        assert!(
+            (1..LITTLE).contains(&bytes(&again)) && again[0].sequence <= first[2].sequence,
+            "from where the user is"
+        );
+    }
 }

@@ -3,7 +3,8 @@
 //! `smoltcp` forgets a loss once it has sent one segment again: each further hole costs it a second. And it takes an
 //! acknowledgement that says the same once more for news if the window in it is another, as it always is on Linux. So
 //! the acknowledgements are counted here (RFC 5681, and RFC 6582 for several holes), and so is what may be on its way:
-//! it begins small, grows with what is acknowledged, and shrinks with every loss. No clock and no socket is known here.
+//! it begins small, grows with what is acknowledged, and shrinks with every loss. How fast what a timer sends again may
+//! follow is `smoltcp`'s own affair. No clock and no socket is known here.
 
 /// What may be on its way at the beginning, and at the least.
 const BEGINNING: usize = 64 << 10;
@@ -72,6 +73,11 @@ impl Window {
         whole.saturating_sub(unsent)
     }
 
+    /// Whether a timer ran out, and not all that was on its way then has arrived.
+    pub(super) fn is_resending(&self) -> bool {
+        matches!(self.mode, Mode::Resending(_))
+    }
+
     /// Segments that were sent again since the last call.
     pub(super) fn sent_again(&mut self) -> u64 {
         std::mem::take(&mut self.again)
@@ -85,8 +91,14 @@ impl Window {
             self.highest = end;
         } else if length > 0 {
             self.again += 1;
-            if self.mode == Mode::Smooth {
-                // Nobody asked for it here: a timer ran out, and all is sent again.
+            let asked_for = match self.mode {
+                Mode::Smooth => false,
+                // A hole is filled by the segment that is missing, and by no other.
+                Mode::Filling(_) => end.wrapping_sub(length) == self.acknowledged,
+                Mode::Resending(_) => true,
+            };
+            if !asked_for {
+                // A timer ran out, and all is sent again.
                 self.mode = Mode::Resending(self.highest);
                 self.shrink(1, 2);
             }
@@ -209,6 +221,19 @@ mod tests {
         for segment in [1, 4, 4, 4, 4, 9] {
             assert!(!window.acknowledged(number(segment), true, 10_000), "{segment}");
         }
+    }
+
+    #[test]
+    fn a_timer_is_noticed_while_holes_are_filled() {
+        let mut window = ten();
+        (0..4).for_each(|_| drop(window.acknowledged(number(2), true, 10_000)));
+        window.sent(number(3), 1000);
+        assert!(!window.is_resending(), "it was asked for");
+        window.sent(number(3), 1000);
+        window.sent(number(4), 1000);
+        assert!(window.is_resending());
+        window.acknowledged(number(10), true, 10_000);
+        assert!(!window.is_resending(), "all is there");
     }
 
     #[test]
