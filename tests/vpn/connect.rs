@@ -84,6 +84,7 @@ fn a_user_connects_by_name_and_no_dns_leaves_outside_of_the_link() {
     assert!(client.namespace.run("curl", &by_name).unwrap().contains("through it"));
     ask_everywhere(&laptop);
     let shown = laptop.run_well(&["status", "--exit-from", "", "--output", "json"]).stdout;
+    assert!(shown.contains("\"user\": \"active\""), "{shown}");
     assert!(shown.contains("\"state\": \"connected\"") && !shown.contains("\"last_handshake\": null"), "{shown}");
     let tried = laptop.run_well(&["test", "198.51.100.10", "8080"]).stdout;
     assert!(tried.contains("answers, from 10.77."), "{tried}");

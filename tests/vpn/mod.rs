@@ -11,6 +11,7 @@ mod resolved;
 mod stage;
 mod traveller;
 mod tunnel;
+mod users;
 
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 

@@ -2,9 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use bowline_base::units::UnitError;
 use bowline_host::tls::Pin;
 use bowline_tunnel::Prefix;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{Output, duration, size};
 
@@ -65,6 +66,14 @@ pub(crate) enum VpnUsers {
     /// List users
     #[command(after_help = "Examples:\n  bowline vpn users ls\n  bowline vpn users ls --output json")]
     Ls(Output),
+    /// Change what a user may use, or shut it out for a while
+    #[command(
+        after_help = "Prints the user as it is then. What is not named stays as it is.\n\nExamples:\n  bowline vpn users set guest --quota '10 GiB' --expires-in 48h\n  bowline vpn users set guest --quota none --upload-limit '1 MiB' --reset-usage\n  bowline vpn users set guest --disable"
+    )]
+    Set(VpnUsersSet),
+    /// Give a user new keys, WireGuard's and the API's; the old ones end
+    #[command(after_help = "Example:\n  bowline vpn users rotate alice")]
+    Rotate(VpnUser),
     /// Show one user: traffic, last handshake, source address
     #[command(after_help = "Example:\n  bowline vpn users show alice")]
     Show(VpnUser),
@@ -107,6 +116,50 @@ pub(crate) struct VpnBounds {
     /// Bytes in both directions together
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) quota: Option<u64>,
+    /// Bytes a second to the user
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) download_limit: Option<u64>,
+    /// Bytes a second from the user
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) upload_limit: Option<u64>,
+}
+
+/// `vpn users set`
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true))]
+pub(crate) struct VpnUsersSet {
+    /// Name of the user
+    pub(crate) name: String,
+    /// The user ends by itself after so long from now; `never` takes an end away
+    #[arg(long, group = "change", value_name = "DURATION|never", value_parser = end)]
+    pub(crate) expires_in: Option<Bound<Duration>>,
+    /// Bytes in both directions together; `none` takes the limit away
+    #[arg(long, group = "change", value_name = "SIZE|none", value_parser = bound)]
+    pub(crate) quota: Option<Bound<u64>>,
+    /// Bytes a second to the user
+    #[arg(long, group = "change", value_name = "SIZE|none", value_parser = bound)]
+    pub(crate) download_limit: Option<Bound<u64>>,
+    /// Bytes a second from the user
+    #[arg(long, group = "change", value_name = "SIZE|none", value_parser = bound)]
+    pub(crate) upload_limit: Option<Bound<u64>>,
+    /// Count its traffic from zero
+    #[arg(long, group = "change")]
+    pub(crate) reset_usage: bool,
+    /// Shut it out; its connections end within two seconds
+    #[arg(long, group = "change", conflicts_with = "enable")]
+    pub(crate) disable: bool,
+    /// Let it in again
+    #[arg(long, group = "change")]
+    pub(crate) enable: bool,
+}
+
+/// A limit, or that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound<T> {
+    /// Up to here.
+    At(T),
+    /// Without end.
+    Free,
 }
 
 /// `vpn users qr`
@@ -180,6 +233,14 @@ pub(crate) struct VpnTest {
     pub(crate) port: u16,
 }
 
+fn bound(text: &str) -> Result<Bound<u64>, UnitError> {
+    if text == "none" { Ok(Bound::Free) } else { size(text).map(Bound::At) }
+}
+
+fn end(text: &str) -> Result<Bound<Duration>, UnitError> {
+    if text == "never" { Ok(Bound::Free) } else { duration(text).map(Bound::At) }
+}
+
 /// What Linux takes, without anything that a shell would.
 fn interface(text: &str) -> Result<String, String> {
     let fits = (1..=15).contains(&text.len())
@@ -211,5 +272,21 @@ mod tests {
         assert_eq!(connect("--conf a.conf --proxy http://p:3128").unwrap().proxy.as_deref(), Some("http://p:3128"));
         assert!(connect("").is_none() && connect("alice --conf a.conf").is_none());
         assert!(connect("alice --interface -x;rm").is_none());
+    }
+
+    #[test]
+    fn a_change_says_what_changes() {
+        let set = |words: &str| {
+            let line = format!("bowline vpn users set alice {words}");
+            match Cli::try_parse_from(line.split_whitespace()).ok()?.command {
+                Command::Vpn(Vpn::Client(VpnClient::Users(VpnUsers::Set(set)))) => Some(set),
+                _ => None,
+            }
+        };
+        let changed = set("--quota none --expires-in 2h --upload-limit 1MiB").unwrap();
+        assert_eq!((changed.quota, changed.upload_limit), (Some(Bound::Free), Some(Bound::At(1 << 20))));
+        assert_eq!(changed.expires_in, Some(Bound::At(Duration::from_secs(7200))));
+        assert_eq!(set("--expires-in never").unwrap().expires_in, Some(Bound::Free));
+        assert!(set("").is_none() && set("--enable --disable").is_none() && set("--quota much").is_none());
     }
 }

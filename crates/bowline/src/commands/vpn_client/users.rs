@@ -1,12 +1,12 @@
 //! `vpn users …`, by the server's API.
 
-use bowline_base::{Fault, Kind, Secret, units::size, utc};
+use bowline_base::{Fault, Kind, Secret, Timestamp, units::size, utc};
 use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::account;
 use crate::{
-    cli::{Form, VpnBounds, VpnUsers, VpnUsersAdd, VpnUsersInvite},
+    cli::{Bound, Form, VpnBounds, VpnUsers, VpnUsersAdd, VpnUsersInvite, VpnUsersSet},
     environment::Environment,
     output, terminal,
     world::small_runtime,
@@ -15,6 +15,8 @@ use crate::{
 pub(super) fn run(environment: &Environment, command: &VpnUsers) -> Result<(), Fault> {
     match command {
         VpnUsers::Add(arguments) => add(environment, arguments),
+        VpnUsers::Set(arguments) => set(environment, arguments),
+        VpnUsers::Rotate(user) => rotate(environment, &user.name),
         VpnUsers::Ls(form) => list(environment, form.output),
         VpnUsers::Show(user) => {
             let shown = ask(environment, Method::GET, &path(&user.name)?, None)?;
@@ -60,10 +62,51 @@ pub(super) fn add(environment: &Environment, arguments: &VpnUsersAdd) -> Result<
     if let Some(key) = &arguments.public_key {
         wanted.insert("public_key".to_owned(), key.as_str().into());
     }
-    let made = ask(environment, Method::POST, "/users", Some(wanted.into()))?;
+    show_key(&ask(environment, Method::POST, "/users", Some(wanted.into()))?, &arguments.name)
+}
+
+fn rotate(environment: &Environment, name: &str) -> Result<(), Fault> {
+    show_key(&ask(environment, Method::POST, &format!("{}/rotate", path(name)?), None)?, name)
+}
+
+fn show_key(made: &Value, name: &str) -> Result<(), Fault> {
     output::data(&format!("{made:#}\n"))?;
-    output::say(&format!("the API key is not shown again; the link: bowline vpn connect {}", arguments.name));
+    output::say(&format!("the API key is not shown again; the link: bowline vpn connect {name}"));
     Ok(())
+}
+
+fn set(environment: &Environment, arguments: &VpnUsersSet) -> Result<(), Fault> {
+    let (path, wanted) = (path(&arguments.name)?, change(arguments, bowline_host::clock::now().wall));
+    let mut shown = Value::Null;
+    if !wanted.is_empty() {
+        shown = ask(environment, Method::PATCH, &path, Some(wanted.into()))?;
+    }
+    for (word, _) in [("disable", arguments.disable), ("enable", arguments.enable)].iter().filter(|(_, asked)| *asked) {
+        shown = ask(environment, Method::POST, &format!("{path}/{word}"), None)?;
+    }
+    output::data(&format!("{shown:#}\n"))
+}
+
+/// The fields that change; `null` takes a limit away.
+fn change(arguments: &VpnUsersSet, now: Timestamp) -> Map<String, Value> {
+    let number = |bound: Option<Bound<u64>>| {
+        bound.map(|bound| match bound {
+            Bound::At(bytes) => json!(bytes),
+            Bound::Free => Value::Null,
+        })
+    };
+    let end = arguments.expires_in.map(|end| match end {
+        Bound::At(time) => json!(utc(now + time)),
+        Bound::Free => Value::Null,
+    });
+    let fields = [
+        ("expires_at", end),
+        ("quota_bytes", number(arguments.quota)),
+        ("download_bytes_per_second", number(arguments.download_limit)),
+        ("upload_bytes_per_second", number(arguments.upload_limit)),
+        ("reset_usage", arguments.reset_usage.then(|| json!(true))),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
 fn list(environment: &Environment, form: Form) -> Result<(), Fault> {
@@ -81,13 +124,17 @@ fn list(environment: &Environment, form: Form) -> Result<(), Fault> {
 fn row(user: &Value) -> [String; 5] {
     let word = |name: &str| user[name].as_str().unwrap_or("-").to_owned();
     let bytes = |name: &str| user[name].as_u64().unwrap_or(0);
-    let status = match user["reason"].as_str() {
-        Some(reason) => format!("inactive: {reason}"),
-        None => word("status"),
-    };
     let used = size(bytes("received_bytes").saturating_add(bytes("sent_bytes")));
     let used = user["quota_bytes"].as_u64().map_or_else(|| used.clone(), |quota| format!("{used} of {}", size(quota)));
-    [word("client_id"), status, word("last_handshake"), used, word("address")]
+    [word("client_id"), standing(user), word("last_handshake"), used, word("address")]
+}
+
+/// `active`, or why not.
+pub(super) fn standing(user: &Value) -> String {
+    match user["reason"].as_str() {
+        Some(reason) => format!("inactive: {reason}"),
+        None => user["status"].as_str().unwrap_or("-").to_owned(),
+    }
 }
 
 /// Columns as wide as what stands in them.
@@ -121,7 +168,12 @@ fn bounds(bounds: &VpnBounds) -> Map<String, Value> {
     let ends = bounds.expires_in.map(|time| utc(bowline_host::clock::now().wall + time));
     let mut wanted = Map::new();
     wanted.extend(ends.map(|end| ("expires_at".to_owned(), Value::from(end))));
-    wanted.extend(bounds.quota.map(|bytes| ("quota_bytes".to_owned(), json!(bytes))));
+    let numbers = [
+        ("quota_bytes", bounds.quota),
+        ("download_bytes_per_second", bounds.download_limit),
+        ("upload_bytes_per_second", bounds.upload_limit),
+    ];
+    wanted.extend(numbers.into_iter().filter_map(|(name, bytes)| Some((name.to_owned(), json!(bytes?)))));
     wanted
 }
 
