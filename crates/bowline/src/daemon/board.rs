@@ -1,7 +1,7 @@
 //! What the running jobs say of themselves, gathered for readiness, status and metrics.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -80,7 +80,7 @@ impl Board {
             "at": utc(now.wall),
             "since": self.started.map(utc),
             "state": overall(&checks),
-            "page": self.page.lock().unwrap_or_else(PoisonError::into_inner).map(|page| format!("http://{page}/")),
+            "page": self.page.lock().unwrap_or_else(PoisonError::into_inner).map(url),
             "credentials": jobs.get("credentials").cloned().unwrap_or_else(|| json!([])),
             "jobs": jobs,
             "checks": checks,
@@ -125,4 +125,11 @@ pub(crate) fn overall(checks: &[Check]) -> Verdict {
     } else {
         Verdict::Ok
     }
+}
+
+/// Where a browser on this machine finds what listens on `page`.
+fn url(page: SocketAddr) -> String {
+    let own: IpAddr = if page.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let host = if page.ip().is_unspecified() { own } else { page.ip() };
+    format!("http://{}/", SocketAddr::new(host, page.port()))
 }

@@ -77,16 +77,24 @@ impl Daemon {
             error!(?step, reason, "this part of the new configuration cannot be used; the old one goes on");
             return;
         };
-        let runs = self.running.contains_key(&part);
-        // The VPN looks after its old one itself.
+        // The VPN looks after its old one itself, also where that does not come back at once.
         let old_vpn = part == Part::Vpn && self.config.vpn.is_some();
-        if !old_vpn && (fault.kind != Kind::Config || ran != runs) {
-            self.adopt(part, new);
-            self.wait(part, Loss::not_started(fault));
-        } else if ran {
-            error!(?step, reason, "this part of the new configuration cannot be used; the old one goes on");
-        } else {
-            error!(?step, reason, "this part of the new configuration cannot be used; nothing is started");
+        match (ran, self.running.contains_key(&part)) {
+            (_, true) => {
+                error!(?step, reason, "this part of the new configuration cannot be used; the old one goes on")
+            }
+            _ if old_vpn => {
+                error!(?step, reason, "this part of the new configuration cannot be used; the old one is tried again")
+            }
+            (false, false) if fault.kind == Kind::Config => {
+                error!(?step, reason, "this part of the new configuration cannot be used; nothing is started");
+            }
+            _ => {
+                // Of the old one nothing is left: neither does it answer questions about itself.
+                self.board.remove(part.name());
+                self.adopt(part, new);
+                self.wait(part, Loss::not_started(fault));
+            }
         }
     }
 

@@ -140,8 +140,14 @@ impl Daemon {
     /// One that runs: [`Daemon::new`] and [`Daemon::begin`] in one.
     pub(crate) async fn start(world: World, config: Config, start: Start) -> Result<Self, Fault> {
         let mut daemon = Self::new(world, config, start)?;
-        daemon.begin().await?;
-        Ok(daemon)
+        match daemon.begin().await {
+            Ok(()) => Ok(daemon),
+            Err(fault) => {
+                // What has begun holds sockets and their locks.
+                daemon.stop().await;
+                Err(fault)
+            }
+        }
     }
 
     /// With a broker that answers, and nothing started yet.
@@ -246,9 +252,11 @@ impl Daemon {
         if let Some(group) = self.running.remove(&part) {
             self.end_later(group);
         }
-        // The broker goes on answering from memory.
-        if part != Part::Credentials {
-            self.board.remove(part.name());
+        match part {
+            // The broker goes on answering from memory.
+            Part::Credentials => {}
+            Part::StatusPage => self.board.serves_page(None),
+            _ => self.board.remove(part.name()),
         }
         self.wait(part, Loss::broke(why));
     }

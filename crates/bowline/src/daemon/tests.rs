@@ -150,3 +150,48 @@ async fn what_a_reload_adds_and_cannot_start_yet_is_tried_again() {
     assert!(daemon.config.vpn.is_some() && !daemon.running.contains_key(&Part::Vpn));
     daemon.stop().await;
 }
+
+const REPOSITORY: &str = "[[artifacts.repository]]\nfrom = \"/\"\n";
+
+/// The status page and a repository that listens on `address`.
+fn with_artifacts(home: &Path, address: &str) -> String {
+    let cache = home.join("cache");
+    let artifacts = format!("[artifacts]\nlisten = \"{address}\"\ncache = {{ path = \"{}\" }}\n", cache.display());
+    format!("[daemon]\nlisten = \"127.0.0.1:0\"\n{artifacts}{REPOSITORY}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_whose_new_address_cannot_be_had_goes_on_at_the_old_one_and_is_not_called_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let fake = FakeAws::start(Settings::default()).await.unwrap();
+    let file = home.path().join("bowline.toml");
+    let before = with_artifacts(home.path(), "127.0.0.2:0");
+    let start = Start::Daemon { file: Some(file.clone()) };
+    let mut daemon = Daemon::start(world(home.path(), &fake), parse(&before).unwrap(), start).await.unwrap();
+    let address = Address::Tcp("127.0.0.2:0".parse().unwrap());
+    let bound = daemon.listeners.bound(&address).unwrap();
+    // Of the block for documentation: no machine has it. Then as it was.
+    for text in [with_artifacts(home.path(), "192.0.2.1:9000"), before] {
+        atomic::write_private(&file, text.as_bytes()).unwrap();
+        daemon.reload().await;
+        assert!(said(&daemon.board, Part::Artifacts).is_none(), "it runs: {:?}", daemon.board.checks());
+        assert_eq!(daemon.supervision.ledger().next_wake(), None);
+        assert_eq!(daemon.listeners.bound(&address), Some(bound), "where it was");
+        tokio::net::TcpStream::connect(bound).await.unwrap();
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_cannot_start_leaves_nothing_that_holds_up_the_next_one() {
+    let home = tempfile::tempdir().unwrap();
+    let fake = FakeAws::start(Settings::default()).await.unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.2:0").unwrap();
+    let start = |address: String| {
+        let config = parse(&with_artifacts(home.path(), &address)).unwrap();
+        Daemon::start(world(home.path(), &fake), config, Start::Daemon { file: None })
+    };
+    let fault = start(taken.local_addr().unwrap().to_string()).await.err().expect("the address is taken");
+    assert!(fault.chain().contains("in use"), "{}", fault.chain());
+    start("127.0.0.2:0".to_owned()).await.unwrap().stop().await;
+}

@@ -9,6 +9,7 @@ use bowline_awsfiles::ConfigError;
 use bowline_base::{Fault, Kind};
 use bowline_credentials::{ENVIRONMENT, asks_outside};
 use serde_json::json;
+use tracing::warn;
 
 use self::files::Look;
 use crate::{
@@ -39,6 +40,11 @@ impl Finding {
         Self { value: Some(value.to_owned()), ..Self::at(path, fault) }
     }
 
+    /// Whether it is of a profile among others, and not of the one that a job works with.
+    fn is_of_a_list(&self) -> bool {
+        LISTS.iter().any(|list| self.path == *list)
+    }
+
     /// Wherever `text` asks for it.
     fn mistakes(&self, text: &str) -> Vec<Mistake> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
@@ -66,9 +72,17 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
     outcome.map(drop)
 }
 
-/// Everything that `run` would end with, for `run` and a reload to say it at once, before anything is started.
+/// Everything that `run` would end with, for `run` and a reload to say it at once, before anything is started. What only
+/// hands a profile out is no reason: profiles and AWS's files are watched, and come back while the other jobs run.
 pub(crate) fn at_start(world: &World, file: &Path, config: &Config) -> Result<(), Fault> {
-    let mut findings = unresolved(world, config)?.wrong;
+    let found = unresolved(world, config).unwrap_or_else(|fault| {
+        warn!(reason = %fault.chain(), fix = fault.hint, "no profile can be used until this is mended; what needs none runs");
+        Unresolved::default()
+    });
+    let (later, mut findings): (Vec<_>, Vec<_>) = found.wrong.into_iter().partition(Finding::is_of_a_list);
+    for mistake in mistakes(file, &later) {
+        warn!("{}; nobody gets it until then, and everything else runs", mistake.line_of(file));
+    }
     findings.extend(files::missing(world, config, Look::Start));
     findings.extend(files::channels_at_start(world, config));
     told(file, findings)
@@ -125,7 +139,13 @@ fn mistakes(file: &Path, findings: &[Finding]) -> Vec<Mistake> {
     mistakes
 }
 
+type Key = &'static [&'static str];
+
+/// What names profiles to hand out.
+const LISTS: [Key; 3] = [&["daemon", "keep-fresh"], &["endpoint", "serve"], &["grant", "profiles"]];
+
 /// Profiles that are named and cannot be used.
+#[derive(Default)]
 struct Unresolved {
     wrong: Vec<Finding>,
     /// What works where a container or an instance gives credentials, which the daemon asks for.
@@ -134,7 +154,7 @@ struct Unresolved {
 
 fn unresolved(world: &World, config: &Config) -> Result<Unresolved, Fault> {
     let files = world.aws_config()?.with_identities(config.identities.iter().cloned());
-    type Key = &'static [&'static str];
+    let [keep_fresh, serve, granted] = LISTS;
     let named = |key: Key, profile: Option<&String>| profile.cloned().map(|profile| (key, profile));
     let jobs = [
         named(&["artifacts", "identity"], config.artifacts.as_ref().and_then(|artifacts| artifacts.identity.as_ref())),
@@ -147,14 +167,14 @@ fn unresolved(world: &World, config: &Config) -> Result<Unresolved, Fault> {
     ];
     let endpoint = config.endpoint.iter().flat_map(|endpoint| &endpoint.serve);
     let grants = config.grants.iter().flat_map(|grant| &grant.profiles);
-    let lists = (config.daemon.keep_fresh.iter().map(|profile| (&["daemon", "keep-fresh"] as Key, profile)))
-        .chain(endpoint.map(|profile| (&["endpoint", "serve"] as Key, profile)))
-        .chain(grants.map(|profile| (&["grant", "profiles"] as Key, profile)));
+    let lists = (config.daemon.keep_fresh.iter().map(|profile| (keep_fresh, profile)))
+        .chain(endpoint.map(|profile| (serve, profile)))
+        .chain(grants.map(|profile| (granted, profile)));
     let all = jobs.into_iter().flatten().chain(lists.map(|(key, profile)| (key, profile.clone())));
     let meant =
         all.filter(|(_, name)| !is_chain(name) || files.profile(name).is_ok() || files.identity(name).is_some());
     let hint = format!("mend `{}`, or the name", world.setup.locations.config.display());
-    let mut found = Unresolved { wrong: Vec::new(), elsewhere: Vec::new() };
+    let mut found = Unresolved::default();
     for (key, profile) in meant {
         let Err(error) = files.resolve(&profile) else { continue };
         let bare = matches!(error, ConfigError::NoCredentials { .. }) && asks_outside(&world.setup);
