@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use bowline_base::{Fault, Kind, Retry, Secret, Timestamp, atomic, utc};
+use bowline_base::{
+    Fault, Kind, Retry, Secret, Timestamp, atomic,
+    lock::{self, Patience},
+    utc,
+};
 use tokio::net::lookup_host;
 use tracing::warn;
 
@@ -54,10 +58,6 @@ pub struct Connected {
 
 /// Nobody else of us works on links while this is held.
 struct Lock(File);
-
-/// How often a lock is tried that somebody may only be looking at.
-const MOST_LOOKS: u32 = 5;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 const WAIT: Duration = Duration::from_millis(100);
 /// A client that is told to end has restored everything by then.
@@ -365,14 +365,8 @@ impl Lock {
     fn take(path: &Path) -> Result<Self, Holder> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).mode(0o600).open(path);
         let Ok(mut file) = file else { return Err(Holder(None)) };
-        let mut looks = 0;
-        while file.try_lock().is_err() {
-            looks += 1;
-            // Somebody who only looks is gone at once.
-            if looks < MOST_LOOKS {
-                std::thread::park_timeout(BETWEEN_LOOKS);
-                continue;
-            }
+        // Somebody who only looks is gone at once.
+        if lock::acquire_within(&file, path, Patience::Short).is_err() {
             let mut text = String::new();
             file.read_to_string(&mut text).ok();
             return Err(Holder(text.trim().parse().ok()));
