@@ -13,7 +13,7 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
-/// A path as a shell reads it back.
+/// `path` as a shell reads it back.
 #[must_use]
 pub fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
