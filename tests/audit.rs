@@ -67,7 +67,7 @@ fn what_had_its_time_ends_and_the_log_still_verifies() {
     let config = world.path("bowline.toml").display().to_string();
     let bowline = |words: &[&str]| world.run(&[&["--config", &config], words].concat());
     let verify = || bowline(&["audit", "verify"]);
-    let log = AuditLog::new(Places { directory: directory.clone(), max_size: 4000, marks: None }, Vec::new());
+    let log = AuditLog::new(Places { directory, max_size: 4000, marks: None }, Vec::new());
     let (_, last) =
         log.end_older_than(bowline_host::clock::now(), Duration::from_secs(400 * 86400), None).unwrap().unwrap();
     let good = verify();

@@ -268,6 +268,7 @@ mod tests {
 
     /// Told twice: here, and once more in a mount namespace of its own, where `one/token` is a mount of `other/token`.
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test tells itself where it runs")]
     async fn a_file_that_is_mounted_alone_is_noticed_though_no_event_comes() {
         const NAME: &str = "watch::tests::a_file_that_is_mounted_alone_is_noticed_though_no_event_comes";
         const HOME: &str = "BOWLINE_TEST_MOUNTED";
@@ -280,7 +281,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         for place in ["one", "other"] {
             fs::create_dir(home.path().join(place)).unwrap();
-            fs::write(home.path().join(place).join("token"), "1").unwrap();
+            bowline_base::atomic::write_private(&home.path().join(place).join("token"), b"1").unwrap();
         }
         let script = "mount --bind other/token one/token && exec \"$@\"";
         let mut inside = Command::new("unshare");
@@ -291,6 +292,7 @@ mod tests {
         assert!(done.status.success() && said.contains("1 passed"), "{said}");
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a file that is replaced is no longer the one that is mounted")]
     async fn noticed_behind_a_mount(home: &Path) {
         let tasks = Tasks::new();
         let mut changes = files(&tasks, vec![home.join("one/token")]);

@@ -237,7 +237,7 @@ fn a_file_that_had_its_time_while_others_were_read_is_not_asked_for_again() {
     let home = tempfile::tempdir().unwrap();
     let [first, _] = log();
     let (gone, here) = (home.path().join("gone"), home.path().join("here"));
-    std::fs::write(&here, first.join("\n") + "\n").unwrap();
+    bowline_base::atomic::write_private(&here, (first.join("\n") + "\n").as_bytes()).unwrap();
     let lists = std::cell::Cell::new(0);
     let list = || {
         lists.set(lists.get() + 1);

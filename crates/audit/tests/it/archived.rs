@@ -68,7 +68,8 @@ fn no_other_files_pass_for_those_that_are_missing() {
     let foreign = stranger.directory().with_file_name("archive");
     let foreign: Vec<PathBuf> = shown.iter().map(|path| foreign.join(path.file_name().unwrap())).collect();
     assert_eq!(refused(&foreign), Flaw::NotFollowing, "another log's");
-    fs::write(&shown[0], fs::read_to_string(&shown[0]).unwrap().replace("profile-3", "profile-4")).unwrap();
+    let changed = fs::read_to_string(&shown[0]).unwrap().replace("profile-3", "profile-4");
+    bowline_base::atomic::write_private(&shown[0], changed.as_bytes()).unwrap();
     assert_eq!(refused(&shown), Flaw::Altered);
     assert_eq!(world.text(), before, "nothing was written");
 }

@@ -22,7 +22,7 @@ pub(super) fn run(world: &World, places: Places, arguments: &AuditArchived) -> R
             ))?;
         }
         Archived::NothingIsMissing => {
-            output::data("nothing is missing at the beginning of the log; nothing was written\n")?
+            output::data("nothing is missing at the beginning of the log; nothing was written\n")?;
         }
         Archived::No(verdict) => {
             output::data(&verify::text(&verdict, against.key.as_ref()))?;
