@@ -33,7 +33,7 @@ use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
-pub(crate) use doors::clashes;
+pub(crate) use doors::{are_one, clashes};
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use gateway::{FollowerSection, GatewaySection};
 pub(crate) use gateway_device::DeviceSection;
