@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::symlink,
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, OnceLock},
@@ -180,6 +181,8 @@ fn resolved() -> Result<(), String> {
     if folder.join("lib/systemd/systemd-resolved").exists() {
         return Ok(());
     }
+    // Packages of another version would be in the way.
+    fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&folder).map_err(|error| format!("`{}`: {error}", folder.display()))?;
     let packages = ["download", "libsystemd-shared", "systemd-resolved"];
     let download = || capture(command("apt-get", &packages).current_dir(&folder));
@@ -188,7 +191,13 @@ fn resolved() -> Result<(), String> {
         let unpack = format!("dpkg-deb --extract {package}_*.deb .");
         capture(command("sh", &["-c", &unpack]).current_dir(&folder))?;
     }
-    Ok(())
+    // Packages of a Debian whose /usr is merged have all of it there.
+    let lib = folder.join("lib");
+    if lib.exists() {
+        Ok(())
+    } else {
+        symlink("usr/lib", &lib).map_err(|error| format!("`{}`: {error}", lib.display()))
+    }
 }
 
 /// What the schema of the AWS provider is read from; see `tests/terraform/schema.py`.

@@ -38,11 +38,13 @@ pub enum Event {
     VpnChanged,
     /// The oldest lines had their time, and are removed.
     Dropped,
+    /// Somebody has moved the oldest lines away by hand, and has shown them.
+    Archived,
 }
 
 impl Event {
     /// Every event.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Issued,
         Self::Refused,
         Self::Refreshed,
@@ -58,6 +60,7 @@ impl Event {
         Self::Reloaded,
         Self::VpnChanged,
         Self::Dropped,
+        Self::Archived,
     ];
 
     /// As it stands in a line: `refresh-failed`.
@@ -79,6 +82,7 @@ impl Event {
             Self::Reloaded => "reloaded",
             Self::VpnChanged => "vpn-changed",
             Self::Dropped => "dropped",
+            Self::Archived => "archived",
         }
     }
 
@@ -179,7 +183,7 @@ pub struct Record {
     pub client: Option<Client>,
     /// Why, where somebody did not get what was asked for.
     pub reason: Option<String>,
-    /// The numbers of the first and the last line that are removed.
+    /// The numbers of the first and the last line that are removed, or were moved away.
     pub lines: Option<(u64, u64)>,
 }
 

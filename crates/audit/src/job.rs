@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::{
     log::AuditLog,
+    retention::Steady,
     sink::cloudwatch::{Destination, Shipper, sent},
 };
 
@@ -117,7 +118,7 @@ async fn sign_once(log: &AuditLog, now: Now) {
     }
 }
 
-/// At the start and every hour by the clock that goes on in sleep.
+/// Every hour by the clock that goes on in sleep, while the other one can be believed.
 async fn end_old_files(
     log: AuditLog,
     keep: Duration,
@@ -125,10 +126,10 @@ async fn end_old_files(
     wire: Arc<dyn Wire>,
     tasks: Tasks,
 ) {
-    let mut due = Duration::ZERO;
+    let (mut clock, mut due) = (Steady::default(), Duration::ZERO);
     loop {
         let now = wire.now();
-        if now.boot >= due {
+        if clock.for_an_hour(now) && now.boot >= due {
             due = now.boot + BETWEEN_ENDS;
             let (ending, sent) = (log.clone(), sent(&log));
             match tokio::task::spawn_blocking(move || ending.end_older_than(now, keep, sent)).await {
@@ -182,5 +183,82 @@ async fn pause(wire: &dyn Wire, tasks: &Tasks, time: Duration) -> bool {
     tokio::select! {
         () = wire.sleep(time) => tasks.is_shutting_down(),
         () = tasks.shutting_down() => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bowline_base::{
+        Timestamp,
+        wire::{Body, Limits, WireError},
+    };
+
+    use super::*;
+    use crate::{
+        event::{Event, Record},
+        log::Places,
+        sink::file::log_files,
+    };
+
+    const YEAR: u64 = 365 * 86_400;
+
+    /// Time that passes by waiting alone; the clock on the wall may be set.
+    struct Clocks {
+        boot: Mutex<Duration>,
+        ahead: Mutex<Duration>,
+    }
+
+    impl Wire for Clocks {
+        fn now(&self) -> Now {
+            let boot = *self.boot.lock().unwrap();
+            Now { boot, wall: Timestamp::UNIX_EPOCH + boot + *self.ahead.lock().unwrap() }
+        }
+
+        fn entropy(&self) -> u64 {
+            0
+        }
+
+        fn send(
+            &self,
+            _: http::Request<bytes::Bytes>,
+            _: Limits,
+        ) -> BoxFuture<'_, Result<http::Response<Body>, WireError>> {
+            unreachable!("old files are no business of AWS's")
+        }
+
+        fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
+            *self.boot.lock().unwrap() += time;
+            Box::pin(tokio::task::yield_now())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_years_ahead_for_a_while_ends_nothing_and_one_that_goes_on_does() {
+        let home = tempfile::tempdir().unwrap();
+        let log = AuditLog::new(Places { max_size: 2000, ..Places::below(home.path()) }, Vec::new());
+        let clocks = Arc::new(Clocks { boot: Mutex::default(), ahead: Mutex::default() });
+        for number in 0..20 {
+            log.record(clocks.now(), &Record::about(Event::Login, format!("user-{number}"))).unwrap();
+        }
+        let files = || log_files(&log.places().directory).unwrap().len();
+        let (before, tasks) = (files(), Tasks::new());
+        *clocks.ahead.lock().unwrap() = Duration::from_secs(10 * YEAR);
+        let keep = Duration::from_secs(YEAR);
+        let ends = end_old_files(log.clone(), keep, |_| None, Arc::clone(&clocks) as _, tasks.clone());
+        tasks.spawn("ends", ends);
+        let pass = async |time| {
+            let until = clocks.now().boot + time;
+            while clocks.now().boot < until {
+                tokio::task::yield_now().await;
+            }
+        };
+        pass(BETWEEN_ENDS / 2).await;
+        *clocks.ahead.lock().unwrap() = Duration::ZERO;
+        pass(BETWEEN_ENDS * 3).await;
+        assert_eq!(files(), before, "the clock was set right within the hour");
+        *clocks.ahead.lock().unwrap() = Duration::from_secs(2 * YEAR);
+        pass(BETWEEN_ENDS * 3).await;
+        assert!(files() < before, "the time has come");
+        assert!(tasks.shut_down(Duration::from_secs(1)).await);
     }
 }

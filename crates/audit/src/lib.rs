@@ -5,6 +5,7 @@
 //! to are [`sink`]s. [`scan`] looks for AWS keys that lie in a tree of files. This crate knows no TOML, no command line
 //! and no source of credentials; it reads no clock and no environment.
 
+mod archived;
 mod chain;
 mod event;
 mod hex;
@@ -21,6 +22,7 @@ mod tally;
 mod told;
 pub mod verify;
 
+pub use archived::Archived;
 pub use chain::Checkpoint;
 pub use event::{Client, Event, Record};
 pub use job::AuditJob;
@@ -28,4 +30,4 @@ pub use key::PublicKey;
 pub use log::{AuditLog, Places, Receipt};
 pub use query::{Filter, Follower, Found};
 pub use sink::file::log_files;
-pub use verify::{Against, Flaw, Verdict, verify, verify_files};
+pub use verify::{Against, Flaw, Gone, Verdict, verify, verify_files, verify_listed};

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use bowline_base::{Fault, Now, Timestamp, utc};
+use bowline_base::{Fault, Now, Timestamp, lock::Patience, utc};
 use serde_json::Value;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     event::{Event, Record},
     sink::{
         Sink,
-        file::{Appended, LogFile, Patience, Signed, turn_to_sign},
+        file::{Appended, LogFile, Signed, turn_to_sign},
     },
     standing::Standing,
     tally::Tally,
@@ -96,7 +96,7 @@ pub struct AuditLog {
 /// Waits until what was written to a file is on the disk; a slow or a broken disk is another function.
 type ToDisk = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
 
-/// Held while a line is handed to the kernel, and never while a disk is waited for.
+/// Held while a line is handed to the kernel, and while a disk is waited for only where the next file begins.
 struct Inner {
     file: Option<LogFile>,
     sinks: Vec<Box<dyn Sink>>,
@@ -168,7 +168,8 @@ impl AuditLog {
 
     /// Signs what was written since the last time and waits for the disk; at most a second after a record is the promise
     /// of the caller. Whether there was anything to sign. Whoever writes records meanwhile does not wait, in this process
-    /// or in another.
+    /// or in another; all wait when the next file begins, until
+    /// what the last half second brought is on the disk.
     ///
     /// # Errors
     /// The file does not work, or another process keeps its own checkpoint from the disk.

@@ -32,7 +32,9 @@ impl AuditLog {
         let over = over(&files, horizon, sent);
         let (Some(first), Some(next)) = (files.first().filter(|_| over > 0), files.get(over)) else { return Ok(None) };
         let lines = (first.seq, next.seq - 1);
-        if !self.says_so(now, lines, keep)? {
+        let reason = format!("every line was older than {}", bowline_base::units::duration(keep));
+        let record = Record { lines: Some(lines), reason: Some(reason), ..Record::new(Event::Dropped) };
+        if self.on_disk(now, &record)?.is_none() {
             return Ok(None);
         }
         for file in &files[..over] {
@@ -41,15 +43,37 @@ impl AuditLog {
         Ok(Some(lines))
     }
 
-    /// Whether a signed line on the disk says that `lines` go.
-    fn says_so(&self, now: Now, lines: (u64, u64), keep: Duration) -> Result<bool, Fault> {
-        let reason = format!("every line was older than {}", bowline_base::units::duration(keep));
-        let record = Record { lines: Some(lines), reason: Some(reason), ..Record::new(Event::Dropped) };
-        let Some(line) = self.record(now, &record)?.line else { return Ok(false) };
+    /// Writes `record` down, and gives the number of its line where that is signed and on the disk.
+    pub(crate) fn on_disk(&self, now: Now, record: &Record) -> Result<Option<u64>, Fault> {
+        let Some(line) = self.record(now, record)?.line else { return Ok(None) };
         self.sign(now)?;
         // Another thread may have signed it just now, and still wait for the disk.
         drop(turn_to_sign(self.places())?);
-        Ok(kept_to(self.places()).is_some_and(|signed| signed > line))
+        Ok(kept_to(self.places()).filter(|signed| *signed > line).map(|_| line))
+    }
+}
+
+/// Whether the clock on the wall is to be believed. One that is years ahead (a battery that is empty, a time server that
+/// lies) would end all files but the newest: so nothing ends before it has gone as the clock of the boot does for an
+/// hour, and each time that it is set begins that hour anew.
+#[derive(Debug, Default)]
+pub(crate) struct Steady(Option<Now>);
+
+/// By so much the two may differ; a time server that mends a clock bit by bit stays below.
+const LEAP_SECONDS: u64 = 60;
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Steady {
+    /// Ask often: what happens in between is not seen.
+    pub(crate) fn for_an_hour(&mut self, now: Now) -> bool {
+        let since = *self.0.get_or_insert(now);
+        let boot = now.boot.saturating_sub(since.boot);
+        let wall = now.wall.as_second().saturating_sub(since.wall.as_second());
+        if wall.saturating_sub_unsigned(boot.as_secs()).unsigned_abs() > LEAP_SECONDS {
+            self.0 = Some(now);
+            return false;
+        }
+        boot >= HOUR
     }
 }
 
@@ -114,6 +138,20 @@ fn unremovable(directory: &Path, cause: io::Error) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_is_believed_an_hour_after_it_was_last_set() {
+        let at = |boot, wall| Now { boot: Duration::from_secs(boot), wall: Timestamp::from_second(wall).unwrap() };
+        let mut clock = Steady::default();
+        let mut ask = |boot, wall| clock.for_an_hour(at(boot, wall));
+        assert!(!ask(0, 9_000_000_000), "years ahead");
+        assert!(!ask(1800, 9_000_001_800));
+        assert!(!ask(1830, 1_800_000_000), "a time server has set it right");
+        assert!(!ask(1830 + 3599, 1_800_003_602), "the hour begins anew");
+        assert!(ask(1830 + 3600, 1_800_003_603), "seconds make no difference");
+        assert!(ask(1830 + 90_000, 1_800_090_000), "nor does sleep, in which both go on");
+        assert!(!ask(1830 + 90_001, 2_000_000_000));
+    }
 
     #[test]
     fn a_file_goes_when_the_next_one_is_too_old_and_everything_before_it_was_sent() {

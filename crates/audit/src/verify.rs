@@ -1,7 +1,8 @@
 //! Says whether a log is as it was written, and which line is the first that is not. Pure, a line at a time: memory stays
 //! small however long the log is.
 //!
-//! Where the beginning of a whole log is missing, a signed line has to say that it had its time (`retention.rs`).
+//! Where the beginning of a whole log is missing, a signed line has to say that it had its time (`retention.rs`) or was
+//! moved away (`archived.rs`).
 //! What it cannot know from the log alone is whether lines were cut off its very end: a [`Checkpoint`] that was kept
 //! elsewhere shows that. Lines behind the last checkpoint hold together but are not signed yet; the verdict says so.
 
@@ -28,7 +29,7 @@ pub struct Against {
     pub checkpoint: Option<Checkpoint>,
     /// The only key to believe; without it each file's own word is taken.
     pub key: Option<PublicKey>,
-    /// These are all files of the log: what is missing at its beginning has to have been removed in its time.
+    /// These are all files of the log: a signed line has to say why something is missing at its beginning.
     pub whole: bool,
 }
 
@@ -43,12 +44,46 @@ pub struct Verdict {
     pub last: Option<u64>,
     /// The number of the last good checkpoint: everything before it is signed.
     pub signed_to: Option<u64>,
-    /// The last line of those that were removed in their time, and the signed line that says so.
-    pub dropped: Option<(u64, u64)>,
+    /// The lines of which a signed line says last that they are not here any more.
+    pub gone: Option<Gone>,
     /// The first thing that is wrong.
     pub bad: Option<Bad>,
     /// A last line that was never finished, as a killed process leaves it: file and bytes.
     pub torn: Option<(String, usize)>,
+}
+
+impl Verdict {
+    /// Whether nothing is wrong but that the log's first lines are missing, and no signed line says why.
+    #[must_use]
+    pub fn lacks_its_beginning(&self) -> bool {
+        let missing =
+            self.bad.as_ref().and_then(|bad| if let Flaw::Missing(_, to) = bad.flaw { Some(to) } else { None });
+        missing.is_some_and(|to| self.first == Some(to + 1))
+    }
+}
+
+/// Lines at the log's beginning that are not here, and who says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// The first of them.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+    /// The number of the signed line that says it.
+    pub said_by: u64,
+    /// Somebody has moved them away by hand, and has shown them; else they had their time.
+    pub archived: bool,
+}
+
+impl Gone {
+    fn said_by(line: &Parsed) -> Option<Self> {
+        let archived = line.event() == Event::Archived.name();
+        if !archived && line.event() != Event::Dropped.name() {
+            return None;
+        }
+        let number = |name: &str| line.fields.get("lines")?.get(name)?.as_u64();
+        Some(Self { first: number("first")?, last: number("last")?, said_by: line.seq, archived })
+    }
 }
 
 /// Where it is wrong, and how.
@@ -123,7 +158,7 @@ pub fn verify<R: BufRead>(
     open: impl Fn(usize) -> io::Result<R>,
     against: &Against,
 ) -> Result<Verdict, (usize, io::Error)> {
-    let mut walk = Walk { against, verdict: Verdict::default(), dropped: None, before: None, log: None, key: None };
+    let mut walk = Walk { against, verdict: Verdict::default(), gone: None, before: None, log: None, key: None };
     let mut lines = 0;
     for (index, name) in names.iter().enumerate() {
         let reader = open(index).map_err(|error| (index, error))?;
@@ -158,6 +193,25 @@ pub fn verify_files(paths: &[PathBuf], against: &Against) -> Result<Verdict, Fau
     })
 }
 
+/// [`verify_files`] over the files that `list` gives; where one of them had its time meanwhile, over those that it gives
+/// then.
+///
+/// # Errors
+/// As [`verify_files`], and those of `list`.
+pub fn verify_listed(list: impl Fn() -> Result<Vec<PathBuf>, Fault>, against: &Against) -> Result<Verdict, Fault> {
+    let mut lists = 1;
+    loop {
+        let paths = list()?;
+        match verify_files(&paths, against) {
+            Err(_) if lists < MOST_LISTS && paths.iter().any(|path| !path.exists()) => lists += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The beginning of a log goes a file at a time, faster than it is read.
+const MOST_LISTS: u32 = 10;
+
 /// A line that is missing where it belongs may stand somewhere else: only then the files are read again.
 fn in_the_right_place<R: BufRead>(
     bad: Bad,
@@ -189,7 +243,7 @@ struct Walk<'a> {
     against: &'a Against,
     verdict: Verdict,
     /// As in the verdict, and not signed yet.
-    dropped: Option<(u64, u64)>,
+    gone: Option<Gone>,
     /// Number and hash of the line before.
     before: Option<(u64, String)>,
     log: Option<String>,
@@ -231,10 +285,7 @@ impl Walk<'_> {
         if line.event() == CHECKPOINT {
             self.checkpoint(&line)?;
         }
-        if line.event() == Event::Dropped.name() {
-            let last = line.fields.get("lines").and_then(|lines| lines.get("last")?.as_u64());
-            self.dropped = last.map(|last| (last, line.seq));
-        }
+        self.gone = Gone::said_by(&line).or(self.gone);
         self.compare(&line)?;
         self.verdict.first.get_or_insert(line.seq);
         (self.verdict.last, self.before) = (Some(line.seq), Some((line.seq, line.hash)));
@@ -284,7 +335,7 @@ impl Walk<'_> {
             return Err(Flaw::BadSignature);
         }
         self.verdict.signed_to = Some(line.seq);
-        self.verdict.dropped = self.dropped.or(self.verdict.dropped);
+        self.verdict.gone = self.gone;
         Ok(())
     }
 
@@ -296,9 +347,9 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether what is missing before the first line had its time.
+    /// Whether a signed line says of all that is missing before the first one why it is.
     fn beginning(&self) -> Result<(), Flaw> {
-        let gone = self.verdict.dropped.map_or(0, |(last, _)| last);
+        let gone = self.verdict.gone.map_or(0, |gone| gone.last);
         match self.verdict.first {
             Some(first) if self.against.whole && first > gone + 1 => Err(Flaw::Missing(gone + 1, first - 1)),
             _ => Ok(()),

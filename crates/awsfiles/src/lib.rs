@@ -27,7 +27,7 @@ pub use document::Document;
 pub use edit::{EditError, SectionName};
 pub use error::{ConfigError, ConfigFile, Mistake, Problem};
 pub use locations::{DefaultProfile, Locations};
-pub use lock::{FileLock, wait_for};
+pub use lock::FileLock;
 pub use rewrite::{Outcome, RewriteError, Rule, rewrite};
 pub use sections::{Content, Origin, Section, Setting};
 pub use source::{

@@ -4,7 +4,7 @@
 //! [`Keyring::replace`] returns when the new keys are on disk, in the place and the form of the old ones. The keyring
 //! calls no AWS, and keeps no copy of what it gives away. A passphrase is asked for once, on the terminal.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use bowline_awsfiles::{
     Config, Document, EditError, Profile, RewriteError, Rule, SealedKeys, SealedPlace, Section, SectionName, Source,
@@ -16,21 +16,15 @@ use bowline_host::client::random_bytes;
 use bowline_vault::{
     Keys, ProfileName,
     envelope::SealingKey,
-    store::{Contents, Entry, Place, Replacing, StoreError, Unlocked},
+    store::{Contents, Entry, Replacing, StoreError, Unlocked},
 };
 
-use crate::{
-    terminal,
-    world::{World, small_runtime},
-};
+use crate::{terminal, world::World};
 
 const KEY_ID: &str = "aws_access_key_id";
 const SECRET_KEY: &str = "aws_secret_access_key";
 /// How often a person is asked for a passphrase before we give up.
 const TRIES: usize = 3;
-/// Another writer holds the store for milliseconds, and never while it asks somebody.
-const BUSY_TRIES: u32 = 200;
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A long-lived key, in plaintext.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,24 +151,23 @@ impl<'w> Keyring<'w> {
         })
     }
 
-    /// Opens the store, lets `change` change it, and writes it. Waits for other writers for a while.
+    /// Opens the store, lets `change` change it, and writes it. Waits for other writers, who have it for
+    /// milliseconds and never while they ask somebody.
     ///
     /// # Errors
     /// Those of `change`, and whatever keeps the store from being opened or written; then nothing has changed.
     pub(crate) fn change(&self, change: impl Fn(&mut Contents) -> Result<(), Fault>) -> Result<(), Fault> {
         let key = self.unlocked()?;
-        self.when_free(|place| {
-            let mut refused = None;
-            place.change(&key, Replacing::Held, |contents| {
-                let before = contents.clone();
-                if let Err(fault) = change(contents) {
-                    *contents = before;
-                    refused = Some(fault);
-                }
-                Ok(())
-            })?;
-            Ok(refused.map_or(Ok(()), Err))
-        })?
+        let mut refused = None;
+        self.vault.place().change(&key, Replacing::Held, |contents| {
+            let before = contents.clone();
+            if let Err(fault) = change(contents) {
+                *contents = before;
+                refused = Some(fault);
+            }
+            Ok(())
+        })?;
+        refused.map_or(Ok(()), Err)
     }
 
     /// Throws away the keys that wait for `profile`; says how many there were.
@@ -183,19 +176,7 @@ impl<'w> Keyring<'w> {
     /// Whatever keeps the store from being opened, or their files from going.
     pub(crate) fn discard(&self, profile: &ProfileName) -> Result<usize, Fault> {
         let key = self.unlocked()?;
-        self.when_free(|place| place.discard(&key, profile))
-    }
-
-    /// `work`, again while another writer holds the store.
-    fn when_free<T>(&self, work: impl Fn(&Place) -> Result<T, StoreError>) -> Result<T, Fault> {
-        let place = self.vault.place();
-        for _ in 0..BUSY_TRIES {
-            match work(&place) {
-                Err(StoreError::Busy(_)) => small_runtime()?.block_on(self.world.wire.sleep(BUSY_PAUSE)),
-                done => return Ok(done?),
-            }
-        }
-        Err(StoreError::Busy(place.directory().join("vault.age")).into())
+        Ok(self.vault.place().discard(&key, profile)?)
     }
 
     fn load_sealed(&self, profile: &str, sealed: &SealedKeys) -> Result<LongLived, Fault> {

@@ -217,7 +217,7 @@ pub(crate) async fn wait_for(
     what: &str,
     try_lock: impl FnMut() -> Result<Option<FileLock>, Fault>,
 ) -> Result<FileLock, Fault> {
-    bowline_awsfiles::wait_for(wire, LONGEST_WAIT, try_lock).await?.ok_or_else(|| {
+    bowline_base::lock::wait_for(wire, LONGEST_WAIT, try_lock).await?.ok_or_else(|| {
         let message = format!("another process has held the lock of {what} for 90 s");
         Fault::new(Kind::Unreachable, "leases", message).hint("look for a stopped process: `fuser -v` on it")
     })

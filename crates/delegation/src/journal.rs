@@ -10,7 +10,7 @@ use std::{
 };
 
 use awsfiles::FileLock;
-use base::{Fault, KeyId, Kind, Timestamp, atomic, parse_timestamp, utc, wire::Wire};
+use base::{Fault, KeyId, Kind, Timestamp, atomic, lock, parse_timestamp, shell::quoted_path, utc, wire::Wire};
 use bowline_awsfiles as awsfiles;
 use bowline_base as base;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const VERSION: u64 = 1;
 
 /// The longest that somebody who is alive and not stopped keeps a journal: five minutes of grace, and IAM's slowness
-/// before and after.
+/// before and after. Where several wait, each of them has as long.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// Where journals are, and how they are waited for.
@@ -42,24 +42,28 @@ pub struct Journal {
 
 impl Journal {
     /// Waits until nobody else has the journal `KIND-NAME` in `directory`, and tells that it does. Whoever has it is at
-    /// work at AWS: for a minute, where IAM is slow to know a new key, and for longer, where a grace is waited for.
+    /// work at AWS: for a minute, where IAM is slow to know a new key, and for longer, where a grace is waited for. Where
+    /// others wait too, it waits for as long as the journal goes from one to the next.
     ///
     /// # Errors
-    /// The directory cannot be written; or, `Unreachable`, somebody has had the journal for longer than any work takes.
+    /// The directory cannot be written; or, `Unreachable`, one of them has had the journal for longer than any work takes.
     pub async fn open(shelf: Shelf<'_>, kind: &'static str, name: &str) -> Result<Self, Fault> {
         if let Some(journal) = Self::try_open(shelf.directory, kind, name)? {
             return Ok(journal);
         }
         let path = place(shelf.directory, kind, name);
-        let shown = lock_of(&path).display().to_string();
-        (shelf.tell)(&format!("note: waiting for another process that does the same: `fuser -v {shown}` shows which"));
-        let try_lock = || FileLock::try_acquire(&lock_of(&path)).map_err(|cause| fault("lock", &path).cause(cause));
-        let lock = awsfiles::wait_for(shelf.wire, PATIENCE, try_lock).await?.ok_or_else(|| {
-            let message = format!("another process has held `{shown}` for {} minutes", PATIENCE.as_secs() / 60);
-            Fault::new(Kind::Unreachable, "journal", message)
-                .hint(format!("look for a stopped process: fuser -v {shown}"))
-        })?;
-        Ok(Self { path, kind, _lock: lock })
+        let find = format!("fuser -v {}", quoted_path(&lock_of(&path)));
+        (shelf.tell)(&format!("note: waiting for another process that does the same: `{find}` shows which"));
+        let try_open = || Self::try_open(shelf.directory, kind, name);
+        loop {
+            let before = turn(&lock_of(&path));
+            if let Some(journal) = lock::wait_for(shelf.wire, PATIENCE, try_open).await? {
+                return Ok(journal);
+            }
+            if turn(&lock_of(&path)) == before {
+                return Err(stuck(&lock_of(&path)).hint(format!("look for a stopped process: {find}")));
+            }
+        }
     }
 
     /// The same without waiting: `None` while somebody has it.
@@ -70,7 +74,10 @@ impl Journal {
         let path = place(directory, kind, name);
         let lock = atomic::private_directory(directory).and_then(|()| FileLock::try_acquire(&lock_of(&path)));
         let lock = lock.map_err(|cause| fault("lock", &path).cause(cause))?;
-        Ok(lock.map(|lock| Self { path, kind, _lock: lock }))
+        Ok(lock.map(|lock| {
+            take_turn(&lock_of(&path));
+            Self { path, kind, _lock: lock }
+        }))
     }
 
     /// The names of all journals of `kind` in `directory` that hold something, in order.
@@ -183,8 +190,24 @@ fn lock_of(path: &Path) -> PathBuf {
     path.with_extension("lock")
 }
 
+/// How many have had the lock so far; whoever waits knows by it that the queue moves.
+fn turn(lock: &Path) -> u64 {
+    fs::read_to_string(lock).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
+
+/// Call it with the lock held. Where the number cannot be written, who waits is no more patient than with one holder.
+#[expect(clippy::disallowed_methods, reason = "a file that is replaced is no longer the one that is locked")]
+fn take_turn(lock: &Path) {
+    fs::write(lock, format!("{}\n", turn(lock).wrapping_add(1))).ok();
+}
+
+fn stuck(lock: &Path) -> Fault {
+    let message = format!("another process has held `{}` for {} minutes", lock.display(), PATIENCE.as_secs() / 60);
+    Fault::new(Kind::Unreachable, "journal", message)
+}
+
 fn fault(verb: &str, path: &Path) -> Fault {
-    let directory = path.parent().unwrap_or(path).display();
+    let directory = quoted_path(path.parent().unwrap_or(path));
     Fault::new(Kind::Config, "journal", format!("cannot {verb} `{}`", path.display()))
         .hint(format!("look at `ls -ld {directory}` and `df {directory}`"))
 }
@@ -200,17 +223,33 @@ mod tests {
 
     use super::*;
 
-    /// Time that passes by waiting alone. Whatever it holds is let go of after `busy`.
+    /// Time that passes by waiting alone. Each of those who have the journal lets go of it after `busy`; the next of
+    /// `queue` has it at once.
     struct Elsewhere {
         passed: Mutex<Duration>,
-        held: Mutex<Option<Journal>>,
+        held: Mutex<Option<(Journal, Duration)>>,
+        queue: Mutex<usize>,
         busy: Duration,
         told: Mutex<Vec<String>>,
     }
 
     impl Elsewhere {
         fn new(held: Option<Journal>, busy: Duration) -> Self {
-            Self { passed: Mutex::default(), held: Mutex::new(held), busy, told: Mutex::default() }
+            let held = Mutex::new(held.map(|journal| (journal, busy)));
+            Self { passed: Mutex::default(), held, queue: Mutex::default(), busy, told: Mutex::default() }
+        }
+
+        fn hand_on(&self) {
+            let mut held = self.held.lock().unwrap();
+            let now = self.now().boot;
+            let Some((journal, _)) = held.take_if(|(_, until)| now > *until) else { return };
+            let directory = journal.path().parent().unwrap().to_owned();
+            drop(journal);
+            let mut queue = self.queue.lock().unwrap();
+            if *queue > 0 {
+                *queue -= 1;
+                *held = Journal::try_open(&directory, "rotation", "x").unwrap().map(|next| (next, now + self.busy));
+            }
         }
 
         async fn open(&self, directory: &Path, name: &str) -> Result<Journal, Fault> {
@@ -238,9 +277,7 @@ mod tests {
 
         fn sleep(&self, time: Duration) -> BoxFuture<'_, ()> {
             *self.passed.lock().unwrap() += time;
-            if self.now().boot > self.busy {
-                drop(self.held.lock().unwrap().take());
-            }
+            self.hand_on();
             Box::pin(async {})
         }
     }
@@ -273,13 +310,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_never_let_go_of_is_no_matter_of_the_disk() {
+    async fn who_is_last_in_a_queue_waits_for_all_of_it() {
         let home = tempfile::tempdir().unwrap();
         let held = Journal::try_open(home.path(), "rotation", "x").unwrap();
+        let elsewhere = Elsewhere::new(held, Duration::from_secs(6 * 60));
+        *elsewhere.queue.lock().unwrap() = 4;
+        elsewhere.open(home.path(), "x").await.unwrap();
+        assert!(elsewhere.now().boot > Duration::from_secs(5 * 6 * 60));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_never_let_go_of_is_no_matter_of_the_disk() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("my state");
+        let held = Journal::try_open(&state, "rotation", "x").unwrap();
         let elsewhere = Elsewhere::new(held, Duration::MAX);
-        let fault = elsewhere.open(home.path(), "x").await.unwrap_err();
+        let fault = elsewhere.open(&state, "x").await.unwrap_err();
         assert_eq!(fault.kind, Kind::Unreachable);
-        assert!(fault.hint.as_ref().is_some_and(|hint| hint.contains("fuser -v ")), "{fault:?}");
+        let pasted = format!("look for a stopped process: fuser -v '{}/rotation-x.lock'", state.display());
+        assert_eq!(fault.hint, Some(pasted));
     }
 
     #[test]

@@ -46,16 +46,26 @@ pub(crate) fn tells_of_every_change(_: &std::path::Path) -> bool {
     false
 }
 
-/// Whether something else is mounted at `path` itself, a file perhaps.
+/// Whether something else may be mounted at `path` itself, a file perhaps: so too where the kernel (before 5.8), or what
+/// filters its calls, does not tell.
 #[cfg(target_os = "linux")]
-pub(crate) fn is_mounted(path: &std::path::Path) -> bool {
-    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
-    let facts = statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
-    facts.is_ok_and(|facts| facts.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+pub(crate) fn may_be_mounted(path: &std::path::Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+    match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty()) {
+        Ok(facts) => may_be_a_mount(facts.stx_attributes, facts.stx_attributes_mask),
+        Err(error) => error != rustix::io::Errno::NOENT,
+    }
 }
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn is_mounted(_: &std::path::Path) -> bool {
+pub(crate) fn may_be_mounted(_: &std::path::Path) -> bool {
     false
+}
+
+/// `told`: what of `attributes` means anything.
+#[cfg(target_os = "linux")]
+fn may_be_a_mount(attributes: rustix::fs::StatxAttributes, told: rustix::fs::StatxAttributes) -> bool {
+    let mount = rustix::fs::StatxAttributes::MOUNT_ROOT;
+    attributes.contains(mount) || !told.contains(mount)
 }
 
 /// Keeps the pages that `bytes` lie in from being swapped out, as far as this process may lock memory.
@@ -423,3 +433,18 @@ mod no_rtnetlink {
 }
 #[cfg(not(target_os = "linux"))]
 pub(crate) use no_rtnetlink::{AddressEvents, interface_addresses, interface_index};
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::fs::StatxAttributes;
+
+    use super::*;
+
+    #[test]
+    fn a_kernel_that_does_not_tell_of_mounts_may_have_one_anywhere() {
+        let (nothing, mount) = (StatxAttributes::empty(), StatxAttributes::MOUNT_ROOT);
+        assert!(may_be_a_mount(nothing, nothing), "before 5.8");
+        assert!(!may_be_a_mount(nothing, mount));
+        assert!(may_be_a_mount(mount, mount));
+    }
+}

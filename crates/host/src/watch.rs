@@ -1,9 +1,9 @@
 //! Notices changed files: kernel events on their directories, and a look at the clock where events do not come.
 //!
-//! The directory is watched and not the file, because every good writer replaces the file by a rename. A directory
-//! that does not exist yet, one of a network's or a container host's file system, and links to other places or files
-//! mounted from there (a container's secrets) send no events: for these the files' stamps are compared twice a second, for the others seldom. Only what was named is looked
-//! at: a certificate in a home is no reason to look at all of the home.
+//! The directory is watched and not the file, because every good writer replaces the file by a rename. No events come
+//! from a directory that does not exist yet, from a network's or a container host's file system, and from behind links
+//! and files that are mounted alone (a container's secrets): there the files' stamps are compared twice a second,
+//! elsewhere seldom. Only what was named is looked at: a certificate in a home is no reason to look at all of the home.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -163,7 +163,7 @@ type Stamp = (SystemTime, u64, u64);
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     stamps: BTreeMap<PathBuf, Stamp>,
-    /// One of them is a link, or a file mounted there: what is behind it may change where no event comes from.
+    /// One of them is a link, or may be a file mounted there: what is behind it may change where no event comes from.
     elsewhere: bool,
 }
 
@@ -171,11 +171,13 @@ impl Seen {
     fn look(what: &Watched) -> Self {
         let mut seen = Self::default();
         for entry in what.directories.iter().filter_map(|directory| fs::read_dir(directory).ok()).flatten().flatten() {
-            seen.elsewhere |= entry.file_type().is_ok_and(|kind| kind.is_symlink()) || sys::is_mounted(&entry.path());
+            seen.elsewhere |=
+                entry.file_type().is_ok_and(|kind| kind.is_symlink()) || sys::may_be_mounted(&entry.path());
             seen.stamps.extend(stamp(entry.path()));
         }
         for file in &what.files {
-            seen.elsewhere |= fs::symlink_metadata(file).is_ok_and(|file| file.is_symlink()) || sys::is_mounted(file);
+            seen.elsewhere |=
+                fs::symlink_metadata(file).is_ok_and(|file| file.is_symlink()) || sys::may_be_mounted(file);
             seen.stamps.extend(stamp(file.clone()));
         }
         seen
@@ -191,6 +193,8 @@ fn stamp(path: PathBuf) -> Option<(PathBuf, Stamp)> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     #[tokio::test]
@@ -243,7 +247,7 @@ mod tests {
     fn files_are_looked_at_seldom_where_events_come_and_often_where_they_may_not() {
         let home = tempfile::tempdir().unwrap();
         let real = fs::canonicalize(home.path()).unwrap();
-        if !sys::tells_of_every_change(&real) {
+        if !sys::tells_of_every_change(&real) || sys::may_be_mounted(&real) {
             return eprintln!("skipped: no events can be relied on in `{}`", real.display());
         }
         let mut watcher = notify::recommended_watcher(|_| ()).unwrap();
@@ -257,8 +261,46 @@ mod tests {
         assert_eq!(wait_for(&real.join("not-there")), POLL);
         std::os::unix::fs::symlink("elsewhere", real.join("link")).unwrap();
         assert_eq!(wait_for(&real), POLL, "what is behind the link tells nobody");
-        assert!(!sys::is_mounted(&real) && !sys::is_mounted(&real.join("not-there")));
+        assert!(!sys::may_be_mounted(&real.join("not-there")));
         let mounted = Watched { files: vec![PathBuf::from("/proc")], directories: Vec::new() };
         assert_eq!(wait(&[], &Seen::look(&mounted)), POLL, "nor does what is mounted over it");
+    }
+
+    /// Told twice: here, and once more in a mount namespace of its own, where `one/token` is a mount of `other/token`.
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "the test tells itself where it runs")]
+    async fn a_file_that_is_mounted_alone_is_noticed_though_no_event_comes() {
+        const NAME: &str = "watch::tests::a_file_that_is_mounted_alone_is_noticed_though_no_event_comes";
+        const HOME: &str = "BOWLINE_TEST_MOUNTED";
+        if let Some(home) = std::env::var_os(HOME) {
+            return noticed_behind_a_mount(Path::new(&home)).await;
+        }
+        if !Command::new("unshare").args(["--mount", "true"]).status().is_ok_and(|end| end.success()) {
+            return eprintln!("skipped: this user makes no mount namespace");
+        }
+        let home = tempfile::tempdir().unwrap();
+        for place in ["one", "other"] {
+            fs::create_dir(home.path().join(place)).unwrap();
+            bowline_base::atomic::write_private(&home.path().join(place).join("token"), b"1").unwrap();
+        }
+        let script = "mount --bind other/token one/token && exec \"$@\"";
+        let mut inside = Command::new("unshare");
+        inside.args(["--mount", "sh", "-c", script, "sh"]).arg(std::env::current_exe().unwrap());
+        inside.args(["--exact", NAME, "--nocapture"]).current_dir(home.path()).env(HOME, home.path());
+        let done = inside.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a file that is replaced is no longer the one that is mounted")]
+    async fn noticed_behind_a_mount(home: &Path) {
+        let tasks = Tasks::new();
+        let mut changes = files(&tasks, vec![home.join("one/token")]);
+        // The first may be seen by the look that follows the beginning of the watch.
+        for text in ["22", "333"] {
+            fs::write(home.join("other/token"), text).unwrap();
+            tokio::time::timeout(clock::LONGEST_SLEEP / 2, changes.recv()).await.unwrap().unwrap();
+        }
+        assert!(tasks.shut_down(Duration::from_secs(1)).await);
     }
 }

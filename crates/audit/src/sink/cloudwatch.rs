@@ -5,7 +5,7 @@
 //! one sends; another takes over when it ends.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{Read as _, Seek as _, SeekFrom},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
@@ -16,7 +16,7 @@ use bowline_aws::{
     Aws, Error, Region,
     logs::{self, LogEvent, Stream},
 };
-use bowline_base::{Fault, Identity, Kind, Timestamp, atomic};
+use bowline_base::{Fault, Identity, Kind, Timestamp, atomic, lock};
 use serde_json::{Value, json};
 
 use crate::{
@@ -113,12 +113,11 @@ impl Shipper {
             return Ok(self.turn.is_some());
         }
         let path = self.places.directory.join("cloudwatch.lock");
-        let lock = OpenOptions::new().create(true).append(true).mode(atomic::PRIVATE).open(path)?;
-        match lock.try_lock() {
-            Ok(()) => self.turn = Some(lock),
-            Err(TryLockError::WouldBlock) => return Ok(false),
-            Err(TryLockError::Error(error)) => return Err(error),
+        let turn = OpenOptions::new().create(true).append(true).mode(atomic::PRIVATE).open(path)?;
+        if !lock::try_acquire(&turn)? {
+            return Ok(false);
         }
+        self.turn = Some(turn);
         self.reader.after = sent(&self.places, &self.to.stream);
         Ok(true)
     }

@@ -5,14 +5,17 @@
 //! moved to a file of its own, and a record says so ([`super::end`]).
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use bowline_base::{Fault, Kind, Timestamp, atomic, lock};
+use bowline_base::{
+    Fault, Kind, Timestamp, atomic,
+    lock::{self, Patience},
+    shell::quoted_path,
+};
 use bowline_host::client::random_bytes;
 use serde_json::{Map, Value};
 
@@ -53,15 +56,6 @@ pub(crate) enum Appended {
     Line(Line),
     /// Another process had written it down: the number of its line.
     Known(u64),
-}
-
-/// How long the lock is waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// 5 s: fifty processes in a row, each with a slow disk.
-    Long,
-    /// A tenth of a second.
-    Short,
 }
 
 /// A checkpoint that is with the kernel, and what has to reach the disk for it.
@@ -208,7 +202,8 @@ impl LogFile {
         let line = self.end()?.head.line(now, fields.clone());
         let full = self.end()?.length + line.text.len() as u64 + ROOM_TO_SIGN > self.places.max_size;
         let line = if full && self.unsigned_lines() > 0 {
-            // The one time that a record waits for a disk: else a loss of power could take lines from between two files.
+            // The one time that a disk is waited for with the log locked, by this record and by all that come meanwhile:
+            // else a loss of power could take lines from between two files, and not from the end alone.
             let synced = self.checkpoint(now)?.file.sync_data();
             synced.map_err(|cause| unwritable(&self.places.directory, cause))?;
             self.begin(now, self.end()?.head.clone())?;
@@ -267,7 +262,6 @@ impl LogFile {
 
 /// A checkpoint is at most this long.
 const ROOM_TO_SIGN: u64 = 700;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
 fn no_end() -> Fault {
     Fault::new(Kind::Bug, "audit", "the audit log was not opened")
@@ -281,17 +275,14 @@ pub(super) fn unwritable(path: &Path, cause: io::Error) -> Fault {
 }
 
 /// Waits for the lock; a process that was stopped while it held it must not stop everybody else for ever.
-fn acquire(lock: &File, places: &Places, patience: Patience) -> Result<(), Fault> {
-    let tries = if patience == Patience::Long { 500 } else { 10 };
-    for _ in 0..tries {
-        match lock.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => std::thread::park_timeout(BETWEEN_TRIES),
-            Err(TryLockError::Error(cause)) => return Err(unwritable(&places.directory, cause)),
+fn acquire(held: &File, places: &Places, patience: Patience) -> Result<(), Fault> {
+    let path = places.lock();
+    lock::acquire_within(held, &path, patience).map_err(|cause| match cause.kind() {
+        io::ErrorKind::TimedOut => {
+            let message = format!("another process keeps the audit log at `{}` locked", places.directory.display());
+            Fault::new(Kind::Unreachable, "audit", message)
+                .hint(format!("look for a stopped process: `fuser -v {}`", quoted_path(&path)))
         }
-    }
-    let (directory, lock) = (places.directory.display(), places.lock());
-    let message = format!("another process keeps the audit log at `{directory}` locked");
-    Err(Fault::new(Kind::Unreachable, "audit", message)
-        .hint(format!("look for a stopped process: `fuser -v {}`", lock.display())))
+        _ => unwritable(&places.directory, cause),
+    })
 }

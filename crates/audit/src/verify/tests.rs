@@ -223,10 +223,27 @@ fn a_beginning_is_missing_unless_a_signed_line_says_that_it_had_its_time() {
 
     let ended = log_with_an_end(9);
     let verdict = verify(&bytes(std::slice::from_ref(&ended)), &whole);
-    assert_eq!((verdict.bad, verdict.first, verdict.dropped), (None, Some(10), Some((9, 19))));
+    assert_eq!((verdict.bad, verdict.first), (None, Some(10)));
+    assert_eq!(verdict.gone, Some(Gone { first: 1, last: 9, said_by: 19, archived: false }));
     assert_eq!(verify(&bytes(&[first, ended.clone()]), &whole).bad, None, "it may still be there");
     let too_few = verify(&bytes(&[log_with_an_end(5)]), &whole).bad.unwrap();
     assert_eq!(too_few.flaw, Flaw::Missing(6, 9));
     let unsigned = verify(&bytes(&[ended[..ended.len() - 1].to_vec()]), &whole).bad.unwrap();
     assert_eq!(unsigned.flaw, Flaw::Missing(1, 9), "anybody can write a line; the key signs it");
+}
+
+#[test]
+fn a_file_that_had_its_time_while_others_were_read_is_not_asked_for_again() {
+    let home = tempfile::tempdir().unwrap();
+    let [first, _] = log();
+    let (gone, here) = (home.path().join("gone"), home.path().join("here"));
+    bowline_base::atomic::write_private(&here, (first.join("\n") + "\n").as_bytes()).unwrap();
+    let lists = std::cell::Cell::new(0);
+    let list = || {
+        lists.set(lists.get() + 1);
+        Ok(if lists.get() == 1 { vec![gone.clone(), here.clone()] } else { vec![here.clone()] })
+    };
+    assert_eq!(verify_listed(list, &Against::default()).unwrap().lines, 9);
+    let fault = verify_listed(|| Ok(vec![gone.clone()]), &Against::default()).unwrap_err();
+    assert!(fault.message.contains("cannot read"), "{fault:?}");
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use bowline_audit::{Against, Event, Filter, Flaw, verify_files};
+use bowline_audit::{Against, Event, Filter, Flaw, Gone, verify_files};
 
 use crate::world::{World, issued, later, now};
 
@@ -40,7 +40,7 @@ fn files_that_had_their_time_go_and_the_log_says_so_and_verifies() {
     let wanted = Filter { event: Some(Event::Dropped.name().to_owned()), ..Filter::default() };
     let told = wanted.find(world.text().as_bytes());
     assert_eq!((told.len(), told[0].fields["lines"]["last"].as_u64()), (1, Some(last)));
-    assert_eq!(verdict.dropped, Some((last, told[0].line)));
+    assert_eq!(verdict.gone, Some(Gone { first: 1, last, said_by: told[0].line, archived: false }));
 
     // The next file goes by other hands, and shows.
     fs::remove_file(&after[0]).unwrap();

@@ -22,6 +22,11 @@ pub(crate) enum Audit {
         after_help = "Exit code 1 when a line is bad. A cut tail shows only against a checkpoint that was kept elsewhere.\n\nExamples:\n  bowline audit verify\n  bowline audit verify --checkpoint /mnt/safe/checkpoint.json\n  bowline audit verify audit-*.jsonl --key \"$(cat audit.pub)\""
     )]
     Verify(AuditVerify),
+    /// Write down, once and signed, that you moved the first files of the log away by hand
+    #[command(
+        after_help = "The files are shown to it: what is said of others than those that were here is not believed, exit code 1.\n\nExample:\n  bowline audit archived /mnt/archive/audit-*.jsonl"
+    )]
+    Archived(AuditArchived),
     /// Find AWS keys in a tree of files: scripts, compose files, .env, .aws
     #[command(
         after_help = "Exit code 1 when there is one. Shows file, line and kind, never the key.\n\nExample:\n  bowline audit scan ~/projects"
@@ -71,6 +76,14 @@ pub(crate) struct AuditVerify {
     pub(crate) key: Option<String>,
     #[command(flatten)]
     pub(crate) output: Output,
+}
+
+/// `audit archived`
+#[derive(Debug, Args)]
+pub(crate) struct AuditArchived {
+    /// The files that were moved away; copies of files that are still here are passed over
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// `audit scan`

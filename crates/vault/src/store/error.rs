@@ -82,7 +82,7 @@ pub enum StoreError {
     /// ssh-agent said no.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// Another process changes the store.
+    /// Another process has been changing the store for seconds.
     #[error("another process is changing `{0}`")]
     Busy(PathBuf),
     /// Creating over something that is there.
@@ -118,7 +118,7 @@ impl StoreError {
             Self::KeyFile(NotOpenSsh::Pkcs8 | NotOpenSsh::OldPem) => "convert it: ssh-keygen -p -f KEYFILE",
             Self::KeyFile(NotOpenSsh::PublicHalf) => "name the private half: the same path without `.pub`",
             Self::Missing(_) => "make one: bowline vault add",
-            Self::Busy(_) => "try again",
+            Self::Busy(_) => "look for a stopped process: `fuser -v vault.lock` beside it",
             _ => return None,
         })
     }

@@ -4,13 +4,13 @@
 //! for a passphrase. A crash leaves the old store or the new one; `vault.age.bak` is the one before.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
-use base::atomic;
+use base::{atomic, lock};
 use bowline_base as base;
 
 use super::{
@@ -239,11 +239,11 @@ impl Place {
             io::ErrorKind::NotFound => StoreError::Missing(self.0.clone()),
             _ => io_error(&path, error),
         })?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(StoreError::Busy(self.store())),
-            Err(TryLockError::Error(error)) => Err(io_error(&path, error)),
-        }
+        lock::acquire(&file, &path).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => StoreError::Busy(self.store()),
+            _ => io_error(&path, error),
+        })?;
+        Ok(file)
     }
 
     fn store(&self) -> PathBuf {

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bowline_base::shell::quoted_path;
+
 use super::recipients::{Recipient, Recipients};
 
 /// One way into the store without us.
@@ -16,7 +18,7 @@ pub struct Way {
 /// A command for every recipient that `age` itself can use.
 #[must_use]
 pub fn instructions(directory: &Path, recipients: &Recipients) -> Vec<Way> {
-    let store = quoted(&directory.join("vault.age"));
+    let store = quoted_path(&directory.join("vault.age"));
     recipients.iter().filter_map(|recipient| way(recipient, directory, &store)).collect()
 }
 
@@ -27,14 +29,8 @@ fn way(recipient: &Recipient, directory: &Path, store: &str) -> Option<Way> {
             (format!("SSH key {name}"), "~/.ssh/THE-PRIVATE-KEY".to_owned())
         }
         Recipient::Recovery { .. } => ("recovery key, saved as a file".to_owned(), "RECOVERY-KEY-FILE".to_owned()),
-        Recipient::Passphrase { .. } => ("passphrase".to_owned(), quoted(&directory.join("passphrase.age"))),
+        Recipient::Passphrase { .. } => ("passphrase".to_owned(), quoted_path(&directory.join("passphrase.age"))),
         Recipient::Agent(_) => return None,
     };
     Some(Way { who, command: format!("age --decrypt --identity {identity} {store}") })
-}
-
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte));
-    if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -1,10 +1,12 @@
-//! `bowline audit …`: reads the log, proves it, and looks for keys that lie around.
+//! `bowline audit …`: reads the log, proves it, has a person say where its first files went, and looks for keys that lie
+//! around.
 
+mod archived;
 mod records;
 mod scan;
 mod verify;
 
-pub(crate) use verify::verify_own;
+pub(crate) use verify::{SHOW_THEM, verify_own};
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +29,7 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, command: &Audit) -> Resu
         Audit::Tail(arguments) => records::tail(world, &places, arguments)?,
         Audit::Query(arguments) => records::query(world, &places, arguments)?,
         Audit::Verify(arguments) => return verify::run(&places, arguments),
+        Audit::Archived(arguments) => return archived::run(world, places, arguments),
         Audit::Scan(arguments) => return scan::run(arguments),
     }
     Ok(ExitCode::SUCCESS)

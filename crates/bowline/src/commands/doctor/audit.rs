@@ -5,7 +5,7 @@ use bowline_base::Fault;
 use bowline_host::Check;
 
 use super::{Patient, ids, verdict::*};
-use crate::commands::audit::{places, verify_own};
+use crate::commands::audit::{SHOW_THEM, places, verify_own};
 
 pub(super) fn checks(patient: &Patient) -> Vec<Check> {
     let places = places(&patient.world.environment, &patient.settings().audit);
@@ -25,7 +25,12 @@ fn judge(verdict: Result<Verdict, Fault>) -> Check {
     match (&verdict.bad, verdict.signed_to) {
         (Some(bad), _) => {
             let why = format!("{}:{} {}", bad.file, bad.line, bad.flaw);
-            failed(id, why, Some("bowline audit verify   # and keep a copy of the log as it is".to_owned()))
+            let fix = if verdict.lacks_its_beginning() {
+                format!("{SHOW_THEM}   # where you moved them there; else keep a copy of the log as it is")
+            } else {
+                "bowline audit verify   # and keep a copy of the log as it is".to_owned()
+            };
+            failed(id, why, Some(fix))
         }
         (None, Some(signed)) => ok(id, format!("{} records, signed to line {signed}", verdict.lines)),
         (None, None) => ok(id, format!("{} records, not signed yet", verdict.lines)),

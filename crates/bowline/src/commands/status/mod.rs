@@ -63,8 +63,8 @@ fn document(world: &World, profile: Option<&str>) -> Result<Value, Fault> {
         "version": STATUS_VERSION, "program": env!("CARGO_PKG_VERSION"), "daemon": daemon.is_some(),
         "daemon_reason": unusable.as_ref().map(|unusable| &unusable.why),
         "daemon_fix": unusable.as_ref().map(|unusable| &unusable.fix),
-        "at": utc(clock::now().wall), "since": null, "state": null, "page": null, "credentials": [], "jobs": {}, "checks": [],
-        "last_trouble": null,
+        "at": utc(clock::now().wall), "since": null, "state": null, "page": null,
+        "credentials": [], "jobs": {}, "checks": [], "last_trouble": null,
     });
     for (key, value) in daemon.as_ref().and_then(Value::as_object).into_iter().flatten() {
         document[key] = value.clone();
