@@ -66,6 +66,14 @@ impl Environment {
         text.chain(self.foreign.iter().cloned())
     }
 
+    /// What tells where things lie, without any setting that could be wrong.
+    #[must_use]
+    pub(crate) fn without_settings(&self) -> Self {
+        let tells = |name: &str| name == "HOME" || name == "BOWLINE_SOCKET" || name.starts_with("XDG_");
+        let kept = self.variables.iter().filter(|(name, _)| tells(name));
+        Self::of(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
     /// Adds the lines of an `.env` file: `NAME=value`, `#` comments, optional quotes. What is set already wins; an empty
     /// variable, as compose files leave them, does not.
     pub(crate) fn add_file(&mut self, text: &str) -> Result<(), String> {

@@ -39,6 +39,11 @@ pub(crate) fn meant(asked: &str) -> Option<&'static str> {
         .or_else(|| did_you_mean(asked, all().map(|key| key.path)))
 }
 
+/// Whether the reference itself says `text`: then it is no secret of anybody.
+pub(crate) fn is_documented(text: &str) -> bool {
+    REFERENCE.contains(text)
+}
+
 fn row(line: &'static str) -> Option<Key> {
     let mut cells = line.strip_prefix("| `")?.trim_end_matches([' ', '|']).split(" | ");
     let path = cells.next()?.trim_end_matches('`');
