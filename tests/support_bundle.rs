@@ -57,15 +57,12 @@ fn a_bundle_has_what_helps_and_no_secret() {
     );
     world.write(".aws/credentials", &credentials);
     world.write("hook.secret", CANARIES[0]);
+    let [_, path, _, _, person, user, header, comment] = CANARIES;
+    let hook = world.path("hook.secret").display().to_string();
     let more = format!(
-        "[[artifacts.repository]]\nfrom = \"s3://maven\"\n[notify]\nwebhook = {{ url = \"https://hooks.example/{}\", secret = {{ file = \"{}\" }} }}\n# call {}@corp.example\n\
-         command = [\"/bin/true\", \"-u\", \"ci:{}\", \"--header\", \"X-Api-Key: {}\"]\n# smtp password: {}\n",
-        CANARIES[1],
-        world.path("hook.secret").display(),
-        CANARIES[4],
-        CANARIES[5],
-        CANARIES[6],
-        CANARIES[7],
+        "[[artifacts.repository]]\nfrom = \"s3://maven\"\n[notify]\nwebhook = {{ url = \"https://hooks.example/{path}\", secret = {{ file = \"{hook}\" }} }}\n\
+         # call {person}@corp.example\n# smtp password: {comment}\n\
+         command = [\"/bin/true\", \"-u\", \"ci:{user}\", \"--header\", \"X-Api-Key: {header}\"]\n"
     );
     let daemon = world.daemon(&more);
     assert_eq!(world.run(&["creds", "build"]).code, Some(0));

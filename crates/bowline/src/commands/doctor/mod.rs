@@ -104,7 +104,9 @@ fn bundle(given: &Environment, file: Option<PathBuf>, arguments: &Doctor, path: 
         }
         Err(fault) => {
             let world = World::by_way_of(given.without_settings(), &Outside::default())?;
-            (admitted(world, given, file, profile()), vec![from_fault(ids::FILES_ENVIRONMENT, &fault)])
+            let patient = admitted(world, given, file, profile());
+            let of_file = patient.config.as_ref().err().map(|fault| from_fault(ids::FILES_TOML, fault));
+            (patient, [from_fault(ids::FILES_ENVIRONMENT, &fault)].into_iter().chain(of_file).collect())
         }
     };
     bundle::write(&patient, given, &checks, path)
