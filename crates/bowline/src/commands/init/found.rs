@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use super::flow;
 
 /// The predecessors' variables. Of the last three, which are secrets, only that they are there is kept.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 24] = [
     "AWS_DEFAULT_REGION",
     "AWS_PROFILE",
     "AWS_REGION",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
     "API_PORT",
     "CGW_NAME",
     "CHECK_INTERVAL",

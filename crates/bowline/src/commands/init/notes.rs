@@ -9,7 +9,7 @@ use super::{
 };
 
 /// Variables that Bowline still reads from its environment, and nowhere else.
-const READ: [&str; 2] = ["RENEWAL_THRESHOLD", "LOG_LEVEL"];
+const READ: [&str; 4] = ["AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "RENEWAL_THRESHOLD", "LOG_LEVEL"];
 /// Pauses between two looks at the clock.
 const PAUSES: [&str; 2] = ["REFRESH_INTERVAL", "CHECK_INTERVAL"];
 const PORTS: [&str; 3] = ["API_PORT", "PROXY_PORT", "VPN_PROXY_PORT"];

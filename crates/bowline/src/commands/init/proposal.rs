@@ -242,6 +242,7 @@ mod tests {
             ("PROXY_PORT=0\n", "PROXY_PORT=0 is no port"),
             ("VPN_PROXY_PORT=70000\n", "VPN_PROXY_PORT=70000 is no port"),
             ("RENEWAL_THRESHOLD=3600\n", "RENEWAL_THRESHOLD=3600 is no key of bowline.toml"),
+            ("AWS_ROLE_ARN=arn:aws:iam::1:role/r\n", "AWS_ROLE_ARN=arn:aws:iam::1:role/r is no key of bowline.toml"),
             ("LOG_LEVEL=debug\n", "LOG_LEVEL=debug is no key of bowline.toml"),
             ("REFRESH_INTERVAL=60000\nCHECK_INTERVAL=900\n", "CHECK_INTERVAL is left out"),
             ("VPN_PROXY_HOST=a b\n", "VPN_PROXY_HOST and VPN_PROXY_PORT are left out"),
