@@ -34,7 +34,7 @@ use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
-pub(crate) use doors::clashes;
+pub(crate) use doors::{are_one, clashes};
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
 pub(crate) use files::{Content, NamedFile, of_identity};
 pub(crate) use gateway::{FollowerSection, GatewaySection};

@@ -1,15 +1,17 @@
 //! `bowline vpn serve` with users: flags over environment over the file, and the daemon does the rest.
 
 use std::{
+    iter,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use bowline_base::{Fault, Kind};
+use tracing::warn;
 
 use crate::{
     cli::VpnServe,
-    config::{Config, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, vpn_endpoint},
+    config::{Config, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, are_one, vpn_endpoint},
     config_place,
     daemon::{self, Start},
     environment::Environment,
@@ -21,7 +23,7 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
     let troubles = logging::start(environment.var("LOG_LEVEL"))?;
     let configured = config_place::load(file, &environment)?;
     let section = section(arguments, &environment, configured.vpn.unwrap_or_default())?;
-    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section) };
+    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section, arguments.status) };
     let mut config = Config {
         vpn: Some(section),
         identities: configured.identities,
@@ -76,12 +78,20 @@ pub(crate) fn section(arguments: &VpnServe, environment: &Environment, file: Vpn
     })
 }
 
-/// The predecessor's place of the proxy, for this machine alone, where nobody names another one.
-fn with_usual_proxy(section: VpnSection) -> VpnSection {
+/// The predecessor's place of the proxy, for this machine alone, where nobody names another one, and no other door of ours
+/// is there.
+fn with_usual_proxy(section: VpnSection, status: Option<SocketAddr>) -> VpnSection {
     if section.proxy.is_some() {
         return section;
     }
-    VpnSection { proxy: Some(([127, 0, 0, 1], 3128).into()), proxy_by_default: true, ..section }
+    let usual = ([127, 0, 0, 1], 3128).into();
+    if iter::once(section.api).chain(status).any(|door| are_one(door, usual)) {
+        warn!(
+            "no CONNECT proxy: its usual place {usual} is another door's; --proxy ADDRESS:PORT names another one for it"
+        );
+        return section;
+    }
+    VpnSection { proxy: Some(usual), proxy_by_default: true, ..section }
 }
 
 /// A flag, then the predecessor's variable, then the file.
@@ -156,11 +166,24 @@ mod tests {
 
     #[test]
     fn the_proxy_is_on_loopback_unless_it_is_said_where() {
+        let with_usual_proxy = |section| with_usual_proxy(section, None);
         let usual = with_usual_proxy(read("", &[]));
         assert_eq!((usual.proxy, usual.proxy_by_default), (Some("127.0.0.1:3128".parse().unwrap()), true));
         let everywhere = with_usual_proxy(read("", &[("PROXY_PORT", "3129")]));
         assert_eq!((everywhere.proxy, everywhere.proxy_by_default), (Some("0.0.0.0:3129".parse().unwrap()), false));
         assert_eq!(with_usual_proxy(read("--proxy 10.0.0.1:1", &[])).proxy, Some("10.0.0.1:1".parse().unwrap()));
+    }
+
+    #[test]
+    fn where_another_door_has_the_proxys_usual_place_there_is_none() {
+        let proxy = |words: &str, status: Option<&str>| {
+            with_usual_proxy(read(words, &[]), status.map(|status| status.parse().unwrap())).proxy
+        };
+        assert_eq!(proxy("--api 0.0.0.0:3128", None), None);
+        assert_eq!(proxy("", Some("127.0.0.1:3128")), None);
+        assert!(proxy("--api 127.0.0.2:3128", Some("127.0.0.1:9920")).is_some());
+        let asked = proxy("--api 0.0.0.0:3128 --proxy 127.0.0.1:3128", None);
+        assert!(asked.is_some(), "`clashes` says what is wrong with it");
     }
 
     #[test]
