@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 
 use crate::harness::{World, python, skip};
 
-const COMPOSE: &str = "services:\n  maven-proxy:\n    environment:\n      - S3_BUCKET_NAME=corp-maven/releases\n      - PROXY_PORT=${PROXY_PORT:-9100}\n      \
+const COMPOSE: &str = "services:\n  maven-proxy:\n    environment:\n      - S3_BUCKET_NAME=${MAVEN}/releases\n      - PROXY_PORT=${PROXY_PORT:-9100}\n      \
                        - AWS_PROFILE=build\n  vpn:\n    environment:\n      SSM_PREFIX: /ephem-vpn\n      API_PORT: 8001\n";
 
 fn world(name: &str) -> (World, String) {
     let world = World::new(name, |_| {});
     world.sign_in();
     world.write("compose.yml", COMPOSE);
+    world.write(".env", "MAVEN=corp-maven\n");
     let file = world.path("bowline.toml").display().to_string();
     (world, file)
 }
@@ -54,7 +55,13 @@ fn on_a_terminal_it_asks_for_each_part_and_leaves_out_what_is_not_wanted() {
     let (world, file) = world("init-asks");
     let from = world.path("compose.yml").display().to_string();
     let argv = [env!("CARGO_BIN_EXE_bowline"), "init", "--from", &from, "--config", &file];
-    let answers = json!([["Keep `build`", "y"], ["Hand out", "n"], ["Serve Maven", ""], ["WireGuard", "no"]]);
+    let answers = json!([
+        ["Keep `build`", "y"],
+        ["Hand out", "maybe"],
+        ["Yes or no", "n"],
+        ["Serve Maven", ""],
+        ["WireGuard", "no"]
+    ]);
     let mut script = python.script(&world, "on_terminal.py");
     script.arg(json!({ "argv": argv, "answers": answers }).to_string());
     let told: Value = serde_json::from_str(&world.run_foreign("init", &mut script).stdout).unwrap();
@@ -65,4 +72,10 @@ fn on_a_terminal_it_asks_for_each_part_and_leaves_out_what_is_not_wanted() {
     let nobody = world.run(&["init", "--config", &world.path("other.toml").display().to_string()]);
     assert_eq!(nobody.code, Some(2));
     assert!(nobody.stderr.contains("bowline init --yes"), "{}", nobody.stderr);
+    // Where there is nothing to ask about, no empty file stands in the way of the next.
+    world.write("none", "");
+    let mut nothing = world.bowline(&["init", "--config", &world.path("other.toml").display().to_string()]);
+    let end = world.run_foreign("init", nothing.env("AWS_CONFIG_FILE", world.path("none")));
+    assert!(end.code == Some(2) && end.stderr.contains("--from FILE"), "{}", end.stderr);
+    assert!(!world.path("other.toml").exists());
 }

@@ -27,6 +27,8 @@ fn the_sign_in_that_is_meant_is_named_or_the_environments_or_the_only_one_or_baz
     world.configure(TWO_SESSIONS);
     let (code, variable) = said(&["login", "--device"], Some("build"));
     assert!(code == Some(0) && variable.contains("Signed in to corp"), "{variable}");
+    assert_eq!(said(&["status"], None).0, Some(5), "somebody needs a login");
+    assert_eq!(said(&["status"], Some("build")).0, Some(0), "the one that is meant does not");
     let (code, named) = said(&["login", "home", "--device"], Some("build"));
     assert!(code == Some(0) && named.contains("Signed in to home"), "{named}");
     let (code, last) = said(&["login", "--device"], None);

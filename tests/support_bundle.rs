@@ -14,8 +14,16 @@ use crate::harness::{World, is_private, python, skip};
 const KEY: &str = concat!("AKIA", "Q3EGRT4ZK7XPLM2N");
 const SECRET: &str = concat!("q7Yz0pLk3/Xw9VtR5nMb", "2sDfGh8jKl1+AaZzQwEr");
 /// Planted where a person may have put them.
-const CANARIES: [&str; 5] =
-    ["hook-Zq8rT2vXk5", "T00000000/B0/xoxp", "pw-Jd72ksLq", "sess-9Qm4ZxVb7Kp2", "ann.secretive"];
+const CANARIES: [&str; 8] = [
+    "hook-Zq8rT2vXk5",
+    "T00000000/B0/xoxp",
+    "pw-Jd72ksLq",
+    "sess-9Qm4ZxVb7Kp2",
+    "ann.secretive",
+    "S3cretPw!",
+    "9f3c-77ab-1d",
+    "Tr0ub4dor&3",
+];
 
 fn extracted(world: &World, archive: &Path) -> PathBuf {
     let place = world.path("extracted");
@@ -49,11 +57,12 @@ fn a_bundle_has_what_helps_and_no_secret() {
     );
     world.write(".aws/credentials", &credentials);
     world.write("hook.secret", CANARIES[0]);
+    let [_, path, _, _, person, user, header, comment] = CANARIES;
+    let hook = world.path("hook.secret").display().to_string();
     let more = format!(
-        "[[artifacts.repository]]\nfrom = \"s3://maven\"\n[notify]\nwebhook = {{ url = \"https://hooks.example/{}\", secret = {{ file = \"{}\" }} }}\n# call {}@corp.example\n",
-        CANARIES[1],
-        world.path("hook.secret").display(),
-        CANARIES[4],
+        "[[artifacts.repository]]\nfrom = \"s3://maven\"\n[notify]\nwebhook = {{ url = \"https://hooks.example/{path}\", secret = {{ file = \"{hook}\" }} }}\n\
+         # call {person}@corp.example\n# smtp password: {comment}\n\
+         command = [\"/bin/true\", \"-u\", \"ci:{user}\", \"--header\", \"X-Api-Key: {header}\"]\n"
     );
     let daemon = world.daemon(&more);
     assert_eq!(world.run(&["creds", "build"]).code, Some(0));
@@ -75,6 +84,7 @@ fn a_bundle_has_what_helps_and_no_secret() {
         ("metrics.txt", "bowline_job_up"),
         ("bowline.toml", "from = \"s3://maven\""),
         ("bowline.toml", "https://hooks.example/[hidden]"),
+        ("bowline.toml", "notify.command = [hidden]"),
         ("aws-config.txt", "[profile build]"),
         ("aws-config.txt", "aws_secret_access_key = [not shown]"),
         ("environment.txt", "AWS_SECRET_ACCESS_KEY is set"),
@@ -97,4 +107,36 @@ fn a_bundle_has_what_helps_and_no_secret() {
     let mut listed = python.program(&world);
     listed.args(["-c", "import sys, tarfile; print(len(tarfile.open(sys.argv[1]).getnames()))"]).arg(&archive);
     assert_eq!(world.run_foreign("tarfile", &mut listed).stdout.trim(), "10");
+}
+
+/// One makes a bundle when something is wrong: a secret where none belongs, a file that is no TOML, a variable with a
+/// password that nothing can be begun with.
+#[test]
+fn a_bundle_of_what_is_wrong_is_made_and_tells_no_secret() {
+    let world = World::new("support-bundle-wrong", |_| {});
+    let archive = world.path("support.tar.gz");
+    let misplaced = "[vpn]\nmaster-key = \"hunter2secret\"\nstore = \"redis://:hunter2secret@db\"\n[artifacts]\ntoken = \"correct-horse-battery\"\n";
+    for (name, text, finding) in [
+        ("misplaced.toml", misplaced, "   2  vpn.master-key = [hidden]"),
+        ("broken.toml", "password = correct-horse-battery\n[vpn]\nmaster-key = \"hunter2secret\n", "it is not TOML"),
+    ] {
+        world.write(name, text);
+        let config = world.path(name).display().to_string();
+        let mut doctor =
+            world.bowline(&["doctor", "files", "--config", &config, "--bundle", archive.to_str().unwrap()]);
+        doctor.env("AWS_ENDPOINT_URL", "http://ann:pw-Jd72ksLq@127.0.0.1:1");
+        let end = world.run_foreign("doctor", &mut doctor);
+        assert_eq!((end.code, end.stdout.as_str()), (Some(0), ""), "{}", end.stderr);
+        let place = extracted(&world, &archive);
+        let shown = fs::read_to_string(place.join("bowline.toml")).unwrap();
+        assert!(shown.contains(finding), "{shown}");
+        let found = fs::read_to_string(place.join("doctor.txt")).unwrap();
+        assert!(found.contains("AWS_ENDPOINT_URL") && found.contains("more than a host"), "{found}");
+        for path in fs::read_dir(&place).unwrap().flatten().map(|entry| entry.path()) {
+            let text = fs::read_to_string(&path).unwrap() + &end.stderr;
+            for secret in ["hunter2secret", "correct-horse-battery", "pw-Jd72ksLq"] {
+                assert!(!text.contains(secret), "a secret is in {} of {name}:\n{text}", path.display());
+            }
+        }
+    }
 }

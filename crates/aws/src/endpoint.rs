@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr};
 
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, url};
 use http::{Uri, uri::Scheme};
 
 use crate::{Error, Partition, Region};
@@ -241,7 +241,7 @@ impl Base {
 
     fn parse(name: &str, text: &str) -> Result<Self, Fault> {
         let wrong = |why: &str| {
-            Fault::new(Kind::Config, name, format!("{name} `{text}` {why}"))
+            Fault::new(Kind::Config, name, format!("{name} `{}` {why}", url::harmless(text)))
                 .hint(format!("set {name} to a URL like `https://host` or `http://127.0.0.1:4566`"))
         };
         let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
@@ -411,6 +411,11 @@ mod tests {
         }
         let fault = with(&[("AWS_ENDPOINT_URL_S3", "http://minio:9000")]).unwrap_err();
         assert_eq!(fault.message, "AWS_ENDPOINT_URL_S3 `http://minio:9000` is plain http to another machine");
+        for bad in ["http://me:hush@127.0.0.1:1", "http://me:hu sh@127.0.0.1", "http://127.0.0.1?key=hush", "me:hush@x"]
+        {
+            let fault = Endpoints::everything_at(bad).unwrap_err();
+            assert!(!fault.message.contains("hush") && !fault.message.contains("hu sh"), "{}", fault.message);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod secret;
 pub mod shell;
 mod time;
 pub mod units;
+pub mod url;
 pub mod wire;
 
 pub use credentials::{Credentials, KeyId};

@@ -81,18 +81,30 @@ impl Environment {
         text.chain(self.foreign.iter().cloned())
     }
 
-    /// Adds the lines of an `.env` file: `NAME=value`, `#` comments, optional quotes. What is set already wins; an empty
-    /// variable, as compose files leave them, does not.
+    /// What tells where things lie, without any setting that could be wrong.
+    #[must_use]
+    pub(crate) fn without_settings(&self) -> Self {
+        let tells = |name: &str| name == "HOME" || name == "BOWLINE_SOCKET" || name.starts_with("XDG_");
+        let kept = self.variables.iter().filter(|(name, _)| tells(name));
+        Self::of(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+    }
+
+    /// Adds the lines of an `.env` file: `NAME=value`, `#` comments, optional quotes; of one name the last counts, as for
+    /// dotenv. What is set already wins; an empty variable, as compose files leave them, does not.
     pub(crate) fn add_file(&mut self, text: &str) -> Result<(), String> {
+        let mut said = BTreeMap::new();
         for (number, line) in (1_usize..).zip(text.lines()) {
             let line = line.trim().trim_start_matches("export ").trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let (name, value) = line.split_once('=').ok_or_else(|| format!("line {number} is not NAME=value"))?;
-            let given = self.variables.entry(name.trim().to_owned()).or_default();
+            said.insert(name.trim().to_owned(), unquote(value.trim()).to_owned());
+        }
+        for (name, value) in said {
+            let given = self.variables.entry(name).or_default();
             if given.is_empty() {
-                *given = unquote(value.trim()).to_owned();
+                *given = value;
             }
         }
         Ok(())
@@ -333,7 +345,7 @@ mod tests {
     fn an_env_file_adds_and_never_overrides() {
         let mut environment = Environment::of([("A".to_owned(), "set".to_owned())].into());
         environment.variables.insert("D".to_owned(), String::new());
-        environment.add_file("# c\nA=file\nexport B='two # words'\n\nC=\nD=9000 # port\n").unwrap();
+        environment.add_file("B=once\n# c\nA=file\nexport B='two # words'\n\nC=\nD=9000 # port\n").unwrap();
         assert_eq!(
             (environment.var("A"), environment.var("B"), environment.var("C")),
             (Some("set"), Some("two # words"), None)

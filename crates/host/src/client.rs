@@ -9,7 +9,7 @@ use std::{
 };
 
 use bowline_base::{
-    BoxFuture, Fault, Now, Secret,
+    BoxFuture, Fault, Now, Secret, url,
     wire::{Body, Limits, Wire, WireError},
 };
 use bytes::Bytes;
@@ -198,7 +198,7 @@ pub(crate) fn is_loopback(uri: &Uri) -> bool {
 }
 
 fn host_of(uri: &Uri) -> String {
-    uri.authority().map_or_else(|| uri.to_string(), ToString::to_string)
+    if uri.authority().is_some() { url::place(uri).to_owned() } else { url::harmless(&uri.to_string()) }
 }
 
 /// A process that was stopped wakes to a timer that has run out and to an answer that nobody has read yet: what it

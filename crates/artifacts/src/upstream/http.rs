@@ -11,7 +11,7 @@ use std::{
 };
 
 use bowline_base::{
-    BoxFuture, backoff,
+    BoxFuture, backoff, url,
     wire::{Body, Limits, Wire, WireError},
 };
 use bytes::Bytes;
@@ -62,16 +62,17 @@ pub struct Http {
 /// # Errors
 /// What is wrong with it.
 pub fn repository_url(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|_| format!("`{text}` is not a URL"))?;
-    let authority = uri.authority().ok_or_else(|| format!("`{text}` names no host"))?;
+    let shown = url::harmless(text);
+    let uri: Uri = text.parse().map_err(|_| format!("`{shown}` is not a URL"))?;
+    let authority = uri.authority().ok_or_else(|| format!("`{shown}` names no host"))?;
     if authority.as_str().contains('@') {
         return Err("a repository's URL must not hold a password".to_owned());
     }
     if uri.query().is_some() {
-        return Err(format!("`{text}` has a query, which no repository has"));
+        return Err(format!("`{shown}` has a query, which no repository has"));
     }
     if !may_be_asked(&uri) {
-        return Err(format!("`{text}` is not https; plain http is for this machine's own addresses"));
+        return Err(format!("`{shown}` is not https; plain http is for this machine's own addresses"));
     }
     Ok(text.trim_end_matches('/').to_owned())
 }

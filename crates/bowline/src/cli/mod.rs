@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Write a bowline.toml from what is found here: ~/.aws/config, and files of the programs that Bowline replaces
     #[command(
-        after_help = "Asks one question for each part. Written is --config, else BOWLINE_CONFIG, else this user's bowline.toml.\n\nExamples:\n  bowline init\n  bowline init --from .env --from docker-compose.yml\n  bowline init --yes --print\n  sudo bowline init --config /etc/bowline/bowline.toml"
+        after_help = "Asks one question for each part. Written is --config, else BOWLINE_CONFIG, else this user's bowline.toml. What of --from goes into no key is named on stderr, with the reason; references like ${NAME} are looked up in the .env beside the file.\n\nExamples:\n  bowline init\n  bowline init --from .env --from docker-compose.yml\n  bowline init --yes --print\n  sudo bowline init --config /etc/bowline/bowline.toml"
     )]
     Init(Init),
     /// Run the daemon: keep credentials fresh, serve what the configuration switches on
@@ -76,7 +76,7 @@ pub(crate) enum Command {
     Service(Service),
     /// Show sessions, credentials and jobs, and the command to type where one is needed
     #[command(
-        after_help = "Exit code 5 when a login is needed. What --output json prints: docs/reference/status.md.\n\nExamples:\n  bowline status\n  bowline status --watch\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"
+        after_help = "Exit code 5 when a login is needed: by PROFILE, else by $AWS_PROFILE where that is set, else by anybody. What --output json prints: docs/reference/status.md.\n\nExamples:\n  bowline status\n  bowline status --watch\n  bowline status build --output json\n  bowline status build --explain\n  bowline status env --explain"
     )]
     Status(Status),
     /// Check the set-up, and print the exact fix for what is wrong

@@ -18,7 +18,7 @@ pub(crate) struct Init {
     /// Print what would be written, and write nothing
     #[arg(long)]
     pub(crate) print: bool,
-    /// Replace a file that is there, and keep it as bowline.toml.bak
+    /// Replace a file that is there, and keep it as bowline.toml.bak (.bak.1, … where that is taken)
     #[arg(long)]
     pub(crate) force: bool,
 }

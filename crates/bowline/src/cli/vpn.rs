@@ -29,6 +29,9 @@ pub(crate) enum Vpn {
 /// `vpn keygen`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct VpnKeygen {
+    /// The task's own file, JSON with the keys below, or a bowline.toml [default of the latter: as everywhere]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// file:DIR or ssm:/PREFIX [default: ssm_prefix of --config, then as for `vpn serve`]
     #[arg(long, value_name = "STORE", value_parser = store)]
     pub(crate) store: Option<StorePlace>,

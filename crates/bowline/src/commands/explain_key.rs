@@ -27,6 +27,9 @@ pub(crate) fn run(arguments: &Explain) -> Result<(), Fault> {
 }
 
 fn unknown(asked: &str) -> Fault {
+    if asked.trim().is_empty() {
+        return Fault::new(Kind::Config, "explain", "no key was named").hint("bowline explain lists every key");
+    }
     let hint = keys::meant(asked).map_or_else(
         || "bowline explain lists every key".to_owned(),
         |meant| format!("did you mean `bowline explain {meant}`?"),

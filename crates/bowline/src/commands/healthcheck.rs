@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, url::harmless};
 
 use crate::{cli::Healthcheck, config_place, environment::Environment, loopback, output};
 
@@ -40,7 +40,8 @@ fn usual_places(environment: &Environment, file: Option<PathBuf>) -> Result<Vec<
 /// `http://127.0.0.1:9000/healthz`
 fn place(url: &str) -> Result<(SocketAddr, String), Fault> {
     let wrong = |why: &str| {
-        Fault::new(Kind::Config, "healthcheck", format!("`{url}` {why}")).hint("--url http://127.0.0.1:9910/livez")
+        Fault::new(Kind::Config, "healthcheck", format!("`{}` {why}", harmless(url)))
+            .hint("--url http://127.0.0.1:9910/livez")
     };
     let rest = url.strip_prefix("http://").ok_or_else(|| wrong("is not a plain http address"))?;
     let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));

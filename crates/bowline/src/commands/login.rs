@@ -132,6 +132,8 @@ mod tests {
         assert_eq!(which(&session("corp")).unwrap(), "corp");
         assert_eq!(which("[profile bazel-cache]\nregion = x\n").unwrap(), "bazel-cache");
         assert_eq!(which(&(session("a") + &session("bazel-cache"))).unwrap(), "bazel-cache");
+        let profile = "[profile bazel-cache]\nsso_session = b\n";
+        assert_eq!(which(&(session("a") + &session("b") + profile)).unwrap(), "bazel-cache");
         assert!(which("").unwrap_err().ends_with("none to choose from"));
         assert!(which(&(session("a") + &session("b"))).unwrap_err().ends_with("several sign-ins: a, b"));
         let older = "[profile old]\nsso_start_url = https://x\nsso_region = us-east-1\nsso_account_id = 111122223333\nsso_role_name = r\n";

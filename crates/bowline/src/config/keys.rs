@@ -23,20 +23,40 @@ pub(crate) fn all() -> impl Iterator<Item = Key> {
     REFERENCE.lines().filter_map(row)
 }
 
-/// The key that `asked` names with those below it, or all of a section; `[[grant]]` is `grant`.
+/// The key that `asked` names with those below it, or all of a section; `[[grant]]` and `grant[0]` are `grant`.
 pub(crate) fn below(asked: &str) -> Vec<Key> {
-    let asked = asked.trim_matches(['[', ']']);
-    all().filter(|key| is_at_or_below(key.path, asked)).collect()
+    let asked = path_of(asked);
+    all().filter(|key| is_at_or_below(key.path, &asked)).collect()
 }
 
 /// What was probably meant where there is no such key.
-pub(crate) fn meant(asked: &str) -> Option<&'static str> {
-    let asked = asked.trim_matches(['[', ']']);
+pub(crate) fn meant(asked: &str) -> Option<String> {
+    let usual = path_of(asked).to_lowercase().replace('_', "-");
+    if below(&usual).is_empty() { nearest(&usual).map(ToOwned::to_owned) } else { Some(usual) }
+}
+
+fn nearest(asked: &str) -> Option<&'static str> {
     let last = |path: &'static str| path.rsplit('.').next().unwrap_or(path);
     all()
         .map(|key| key.path)
         .find(|path| last(path) == asked)
         .or_else(|| did_you_mean(asked, all().map(|key| key.path)))
+}
+
+/// Whether the reference itself says `text`: then it is no secret of anybody.
+pub(crate) fn is_documented(text: &str) -> bool {
+    REFERENCE.contains(text)
+}
+
+/// Without the brackets of a header and the number of an entry.
+fn path_of(asked: &str) -> String {
+    let header = asked.trim().trim_start_matches('[').trim_end_matches("]]");
+    let mut parts = header.split('[');
+    let first = parts.next().unwrap_or_default().trim_end_matches(']').to_owned();
+    parts.fold(first, |path, part| {
+        let after = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        path + after.strip_prefix(']').unwrap_or(after)
+    })
 }
 
 fn row(line: &'static str) -> Option<Key> {
@@ -111,8 +131,17 @@ mod tests {
         assert_eq!(paths("[daemon]"), ["daemon.listen", "daemon.keep-fresh", "daemon.landlock"]);
         assert_eq!(paths("identity.hut.roles-anywhere.role"), ["identity.NAME.roles-anywhere.role"]);
         assert_eq!(paths("artifacts.cache.max"), Vec::<&str>::new());
-        assert_eq!(meant("max-size"), Some("artifacts.cache.max-size"));
-        assert_eq!(meant("artifacts.cache.maxsize"), Some("artifacts.cache.max-size"));
+        assert_eq!(paths("artifacts.repository[0].from"), ["artifacts.repository.from"]);
+        assert_eq!(paths("[[grant]]"), paths("grant[1]"));
+        for (asked, known) in [
+            ("max-size", "artifacts.cache.max-size"),
+            ("artifacts.cache.maxsize", "artifacts.cache.max-size"),
+            ("ARTIFACTS", "artifacts"),
+            ("metadata_ttl", "artifacts.metadata-ttl"),
+            ("Artifacts.Metadata_TTL", "artifacts.metadata-ttl"),
+        ] {
+            assert_eq!(meant(asked).as_deref(), Some(known), "{asked}");
+        }
         let key = below("artifacts.cache.max-size")[0];
         assert_eq!((key.written, key.default), ("\"20 GiB\"", "\"20 GiB\""));
     }

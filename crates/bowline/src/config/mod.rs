@@ -29,7 +29,7 @@ use std::{
 };
 
 use bowline_awsfiles::RolesAnywhere;
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, url::harmless};
 use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
@@ -230,14 +230,15 @@ impl Origin {
                 if is_bucket_name(bucket) {
                     Ok(Self::S3 { bucket: bucket.to_owned(), prefix })
                 } else {
-                    Err(format!("`{bucket}` is not the name of an S3 bucket"))
+                    Err(format!("`{}` is not the name of an S3 bucket", harmless(bucket)))
                 }
             }
             None if text.starts_with("https://") || text.starts_with("http://") => {
                 bowline_artifacts::upstream::http::repository_url(text).map(Self::Http)
             }
             None if text.contains("://") => {
-                Err(format!("`{text}` is neither s3://bucket/prefix nor https://host/path nor a directory"))
+                let shown = harmless(text);
+                Err(format!("`{shown}` is neither s3://bucket/prefix nor https://host/path nor a directory"))
             }
             None if Path::new(text).is_absolute() => Ok(Self::Directory(PathBuf::from(text))),
             None => Err(format!("`{text}` is neither s3://bucket/prefix nor an absolute path")),
@@ -256,7 +257,8 @@ pub(crate) fn load(path: &Path) -> Result<Config, Fault> {
     Ok(config)
 }
 
-fn read(path: &Path) -> Result<String, Fault> {
+/// The text of the file.
+pub(crate) fn read(path: &Path) -> Result<String, Fault> {
     let wrong = |why: &str, hint: &str| {
         Fault::new(Kind::Config, "bowline.toml", format!("cannot read `{}`: {why}", path.display())).hint(hint)
     };

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fs, io::Read as _, net::IpAddr, time::Duration};
 
-use bowline_base::{Credentials, Fault, Kind, Retry, Secret, wire::Wire};
+use bowline_base::{Credentials, Fault, Kind, Retry, Secret, url, wire::Wire};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Uri, header};
 
@@ -27,7 +27,7 @@ pub(super) async fn credentials(
 ) -> Result<Credentials, Fault> {
     let address = address(environment)?;
     own.refuse(&address)?;
-    let what = format!("the container's endpoint `{}`", address.authority().map_or("", |host| host.as_str()));
+    let what = format!("the container's endpoint `{}`", url::place(&address));
     let mut tries = 1;
     loop {
         let fault = match metadata::ask(wire, request(&address, environment)?, LIMIT).await {

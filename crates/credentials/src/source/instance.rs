@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use bowline_base::{Credentials, Fault, Kind, Secret, wire::Wire};
+use bowline_base::{Credentials, Fault, Kind, Secret, url, wire::Wire};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
 
@@ -17,6 +17,9 @@ use super::{
 const BUDGET: Duration = Duration::from_secs(1);
 const ORIGIN: &str = "instance metadata";
 const ENDPOINT: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
+/// What 403 may mean.
+const REFUSED: &str = "it is switched off for this instance, or something else answers at its address: see `curl -i -X PUT \
+                       http://169.254.169.254/latest/api/token`; where it knows version 1 alone, set AWS_EC2_METADATA_V1_DISABLED=false";
 const ROLES: &str = "latest/meta-data/iam/security-credentials/";
 
 /// The origin of the fault that says that nobody answers: this is no EC2 instance, most likely.
@@ -66,8 +69,12 @@ fn endpoint(environment: &BTreeMap<String, String>) -> Result<Uri, Fault> {
     let text = place(environment);
     let absolute = text.parse::<Uri>().ok().filter(|uri| uri.scheme().is_some() && uri.host().is_some());
     absolute.ok_or_else(|| {
-        Fault::new(Kind::Config, "environment", format!("{ENDPOINT} is `{text}`, which is no absolute address"))
-            .hint(format!("set it to an address such as http://127.0.0.1:9912, or run `unset {ENDPOINT}`"))
+        Fault::new(
+            Kind::Config,
+            "environment",
+            format!("{ENDPOINT} is `{}`, which is no absolute address", url::harmless(&text)),
+        )
+        .hint(format!("set it to an address such as http://127.0.0.1:9912, or run `unset {ENDPOINT}`"))
     })
 }
 
@@ -87,6 +94,7 @@ impl Service<'_> {
             Ok(token) => return Ok(Some(token)),
             Err(answered) => answered,
         };
+        let refused = answered.status == Some(StatusCode::FORBIDDEN);
         let old = answered.status.is_none_or(|status| [403, 404, 405].contains(&status.as_u16()));
         match &answered.trouble {
             _ if version_1 && old => Ok(None),
@@ -95,10 +103,12 @@ impl Service<'_> {
             }
             Trouble::Silent(_) | Trouble::Said { .. } => {
                 let missing = self.said(answered);
-                Err(if old {
-                    missing.hint("only version 1 is there: set AWS_EC2_METADATA_V1_DISABLED=false to use it")
-                } else {
-                    missing
+                Err(match (refused, old) {
+                    (true, _) => missing.hint(REFUSED),
+                    (false, true) => {
+                        missing.hint("only version 1 is there: set AWS_EC2_METADATA_V1_DISABLED=false to use it")
+                    }
+                    (false, false) => missing,
                 })
             }
         }
@@ -121,11 +131,9 @@ impl Service<'_> {
 
     fn request(&self, method: Method, path: &str) -> Result<Request<Bytes>, Fault> {
         let address = format!("{}/{path}", self.base.to_string().trim_end_matches('/'));
-        Request::builder()
-            .method(method)
-            .uri(&address)
-            .body(Bytes::new())
-            .map_err(|cause| Fault::new(Kind::Config, ORIGIN, format!("`{address}` is no address")).cause(cause))
+        Request::builder().method(method).uri(&address).body(Bytes::new()).map_err(|cause| {
+            Fault::new(Kind::Config, ORIGIN, format!("`{}` is no address", url::harmless(&address))).cause(cause)
+        })
     }
 
     fn said(&self, answered: Answered) -> Fault {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bowline_base::{
-    Credentials, Fault, KeyId, Kind, Retry, Secret, Timestamp, parse_timestamp,
+    Credentials, Fault, KeyId, Kind, Retry, Secret, Timestamp, parse_timestamp, url,
     wire::{Limits, Wire, WireError},
 };
 use bytes::Bytes;
@@ -31,7 +31,7 @@ pub(super) enum Trouble {
 
 /// One exchange, whole, within `limit`; the body of a 200.
 pub(super) async fn ask(wire: &dyn Wire, request: Request<Bytes>, limit: Duration) -> Result<Secret, Answered> {
-    let host = request.uri().authority().map_or_else(String::new, ToString::to_string);
+    let host = url::place(request.uri()).to_owned();
     let answer = wire.send(request, Limits { head: limit, idle: limit }).await.map_err(Answered::silent)?;
     let status = answer.status();
     let broken = |cause: Box<dyn std::error::Error + Send + Sync>| Answered {

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, url};
 use http::Uri;
 
 /// Addresses of ours, told by whoever listens there.
@@ -24,7 +24,7 @@ impl Own {
         if !own.iter().any(|address| is_at(*address, asked)) {
             return Ok(());
         }
-        let host = asked.authority().map_or("", |host| host.as_str());
+        let host = url::place(asked);
         let message = format!("`{host}` is this program's own endpoint: it would ask itself for credentials");
         Err(Fault::new(Kind::Config, "credentials", message)
             .hint("start it without AWS_CONTAINER_CREDENTIALS_FULL_URI and AWS_EC2_METADATA_SERVICE_ENDPOINT"))

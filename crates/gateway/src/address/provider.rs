@@ -3,7 +3,7 @@
 
 use std::{net::IpAddr, path::PathBuf};
 
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, url};
 use http::Uri;
 
 use super::whoami::Whoami;
@@ -44,8 +44,10 @@ impl Provider {
             Some(("file", path)) => file(path),
             _ => web(text),
         };
+        // What stands before the `@` of a DNS provider is the name that is asked for.
+        let shown = || if text.starts_with("dns:") { text.to_owned() } else { url::harmless(text) };
         read.map_err(|why| {
-            Fault::new(Kind::Config, "ip-provider", format!("the address provider `{text}` {why}")).hint(FORMS)
+            Fault::new(Kind::Config, "ip-provider", format!("the address provider `{}` {why}", shown())).hint(FORMS)
         })
     }
 
@@ -84,6 +86,9 @@ fn web(text: &str) -> Result<Provider, &'static str> {
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
         return Err("is not an absolute URL");
     };
+    if authority.as_str().contains('@') {
+        return Err("holds a user name, and a request has no place for it");
+    }
     match scheme {
         "https" => Ok(Provider::Web(uri)),
         "http" if is_loopback(authority.host()) => Ok(Provider::Web(uri)),
@@ -130,6 +135,15 @@ mod tests {
         for bad in ["http://ip.example", "ip.example", "/ip", "ftp://ip.example", "http://127.0.0.1.example", ""] {
             assert_eq!(Provider::parse(bad).unwrap_err().kind, Kind::Config, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        let fault = Provider::parse("https://me:hush@ip.example").unwrap_err();
+        assert!(
+            fault.message.contains("ip.example` holds a user name") && !fault.message.contains("hush"),
+            "{fault:?}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `bowline doctor --bundle FILE.tar.gz`: what whoever helps needs to see, without a secret.
 //!
-//! Of files with secrets only mode, size and age are told, of the environment only names. All else goes through
-//! `redaction`. Nothing is sent anywhere: a person looks at the file and hands it on.
+//! Of files with secrets only mode, size and age are told, of the environment only names, of `bowline.toml` what
+//! `configuration` lets through. All else goes through `redaction`. Nothing is sent anywhere: a person looks at the file and hands it on.
 
 use std::{
     fmt::Write as _,
@@ -19,11 +19,14 @@ use serde_json::{Value, json};
 use super::{
     Patient,
     archive::{File, tar_gz},
+    configuration::{Shown, shown},
     redaction::Known,
     verdict,
 };
 use crate::{
     commands::audit::{places, verify_own},
+    config,
+    environment::Environment,
     loopback, output,
 };
 
@@ -57,10 +60,11 @@ const HARMLESS: [&str; 10] = [
     "sso_session",
 ];
 
-/// Writes the bundle with what `checks` found.
-pub(super) fn write(patient: &Patient, checks: &[Check], path: &Path) -> Result<(), Fault> {
-    let known = Known::new(secrets(patient));
-    let files: Vec<File> = parts(patient, checks)
+/// Writes the bundle with what `checks` found; `given` is the environment as it is, usable or not.
+pub(super) fn write(patient: &Patient, given: &Environment, checks: &[Check], path: &Path) -> Result<(), Fault> {
+    let configuration = configuration(patient);
+    let known = Known::new(secrets(patient, given).into_iter().chain(configuration.hidden));
+    let files: Vec<File> = parts(patient, given, checks, configuration.text)
         .into_iter()
         .map(|File { name, text }| File { name, text: known.redact(&text) })
         .collect();
@@ -79,7 +83,7 @@ pub(super) fn write(patient: &Patient, checks: &[Check], path: &Path) -> Result<
     Ok(())
 }
 
-fn parts(patient: &Patient, checks: &[Check]) -> Vec<File> {
+fn parts(patient: &Patient, given: &Environment, checks: &[Check], configuration: String) -> Vec<File> {
     let page = patient.settings().daemon.listen;
     let file = |name, text| File { name, text };
     vec![
@@ -88,9 +92,9 @@ fn parts(patient: &Patient, checks: &[Check]) -> Vec<File> {
         file("status.json", status(patient)),
         file("troubles.json", from_page(page, "/troubles.json")),
         file("metrics.txt", from_page(page, "/metrics")),
-        file("bowline.toml", configuration(patient)),
+        file("bowline.toml", configuration),
         file("aws-config.txt", aws_files(patient)),
-        file("environment.txt", environment(patient)),
+        file("environment.txt", environment(given)),
         file("files.txt", listing(patient)),
         file("audit.txt", audit(patient)),
     ]
@@ -102,7 +106,7 @@ fn readme(patient: &Patient) -> String {
         "Made by `bowline doctor --bundle` at {}.\nbowline {} on {} {} {}, uid {}\n\n\
          doctor.txt       what the doctor found\nstatus.json      how the daemon and its jobs stand\n\
          troubles.json    the last warnings of the daemon's log\nmetrics.txt      what it counts\n\
-         bowline.toml     the configuration\naws-config.txt   sections and keys of the AWS files\n\
+         bowline.toml     the configuration by line and key, with values that hold no secret\naws-config.txt   sections and keys of the AWS files\n\
          environment.txt  names of variables\nfiles.txt        modes, sizes and ages of files, nothing of what is in them\n\
          audit.txt        whether the audit log is whole\n\nWhat is or looks like a secret, an account or a person is hidden.\n",
         utc(patient.now()),
@@ -133,10 +137,12 @@ fn from_page(page: SocketAddr, path: &str) -> String {
     }
 }
 
-fn configuration(patient: &Patient) -> String {
-    match &patient.file {
-        None => "there is no bowline.toml\n".to_owned(),
-        Some(path) => fs::read_to_string(path).unwrap_or_else(|error| format!("it cannot be read: {error}\n")),
+fn configuration(patient: &Patient) -> Shown {
+    let said = |text: String| Shown { text, hidden: Vec::new() };
+    match patient.file.as_deref().map(config::read) {
+        None => said("there is no bowline.toml\n".to_owned()),
+        Some(Ok(text)) => shown(&text),
+        Some(Err(fault)) => said(format!("{}\n", fault.chain())),
     }
 }
 
@@ -157,12 +163,12 @@ fn aws_files(patient: &Patient) -> String {
     text
 }
 
-fn environment(patient: &Patient) -> String {
+fn environment(given: &Environment) -> String {
     let line = |(name, value): (&String, &String)| {
         let shown = SHOWN.contains(&name.as_str()) || name.starts_with("XDG_");
         if shown { format!("{name}={value}\n") } else { format!("{name} is set\n") }
     };
-    patient.world.environment.all().iter().map(line).collect()
+    given.all().iter().map(line).collect()
 }
 
 /// Of our own directories and of the AWS files: mode, owner, size, age, name.
@@ -227,20 +233,35 @@ fn audit(patient: &Patient) -> String {
     }
 }
 
-/// What must not leave, by its value: variables that hold secrets, and the keys of the AWS files.
-fn secrets(patient: &Patient) -> Vec<Secret> {
+/// What must not leave, by its value: variables that hold secrets, who signs in at addresses in others, and the keys of the
+/// AWS files.
+fn secrets(patient: &Patient, given: &Environment) -> Vec<Secret> {
     let secretive = |name: &str| {
         ["SECRET", "TOKEN", "PASSWORD", "PASSPHRASE", "KEY", "CREDENTIAL", "AUTH"]
             .iter()
             .any(|word| name.contains(word))
     };
-    let variables = patient.world.environment.all().iter().filter(|(name, _)| secretive(name));
+    let variables = given.all().iter().filter(|(name, _)| secretive(name));
     let mut all: Vec<Secret> = variables.map(|(_, value)| Secret::new(value.as_str())).collect();
+    all.extend(given.all().values().flat_map(|value| users(value)).map(Secret::new));
     if let Ok(config) = patient.world.aws_config() {
         for profile in config.profiles() {
-            let keys = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"];
+            let keys = [
+                "aws_access_key_id",
+                "aws_secret_access_key",
+                "aws_session_token",
+                "credential_process",
+                "mfa_process",
+            ];
             all.extend(keys.iter().filter_map(|key| profile.text(key)).map(Secret::new));
         }
     }
     all
+}
+
+/// What stands before the `@` of an address, and the password alone.
+fn users(value: &str) -> impl Iterator<Item = &str> {
+    let rest = value.split_once("://").map(|(_, rest)| rest);
+    let user = rest.and_then(|rest| rest.rsplit_once('@')).map(|(user, _)| user);
+    user.into_iter().chain(user.and_then(|user| user.split_once(':')).map(|(_, password)| password))
 }

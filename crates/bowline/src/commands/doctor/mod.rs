@@ -9,6 +9,7 @@ mod audit;
 mod bundle;
 mod certificates;
 mod clock;
+mod configuration;
 mod daemon;
 mod files;
 mod gateway;
@@ -26,7 +27,10 @@ mod vault;
 mod verdict;
 mod vpn;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use bowline_base::{Fault, Timestamp};
 use bowline_host::{Check, Verdict, client::Outside};
@@ -70,8 +74,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &D
         return list(arguments.output.output);
     }
     if let Some(path) = &arguments.bundle {
-        let patient = patient(environment, file, arguments.profile.clone())?;
-        bundle::write(&patient, &examine(&patient, arguments.part), path)?;
+        bundle(&environment, file, arguments, path)?;
         return Ok(ExitCode::SUCCESS);
     }
     let (checks, fixed) = match patient(environment, file, arguments.profile.clone()) {
@@ -90,16 +93,39 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &D
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// One is made also where the environment itself is what is wrong: then nothing outside of this machine is asked.
+fn bundle(given: &Environment, file: Option<PathBuf>, arguments: &Doctor, path: &Path) -> Result<(), Fault> {
+    let profile = || arguments.profile.clone();
+    let (patient, checks) = match patient(given.clone(), file.clone(), profile()) {
+        Ok(patient) => {
+            let checks = examine(&patient, arguments.part);
+            (patient, checks)
+        }
+        Err(fault) => {
+            let world = World::by_way_of(given.without_settings(), &Outside::default())?;
+            let patient = admitted(world, given, file, profile());
+            let of_file = patient.config.as_ref().err().map(|fault| from_fault(ids::FILES_TOML, fault));
+            (patient, [from_fault(ids::FILES_ENVIRONMENT, &fault)].into_iter().chain(of_file).collect())
+        }
+    };
+    bundle::write(&patient, given, &checks, path)
+}
+
 /// A CA bundle or proxy that cannot be used is for `proxy` to tell; the other parts go on without.
 fn patient(environment: Environment, file: Option<PathBuf>, profile: Option<String>) -> Result<Patient, Fault> {
-    let file = config_place::find(file, &environment);
-    let config = config_place::load(file.clone(), &environment);
+    let given = environment.clone();
     let world = World::new(environment.clone()).or_else(|_| World::by_way_of(environment, &Outside::default()))?;
+    Ok(admitted(world, &given, file, profile))
+}
+
+fn admitted(world: World, environment: &Environment, file: Option<PathBuf>, profile: Option<String>) -> Patient {
+    let file = config_place::find(file, environment);
+    let config = config_place::load(file.clone(), environment);
     let world = match &config {
         Ok(config) => world.with_config(config),
         Err(_) => world,
     };
-    Ok(Patient { world, file, config, profile })
+    Patient { world, file, config, profile }
 }
 
 /// One part, or all that apply.

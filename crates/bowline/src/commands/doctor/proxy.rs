@@ -83,8 +83,9 @@ fn flaw(value: &str) -> Option<&'static str> {
 /// Host and port, without what stands before the `@`.
 pub(super) fn place(value: &str) -> &str {
     let rest = value.split_once("://").map_or(value, |(_, rest)| rest);
-    let rest = rest.split('/').next().unwrap_or(rest);
-    rest.rsplit_once('@').map_or(rest, |(_, place)| place)
+    // A password may have a slash in it, and a proxy has no path.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    rest.split('/').next().unwrap_or(rest)
 }
 
 fn excluded(variables: &Variables) -> Option<Check> {
@@ -139,7 +140,13 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_tools_do_and_passwords_are_not_repeated() {
-        for good in ["http://proxy:3128", "proxy:3128", "https://u:hunter2@proxy.example", "http://[::1]:3128/"] {
+        for good in [
+            "http://proxy:3128",
+            "proxy:3128",
+            "https://u:hunter2@proxy.example",
+            "http://u:a/hunter2@proxy:1",
+            "http://[::1]:3128/",
+        ] {
             let checks = syntax(&variables(&[("https_proxy", good)]));
             assert_eq!(checks[0].verdict, Verdict::Ok, "{good}: {}", checks[0].why);
             assert!(!checks[0].why.contains("hunter2"), "{}", checks[0].why);

@@ -10,12 +10,15 @@ const HIDDEN: &str = "[hidden]";
 /// A run of letters and digits that is as long as this and mixes both is taken for a token.
 const TOKEN: usize = 20;
 
-/// Secrets that are known by their value; shorter ones would hide half of the text.
+/// A shorter secret would hide half of the text.
+pub(super) const SHORTEST: usize = 6;
+
+/// Secrets that are known by their value.
 pub(super) struct Known(Vec<Secret>);
 
 impl Known {
     pub(super) fn new(secrets: impl IntoIterator<Item = Secret>) -> Self {
-        let mut known: Vec<Secret> = secrets.into_iter().filter(|secret| secret.expose().len() >= 6).collect();
+        let mut known: Vec<Secret> = secrets.into_iter().filter(|secret| secret.expose().len() >= SHORTEST).collect();
         // The longest first: one may begin with another.
         known.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self(known)
@@ -45,14 +48,17 @@ fn line_without(line: &str) -> String {
 /// What stands behind the host of an address may be the secret of a webhook; and before it a password.
 fn without_places(line: &str) -> String {
     let Some((before, rest)) = line.split_once("://") else { return line.to_owned() };
-    let end = rest.find(|c: char| c.is_whitespace() || "\"'`,;)<>|".contains(c)).unwrap_or(rest.len());
+    let ends = |closing: &str| rest.find(|c: char| c.is_whitespace() || closing.contains(c)).unwrap_or(rest.len());
+    // In a password everything may stand.
+    let password = rest[..ends("\"`")].rfind('@').map_or(0, |at| at + 1);
+    let end = ends("\"'`,;)<>|").max(password);
     let (place, after) = rest.split_at(end);
-    let (authority, path) = place.split_once('/').map_or((place, ""), |(authority, path)| (authority, path));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (user, bare) = place.rsplit_once('@').unwrap_or(("", place));
+    let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let host = host.split(['?', '#']).next().unwrap_or(host);
     // Buckets and loopback tell nothing and are what one looks for.
     let plain = before.ends_with("s3") || host.starts_with("127.") || host.starts_with("localhost");
-    let shown = match (plain && !authority.contains('@') && !place.contains('?'), path.is_empty()) {
+    let shown = match (plain && user.is_empty() && !place.contains('?'), path.is_empty()) {
         (true, _) => place.to_owned(),
         (false, true) => host.to_owned(),
         (false, false) => format!("{host}/{HIDDEN}"),
@@ -126,6 +132,7 @@ mod tests {
             ("password hunter2! here", "password [hidden] here"),
             ("url = \"https://hooks.example/T0/B0/xyz\"", "url = \"https://hooks.example/[hidden]\""),
             ("https://me:pw@proxy.corp:3128 and http://x.y/z", "https://proxy.corp:3128 and http://x.y/[hidden]"),
+            ("https://me:a/b,c'd@proxy.corp:3128, then", "https://proxy.corp:3128, then"),
             ("from = \"s3://corp-maven/releases\"", "from = \"s3://corp-maven/releases\""),
             ("curl http://127.0.0.1:9910/readyz", "curl http://127.0.0.1:9910/readyz"),
             ("http://127.0.0.1:9/x?token=abc", "http://127.0.0.1:9/[hidden]"),

@@ -1,18 +1,21 @@
 //! `bowline init`: asks little, proposes from what it finds, and writes a commented `bowline.toml`. It changes nothing
 //! else and starts nothing.
 
+mod flow;
 mod found;
+mod notes;
 mod proposal;
+mod roles;
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use bowline_base::{Fault, Kind, atomic};
 
 use self::{
-    found::Found,
+    found::{Found, Surroundings},
     proposal::{Part, file, parts},
 };
 use crate::{cli::Init, config, output, terminal, world::World};
@@ -30,10 +33,13 @@ pub(crate) fn run(world: &World, file_flag: Option<PathBuf>, arguments: &Init) -
             .hint("bowline init --print shows what would be written; --force keeps the old one as bowline.toml.bak"));
     }
     let found = look(world, &arguments.from)?;
-    for (name, value) in proposal::no_ports(&found) {
-        output::say(&format!("note: {name}={value} is no port; the usual one is proposed"));
+    notes::of_all(&found).iter().for_each(|note| output::say(&format!("note: {note}")));
+    let proposed = parts(&found);
+    if proposed.is_empty() && !arguments.yes && !arguments.print {
+        return Err(Fault::new(Kind::Config, "init", "there is nothing to start from, and nothing was written")
+            .hint("`aws configure sso` makes a profile; `--from FILE` names a predecessor's .env; `--yes` writes an empty file"));
     }
-    let chosen = if arguments.yes || arguments.print { parts(&found) } else { ask(parts(&found))? };
+    let chosen = if arguments.yes || arguments.print { proposed } else { ask(proposed)? };
     let text = file(&chosen);
     if let Err(mistakes) = config::parse(&text) {
         let why = mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
@@ -43,7 +49,9 @@ pub(crate) fn run(world: &World, file_flag: Option<PathBuf>, arguments: &Init) -
     if arguments.print {
         return output::data(&text);
     }
-    write(&path, &text)?;
+    if let Some(kept) = write(&path, &text)? {
+        output::say(&format!("kept what was there as {}", kept.display()));
+    }
     if chosen.is_empty() {
         output::say(&format!(
             "wrote {}, with nothing in it yet\nnext:\n  aws configure sso\n  bowline init --force",
@@ -70,12 +78,16 @@ fn look(world: &World, files: &[PathBuf]) -> Result<Found, Fault> {
         list.push(profile.name().to_owned());
     }
     for path in files {
-        found.files.extend(read(path)?);
+        let read = found::read(&text(path)?, &surroundings(path));
+        notes::of_file(&path.display().to_string(), &read)
+            .iter()
+            .for_each(|note| output::say(&format!("note: {note}")));
+        found.files.extend(read.services);
     }
     Ok(found)
 }
 
-fn read(path: &Path) -> Result<Vec<found::Variables>, Fault> {
+fn text(path: &Path) -> Result<String, Fault> {
     let cannot = |why: String| {
         Fault::new(Kind::Config, "init", format!("cannot read `{}`: {why}", path.display()))
             .hint("--from names an .env or a compose file of the program that Bowline replaces")
@@ -84,27 +96,43 @@ fn read(path: &Path) -> Result<Vec<found::Variables>, Fault> {
     if size > LARGEST {
         return Err(cannot(format!("{size} bytes are too many for such a file")));
     }
-    let text = fs::read_to_string(path).map_err(|error| cannot(error.to_string()))?;
-    let services = found::services(&text);
-    if services.is_empty() {
-        output::say(&format!("note: `{}` says nothing that Bowline knows", path.display()));
-    }
-    Ok(services)
+    fs::read_to_string(path).map_err(|error| cannot(error.to_string()))
 }
 
-/// One question a part; an empty answer is yes.
+/// The `.env` beside it, which compose reads for itself.
+fn surroundings(path: &Path) -> Surroundings {
+    text(&path.with_file_name(".env")).map(|text| found::surroundings(&text)).unwrap_or_default()
+}
+
+/// One question a part, until it is answered.
 fn ask(parts: Vec<Part>) -> Result<Vec<Part>, Fault> {
     let mut chosen = Vec::new();
     for part in parts {
-        let Some(answer) = terminal::ask_line(&format!("{} [Y/n] ", part.question))? else {
-            return Err(Fault::new(Kind::Config, "init", "there is no terminal to ask on")
-                .hint("bowline init --yes takes what is proposed; bowline init --print only shows it"));
+        let mut question = format!("{} [Y/n] ", part.question);
+        let wanted = loop {
+            let Some(answer) = terminal::ask_line(&question)? else {
+                return Err(Fault::new(Kind::Config, "init", "there is no terminal to ask on")
+                    .hint("bowline init --yes takes what is proposed; bowline init --print only shows it"));
+            };
+            if let Some(wanted) = is_yes(answer.expose()) {
+                break wanted;
+            }
+            question = "Yes or no? [Y/n] ".to_owned();
         };
-        if !answer.expose().trim().to_lowercase().starts_with('n') {
+        if wanted {
             chosen.push(part);
         }
     }
     Ok(chosen)
+}
+
+/// Nothing is yes; `None` is neither.
+fn is_yes(answer: &str) -> Option<bool> {
+    match answer.trim().to_lowercase().as_str() {
+        "" | "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
 }
 
 /// Where it goes: as it is said, else this user's own place.
@@ -116,8 +144,8 @@ fn place(world: &World, flag: Option<PathBuf>) -> Result<PathBuf, Fault> {
         .ok_or_else(|| Fault::new(Kind::Config, "init", "no place for bowline.toml").hint("name one with --config"))
 }
 
-/// What was there stays beside it.
-fn write(path: &Path, text: &str) -> Result<(), Fault> {
+/// What was there stays beside it; answers with where.
+fn write(path: &Path, text: &str) -> Result<Option<PathBuf>, Fault> {
     let cannot = |cause| {
         let message = format!("cannot write `{}`", path.display());
         Fault::new(Kind::Refused, "init", message).cause(cause).hint("--config FILE names another place")
@@ -125,11 +153,27 @@ fn write(path: &Path, text: &str) -> Result<(), Fault> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(cannot)?;
     }
-    if let Ok(old) = fs::read(path) {
-        atomic::write(&path.with_extension("toml.bak"), &old, PUBLIC).map_err(cannot)?;
-    }
-    atomic::write(path, text.as_bytes(), PUBLIC).map_err(cannot)
+    let old = fs::read(path).ok().filter(|old| old != text.as_bytes());
+    let kept = old.map(|old| keep(path, &old)).transpose().map_err(cannot)?;
+    atomic::write(path, text.as_bytes(), PUBLIC).map_err(cannot)?;
+    Ok(kept)
 }
+
+/// The first may be what somebody wrote by hand: none is ever replaced by the next.
+fn keep(path: &Path, old: &[u8]) -> io::Result<PathBuf> {
+    let place = |number: usize| match number {
+        0 => path.with_extension("toml.bak"),
+        _ => path.with_extension(format!("toml.bak.{number}")),
+    };
+    let is_usable = |place: &PathBuf| fs::read(place).map_or(!place.exists(), |there| there == old);
+    let free = (0..MOST_KEPT).map(place).find(is_usable);
+    let free = free.ok_or_else(|| io::Error::other(format!("there are {MOST_KEPT} old ones beside it")))?;
+    atomic::write(&free, old, PUBLIC)?;
+    Ok(free)
+}
+
+/// Old files beside the new one.
+const MOST_KEPT: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -139,5 +183,34 @@ mod tests {
     fn the_next_commands_name_the_file_only_where_it_is_not_found_by_itself() {
         assert!(next(Path::new("/x/b.toml"), false).contains("bowline run --config /x/b.toml\n"));
         assert!(next(Path::new("/x/b.toml"), true).contains("bowline run\n"));
+    }
+
+    #[test]
+    fn only_yes_and_nothing_are_yes() {
+        for (answer, wanted) in [
+            ("\n", Some(true)),
+            ("Y\n", Some(true)),
+            ("yes\n", Some(true)),
+            ("No\n", Some(false)),
+            ("maybe\n", None),
+            ("yn\n", None),
+        ] {
+            assert_eq!(is_yes(answer), wanted, "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn no_old_file_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bowline.toml");
+        let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+        atomic::write(&path, b"by hand", PUBLIC).unwrap();
+        assert_eq!(write(&path, "first").unwrap(), Some(directory.path().join("bowline.toml.bak")));
+        assert_eq!(write(&path, "first").unwrap(), None, "nothing changed");
+        assert_eq!(write(&path, "second").unwrap(), Some(directory.path().join("bowline.toml.bak.1")));
+        assert_eq!(
+            (read("bowline.toml.bak"), read("bowline.toml.bak.1"), read("bowline.toml")),
+            ("by hand".into(), "first".into(), "second".into())
+        );
     }
 }

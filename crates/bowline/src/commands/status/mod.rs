@@ -45,8 +45,18 @@ pub(crate) fn run(world: &World, arguments: &cli::Status) -> Result<ExitCode, Fa
         Form::Json => output::data(&format!("{document:#}\n"))?,
         Form::Text => output::data(&words::table(&Snapshot::of(&document)))?,
     }
-    let needed = document["credentials"].as_array().is_some_and(|lines| lines.iter().any(is_login_needed));
+    let meant = profile.is_none().then(|| meant(world)).flatten();
+    let counts = |line: &&Value| meant.as_ref().is_none_or(|names| names.iter().any(|name| line["name"] == **name));
+    let needed =
+        document["credentials"].as_array().is_some_and(|lines| lines.iter().filter(counts).any(is_login_needed));
     Ok(if needed { ExitCode::from(Kind::LoginRequired.exit_code()) } else { ExitCode::SUCCESS })
+}
+
+/// The profile that the environment names and its session, where there is such a profile: the exit code is about them.
+fn meant(world: &World) -> Option<Vec<String>> {
+    let profile = world.named_profile()?;
+    let session = session_of(world, &profile).ok()?;
+    Some(session.into_iter().chain([profile]).collect())
 }
 
 fn is_login_needed(line: &Value) -> bool {

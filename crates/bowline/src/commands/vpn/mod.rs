@@ -27,7 +27,7 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Vpn
             Some(peers) => serve::run(&environment, arguments, peers),
             None => server::run(environment, file, arguments),
         },
-        Vpn::Keygen(arguments) => keygen::run(environment, file, arguments),
+        Vpn::Keygen(arguments) => keygen::run(environment, arguments.config.clone().or(file), arguments),
         Vpn::Client(command) => vpn_client::run(&environment, command),
     }
 }

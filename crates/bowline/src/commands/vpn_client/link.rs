@@ -2,7 +2,7 @@
 
 use std::{fs, process::Stdio, time::Duration};
 
-use bowline_base::{Fault, Kind, Secret};
+use bowline_base::{Fault, Kind, Secret, url::harmless};
 use bowline_host::clock;
 use bowline_vpn::client::{Client, Routing, Surroundings, Via, Wanted};
 use http::{Method, Uri};
@@ -113,7 +113,7 @@ async fn told_proxy(environment: &Environment, name: Option<&str>) -> Option<Str
 /// The proxy of a URL.
 fn via(environment: &Environment, text: &str) -> Result<Via, Fault> {
     let wrong = || {
-        Fault::new(Kind::Config, "vpn", format!("`{text}` is no proxy"))
+        Fault::new(Kind::Config, "vpn", format!("`{}` is no proxy", harmless(text)))
             .hint("--proxy http://HOST:3128, or https:// for TLS")
     };
     let uri: Uri = text.parse().map_err(|_| wrong())?;
