@@ -55,6 +55,10 @@ fn the_units_for_the_machine_and_for_a_user_are_accepted_by_systemd_and_hardened
         let world = World::new(&format!("service{scope}"), |_| {});
         let printed = world.run(&["service", "install", scope, "--kind", "systemd", "--print"]);
         assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+        if scope == "--system" {
+            // Leases outlive a restart, and containers have the token's directory mounted.
+            assert!(printed.stdout.contains("\nRuntimeDirectoryPreserve=yes\n"), "{}", printed.stdout);
+        }
         world.write("bowline.service", &printed.stdout);
         let unit = world.path("bowline.service");
         let analyze = |words: &[&str]| Command::new("systemd-analyze").args(words).arg(&unit).output().unwrap();
@@ -68,23 +72,35 @@ fn the_units_for_the_machine_and_for_a_user_are_accepted_by_systemd_and_hardened
     }
 }
 
-/// In a namespace with an empty `/run` and `/var/lib`, as the unit starts it: a user without rights in the service's home.
+/// In a namespace with an empty `/run` and `/var/lib` and an `/etc` of its own, as the unit starts it: a user without rights
+/// in the service's home. What it gives out is never printed.
 const SERVICE: &str = r#"
 set -eu
 mount -t tmpfs -o mode=755 none /run; mount -t tmpfs -o mode=755 none /var/lib
 install -d -o 4321 -g 4321 -m 711 /run/bowline; install -d -o 4321 -g 4321 -m 700 /var/lib/bowline
-install -m 755 "$1" /run/program; install -m 644 "$2" /run/bowline.toml
+install -m 755 "$1" /run/program; install -d /run/etc; cp -a /etc/. /run/etc/; mount --bind /run/etc /etc
+sed -i '/^bowline:/d' /etc/passwd; echo bowline:x:4321:4321::/var/lib/bowline:/usr/sbin/nologin >>/etc/passwd
+file=/etc/bowline/bowline.toml; install -d /etc/bowline; install -m 600 "$2" $file
 as() { user=$1; shift; exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bounding-set=-all "$@"; }
+root() { HOME=/run/root /run/program "$@"; }
+service() { as 4321 env HOME=/var/lib/bowline NOTIFY_SOCKET=/run/none /run/program "$@"; }
+other() { as 4322 env HOME=/nowhere BOWLINE_SOCKET=/run/bowline/sock /run/program "$@"; }
+keys='[machine]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMIbPxRfiCYEXAMPLEKEY\n'
 kept=/var/lib/bowline/.local/state/bowline/vpn
-(as 4321 mkdir -p $kept)
-run() { as 4321 env HOME=/var/lib/bowline NOTIFY_SOCKET=/run/none /run/program run --config /run/bowline.toml; }
-(run) && exit 9 || echo "refused: $?"
+(as 4321 mkdir -p $kept /var/lib/bowline/.aws); (printf "$keys" | as 4321 tee /var/lib/bowline/.aws/credentials >/dev/null)
+root check --config $file || echo "closed: $?"
+chmod 644 $file; root check --config $file; echo "open: $?"
+(service run --config $file) || echo "refused: $?"
+(service creds machine >/dev/null) || echo "refused: $?"
 mv -n $kept /var/lib/bowline/
-(run) & daemon=$!
-n=0; until HOME=/root /run/program status 2>&1 | grep -q 'daemon: running'; do n=$((n+1)); [ $n -lt 200 ] || break; sleep 0.1; done
-HOME=/root /run/program doctor daemon
+(service run --config $file) & daemon=$!
+n=0; until root status 2>&1 | grep -q 'daemon: running'; do n=$((n+1)); [ $n -lt 200 ] || break; sleep 0.1; done
+root doctor daemon
+root doctor --bundle /run/bundle.tar.gz; tar -xzOf /run/bundle.tar.gz bowline-support/status.json | grep '"program"'
 echo "key: $(stat -c %a:%U:%s /var/lib/bowline/vpn-master-key)"
-(as 4322 env HOME=/nowhere BOWLINE_SOCKET=/run/bowline/sock /run/program status) || true
+(other status 2>&1 || true) | sed 's/^/other: /'
+(other creds machine) | grep -q AKIA; echo "other's: $?"
+root creds machine >/dev/null || echo "root's: $?"
 kill $daemon; wait $daemon
 "#;
 
@@ -96,21 +112,50 @@ fn root_asks_the_machine_s_service_which_begins_nothing_anew_and_prints_no_key()
     let world = World::new("machine", |_| {});
     let (page, api, listen) = (free_address(), free_address(), free_address());
     let vpn = format!("[vpn]\napi = \"{api}\"\nlisten = \"{listen}\"\nendpoint = \"vpn.example.net:1\"\n");
-    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{page}\"\n{vpn}"));
+    let grants = "[[grant]]\nuid = 4322\nprofiles = [\"machine\"]\n[[grant]]\nuid = 0\nprofiles = [\"machine\"]\n";
+    world.write("bowline.toml", &format!("[daemon]\nlisten = \"{page}\"\n{vpn}{grants}"));
     let mut enter = world.foreign("unshare");
     enter.args(["--mount", "sh", "-c", SERVICE, "sh", env!("CARGO_BIN_EXE_bowline")]).arg(world.path("bowline.toml"));
     enter.env_remove("XDG_RUNTIME_DIR").env_remove("XDG_STATE_HOME");
     let done = world.run_foreign("machine", &mut enter);
     let said = format!("{}\n{}", done.stdout, done.stderr);
     assert_eq!(done.code, Some(0), "{said}");
-    assert!(done.stdout.contains("refused: 2\n"), "{said}");
+    let says = |line: &str| done.stdout.lines().any(|said| said == line);
+    // Root has no such profile; the service's home has.
+    let closed = "bowline.toml:1:1: user `bowline` of the machine's service cannot read `/etc/bowline/bowline.toml`";
+    assert!(says("closed: 2") && done.stderr.contains(closed) && says("open: 0"), "{said}");
     let moved = "sudo mv -n /var/lib/bowline/.local/state/bowline/vpn /var/lib/bowline/";
-    assert!(done.stderr.contains(moved), "{said}");
+    assert_eq!((done.stdout.matches("refused: 2\n").count(), done.stderr.matches(moved).count()), (2, 2), "{said}");
     for id in ["daemon.running", "daemon.socket", "daemon.version"] {
         assert!(done.stdout.lines().any(|line| line.starts_with("ok") && line.contains(id)), "{id}: {said}");
     }
+    assert!(done.stdout.contains("\"program\": \""), "the bundle has its status: {said}");
     assert!(done.stdout.contains("key: 600:") && !said.contains("bvm_"), "{said}");
-    assert!(!done.stdout.contains("4322"), "{said}");
+    // Whom a grant names is given what it names, and told nothing besides; root takes nothing from that user.
+    let other: Vec<&str> = done.stdout.lines().filter_map(|line| line.strip_prefix("other: ")).collect();
+    let other = other.join("\n");
+    assert!(other.contains("another user's") && other.contains("[[grant]]") && !other.contains("machine"), "{other}");
+    assert!(says("other's: 0") && !says("root's: 0") && done.stdout.contains("root's: "), "{said}");
+    assert!(done.stderr.contains("`/run/bowline/sock` belongs to another user; going on without it"), "{said}");
+}
+
+/// In a namespace of processes, whose first prints into a container's log.
+#[test]
+fn a_new_master_key_is_not_printed_into_a_container_s_log() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("a container's log: not root");
+    }
+    let world = World::new("container-log", |_| {});
+    let [page, api, listen] = [(); 3].map(|()| free_address().to_string());
+    let mut enter = world.foreign("unshare");
+    enter.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", "\"$@\"; true", "sh"]);
+    enter.args([env!("CARGO_BIN_EXE_bowline"), "vpn", "serve", "--status", &page, "--api", &api, "--listen", &listen]);
+    enter.args(["--endpoint", "vpn.example.net:1"]);
+    let serving = world.start("container-log", &mut enter);
+    let kept = world.path(".local/state/bowline/vpn-master-key");
+    until(Duration::from_secs(15), "the key is in its file", || kept.exists());
+    assert!(fs::read_to_string(&kept).unwrap().starts_with("bvm_"));
+    assert!(!serving.stdout().contains("bvm_") && !serving.stderr().contains("bvm_"));
 }
 
 #[test]

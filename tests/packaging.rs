@@ -167,6 +167,49 @@ fn a_debian_package_holds_the_program_its_manual_completions_units_and_bill() {
     assert!(version.stdout.starts_with("bowline "), "{}", version.stdout);
 }
 
+/// In a namespace of its own: `/etc/passwd` and `/run` are others, and systemd, which is not there, is played. As in life, the
+/// user of a unit with `DynamicUser=` is there for everybody who asks while it runs.
+const SCRIPTS: &str = r#"
+set -eu
+mount -t tmpfs none /run; mkdir -p /run/systemd/system /run/played /run/bowline
+sed /^bowline:/d /etc/passwd >/run/passwd; mount --bind /run/passwd /etc/passwd
+play() { printf '#!/bin/sh\necho "%s $*" >>/run/said\n%s\n' "$1" "$2" >/run/played/$1; chmod 755 /run/played/$1; }
+play systemctl 'case $1 in
+    is-active) [ -e /run/runs ] && echo active || { echo inactive; exit 3; } ;;
+    stop) rm -f /run/runs /run/dynamic ;;
+    restart | try-restart) rm -f /run/runs /run/dynamic; grep -q ^bowline: /etc/passwd && : >/run/runs ;;
+esac'
+play getent '[ -e /run/dynamic ] || grep "^$2:" /etc/passwd'
+play systemd-sysusers '[ -e /run/dynamic ] || echo bowline:x:998:998::/var/lib/bowline:/usr/sbin/nologin >>/etc/passwd'
+PATH=/run/played:$PATH
+script() { : >/run/said; sh "$1/$2" "$3" >>/run/said; echo "$2 $3, $4:" $(sed 's/ bowline.*//' /run/said); }
+: >/run/runs; : >/run/dynamic; script "$1" postinst configure "with a user of before"
+[ -e /run/runs ] && echo "runs: $(grep -c ^bowline: /etc/passwd)"
+script "$1" postinst configure "while it runs"
+rm /run/runs; script "$1" postinst configure "while it does not"
+script "$1" postrm upgrade "by another"; ls -d /run/bowline
+script "$1" postrm remove "for good"; ls /run/bowline 2>/dev/null || echo "no leases"
+"#;
+
+#[test]
+fn an_upgrade_from_a_unit_with_a_user_of_its_own_making_makes_the_user_and_the_service_goes_on() {
+    if !rustix::process::geteuid().is_root() {
+        skip!("the package's scripts: not root");
+    }
+    let world = World::new("scripts", |_| {});
+    let mut enter = world.foreign("unshare");
+    enter.args(["--mount", "sh", "-c", SCRIPTS, "sh"]).arg(ours("deploy/debian"));
+    let done = world.run_foreign("scripts", &mut enter);
+    assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{}", done.stdout);
+    let said = "postinst configure, with a user of before: systemctl is-active systemctl stop getent passwd systemd-sysusers systemctl daemon-reload systemctl restart\n\
+                runs: 1\n\
+                postinst configure, while it runs: systemctl is-active systemctl daemon-reload systemctl restart\n\
+                postinst configure, while it does not: systemctl is-active systemctl daemon-reload\n\
+                postrm upgrade, by another:\n/run/bowline\n\
+                postrm remove, for good: systemctl daemon-reload\nno leases\n";
+    assert_eq!(done.stdout, said);
+}
+
 /// `xtask test --full` links the program once more, without a single library, into `target/static`.
 #[test]
 fn the_program_alone_in_an_empty_root_serves_as_nobody() {

@@ -1,7 +1,7 @@
 //! The VPN's client in a namespace of its own: a link by wg-quick and a real wireguard-go to another one, and everything
 //! put back byte by byte, also after kill -9.
 
-use bowline_rig::{Namespace, PORT, Rig, missing, start_wireguard};
+use bowline_rig::{Namespace, PORT, Rig, Service, missing, start_wireguard};
 use rustix::process::Signal;
 
 use crate::{
@@ -81,6 +81,32 @@ fn a_link_carries_everything_and_what_was_there_is_back_afterwards() {
     stage.laptop.assert_unchanged(&before);
     let none = stage.laptop.run(&["disconnect"]);
     assert!(none.code == Some(1) && none.stderr.contains("nothing is connected"), "{}", none.stderr);
+}
+
+/// Nobody would find a name if the ways to other resolvers were shut: programs that are bound to a device, as systemd-resolved
+/// is, and all others.
+#[test]
+fn a_link_without_a_resolver_leaves_names_as_they_are_and_says_so() {
+    if let Some(why) = missing() {
+        skip!("the VPN's client: {why}");
+    }
+    let stage = Stage::new("vpn-client-no-dns");
+    let (before, conf) = (stage.laptop.everything(), stage.laptop.path("no-dns.conf"));
+    let text = std::fs::read_to_string(stage.conf()).unwrap();
+    stage.laptop.world.write("no-dns.conf", &text.replace("DNS = 10.77.0.1\n", ""));
+    let resolver = Service::start(&stage.laptop.rig.server, ([10, 99, 1, 1], 53).into(), drop).unwrap();
+    let said = stage.laptop.run_well(&["connect", "--conf", &conf]).stderr;
+    assert!(said.contains("this link brings no resolver"), "{said}");
+    stage.client().run("ping", &["-c", "1", "-W", "5", &Rig::TARGET.to_string()]).unwrap();
+    for (number, device) in [&[][..], &["--interface", "if!outside"]].iter().enumerate() {
+        let ask = [&["-sS", "--max-time", "10", "http://10.99.1.1:53/"], *device].concat();
+        // It hangs up.
+        stage.client().run("curl", &ask).ok();
+        until(LONG, "the resolver outside is asked", || resolver.accepted() == number + 1);
+    }
+    assert_eq!(stage.laptop.everything().last(), before.last(), "the resolver's file is left alone");
+    stage.laptop.run_well(&["disconnect"]);
+    stage.laptop.assert_unchanged(&before);
 }
 
 #[test]

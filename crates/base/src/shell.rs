@@ -13,11 +13,17 @@ pub fn quoted(word: &str) -> String {
     }
 }
 
+/// `path` as a shell reads it back.
+#[must_use]
+pub fn quoted_path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
 /// What to type where the secret in the file at `path` could not be read because of `cause`. A file that is there may hold
 /// a secret that is in use: it is never to be written over.
 #[must_use]
 pub fn to_have_a_secret_in(path: &Path, cause: &io::Error) -> String {
-    let path = quoted(&path.display().to_string());
+    let path = quoted_path(path);
     match cause.kind() {
         io::ErrorKind::NotFound => {
             format!("write it there, for this user to read: umask 077; openssl rand -hex 32 > {path}")

@@ -21,8 +21,17 @@ pub(crate) struct Environment {
 }
 
 /// The home of the machine's service: whoever has it keeps everything where the unit does (`sudo -u bowline bowline …`).
-const SERVICE_HOME: &str = "/var/lib/bowline";
+pub(crate) const SERVICE_HOME: &str = "/var/lib/bowline";
 const SERVICE_RUNTIME: &str = "/run/bowline";
+/// What its unit sets.
+const SERVICE: [(&str, &str); 6] = [
+    ("HOME", SERVICE_HOME),
+    ("XDG_CONFIG_HOME", "/var/lib/bowline/config"),
+    ("XDG_STATE_HOME", "/var/lib"),
+    ("XDG_DATA_HOME", "/var/lib"),
+    ("XDG_CACHE_HOME", "/var/cache"),
+    ("XDG_RUNTIME_DIR", "/run"),
+];
 
 /// What a supervisor says to the process that it started.
 const OURS_ALONE: [&str; 6] =
@@ -46,6 +55,12 @@ impl Environment {
     #[must_use]
     pub(crate) fn of(variables: BTreeMap<String, String>) -> Self {
         Self { variables, foreign: Vec::new() }
+    }
+
+    /// The same with the home of the machine's service.
+    pub(crate) fn of_the_service(mut self) -> Self {
+        self.variables.extend(SERVICE.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        self
     }
 
     /// The value of `name`; an empty one counts as absent.
@@ -188,15 +203,15 @@ impl Environment {
         Supervisor::from_lookup(|name| self.var(name).map(ToOwned::to_owned), std::process::id())
     }
 
-    /// Whether what this process prints is kept by a supervisor: stdout is no terminal, and systemd started us or has it.
+    /// Whether what this process prints is certainly kept, and not for whoever started it: stdout is no terminal, and
+    /// systemd started us or has it, or it is what the machine's first process prints to, which in a container is the log.
     #[must_use]
     pub(crate) fn is_output_kept(&self) -> bool {
         let stdout = std::io::stdout();
-        let is_journal = |named: &str| {
-            rustix::fs::fstat(&stdout).is_ok_and(|facts| named == format!("{}:{}", facts.st_dev, facts.st_ino))
-        };
+        let Ok(ours) = rustix::fs::fstat(&stdout) else { return false };
+        let is_journal = |named: &str| named == format!("{}:{}", ours.st_dev, ours.st_ino);
         let supervised = self.var("NOTIFY_SOCKET").is_some() || self.var("JOURNAL_STREAM").is_some_and(is_journal);
-        supervised && !std::io::IsTerminal::is_terminal(&stdout)
+        (supervised || is_of_the_first_process(&ours)) && !std::io::IsTerminal::is_terminal(&stdout)
     }
 
     /// Where the daemon is asked how it stands: root, which has none of its own running, means the machine's service.
@@ -259,6 +274,16 @@ impl Environment {
     }
 }
 
+/// A pipe or a file, and process 1 has it too, or is this one. `/dev/null` is anybody's.
+fn is_of_the_first_process(stdout: &rustix::fs::Stat) -> bool {
+    let first = || {
+        rustix::fs::stat("/proc/1/fd/1")
+            .is_ok_and(|first| (first.st_dev, first.st_ino) == (stdout.st_dev, stdout.st_ino))
+    };
+    let is_device = rustix::fs::FileType::from_raw_mode(stdout.st_mode) == rustix::fs::FileType::CharacterDevice;
+    !is_device && (std::process::id() == 1 || first())
+}
+
 /// The text between quotes, or everything up to a comment.
 fn unquote(value: &str) -> &str {
     let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.split_once(quote));
@@ -291,7 +316,9 @@ mod tests {
         let unit = include_str!("../../../deploy/systemd/bowline.service");
         let set = unit.lines().filter_map(|line| line.strip_prefix("Environment="));
         let pairs = set.flat_map(str::split_whitespace).filter_map(|pair| pair.split_once('='));
-        let environment = Environment::of(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect());
+        let pairs: Vec<(&str, &str)> = pairs.collect();
+        assert_eq!(pairs, SERVICE);
+        let environment = Environment::of([("HOME".to_owned(), "/root".to_owned())].into()).of_the_service();
         for (directive, found, path) in [
             ("StateDirectory", environment.state_directory(), "/var/lib/bowline"),
             ("StateDirectory", environment.data_directory(), "/var/lib/bowline"),

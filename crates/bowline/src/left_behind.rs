@@ -1,5 +1,6 @@
 //! What a machine's service of an earlier version keeps below its home, where it is not looked for any more: the VPN's
-//! keys and users, the vault, the audit log. A daemon that went on without them would make new ones.
+//! keys and users, the vault, the audit log. A daemon that went on without them would make new ones,
+//! and so would a command that writes there.
 
 use std::{
     fs,
@@ -27,7 +28,7 @@ pub(crate) fn refuse(environment: &Environment) -> Result<(), Fault> {
     }
     let words = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
     let why = format!("an earlier version kept what is needed in `{}`", words(&left).join("`, `"));
-    let hint = format!("sudo mv -n {} {}/   # then start it again", words(&left).join(" "), home.display());
+    let hint = format!("sudo mv -n {} {}/   # then once more", words(&left).join(" "), home.display());
     Err(Fault::new(Kind::Config, "state", why).hint(hint))
 }
 
@@ -58,7 +59,7 @@ mod tests {
         let fault = refuse(&service).unwrap_err();
         let moved = ["share/bowline/vault", "state/bowline/audit", "state/bowline/vpn"];
         let paths = moved.map(|kept| format!("{at}/.local/{kept}")).join(" ");
-        assert_eq!(fault.hint.as_deref(), Some(&*format!("sudo mv -n {paths} {at}/   # then start it again")));
+        assert_eq!(fault.hint.as_deref(), Some(&*format!("sudo mv -n {paths} {at}/   # then once more")));
         assert_eq!(fault.kind, Kind::Config);
         // A person's own arrangement is left alone.
         assert!(refuse(&Environment::of([set("HOME", &at)].into())).is_ok());

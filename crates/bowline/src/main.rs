@@ -45,9 +45,9 @@ fn main() -> ExitCode {
         return completion::answer(&environment, &words);
     }
     let outcome = match creds_profile() {
-        Some(profile) => {
-            commands::creds::run(environment, None, &profile, &cli::MfaCode::default()).map(|()| ExitCode::SUCCESS)
-        }
+        Some(profile) => left_behind::refuse(&environment)
+            .and_then(|()| commands::creds::run(environment, None, &profile, &cli::MfaCode::default()))
+            .map(|()| ExitCode::SUCCESS),
         None => dispatch(Cli::parse(), environment),
     };
     outcome.unwrap_or_else(|fault| {
@@ -71,8 +71,28 @@ fn words_to_complete() -> Option<Vec<String>> {
     asked.then(|| arguments.map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
+/// Whether it may write into the home: keys, users, the audit log. `run` looks for itself, once its file is read.
+fn keeps_something(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Run
+            | Command::Check(_)
+            | Command::Status(_)
+            | Command::Doctor(_)
+            | Command::Explain(_)
+            | Command::Healthcheck(_)
+            | Command::Service(_)
+            | Command::Demo(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+    )
+}
+
 fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
     let file = cli.config;
+    if keeps_something(&cli.command) {
+        left_behind::refuse(&environment)?;
+    }
     match cli.command {
         Command::Init(arguments) => commands::init::run(&World::new(environment)?, file, &arguments)?,
         Command::Run => commands::run::run(environment, file)?,
@@ -85,7 +105,7 @@ fn dispatch(cli: Cli, environment: Environment) -> Result<ExitCode, Fault> {
         Command::Explain(arguments) => commands::explain_key::run(&arguments)?,
         Command::Healthcheck(arguments) => commands::healthcheck::run(&environment, file, &arguments)?,
         Command::Service(Service::Install(arguments)) => commands::service::install(&environment, file, &arguments)?,
-        Command::Check(form) => commands::check::run(&World::new(environment)?, file, form.output)?,
+        Command::Check(form) => commands::check::run(environment, file, form.output)?,
         Command::Status(arguments) => return commands::status::run(&World::of_file(environment, file)?, &arguments),
         Command::Doctor(arguments) => return commands::doctor::run(environment, file, &arguments),
         Command::Login(arguments) => commands::login::run(&World::of_file(environment, file)?, &arguments)?,

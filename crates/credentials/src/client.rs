@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use bowline_base::{Fault, Kind, Secret};
+use bowline_base::{Fault, Secret};
 use rustix::{
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt},
     process::Uid,
@@ -23,7 +23,8 @@ use crate::{lease_file::kind_called, socket::CONTEXT_HEADER, vault::door};
 /// What a daemon that is alive answers at once.
 pub(crate) const PING: &str = "/v1/ping";
 
-/// Where the machine's service listens, whoever its user is: nobody but root can make that directory.
+/// Where the machine's service listens, whoever its user is: nobody but root can make that directory. Who is believed
+/// there is that user, no more.
 pub const SERVICE_SOCKET: &str = "/run/bowline/sock";
 
 /// After so long a silence a daemon is asked whether it is alive, and has as long to say so.
@@ -69,17 +70,7 @@ pub enum Answer {
 /// [`GoAlone`].
 pub fn credentials(socket: &Path, context: &str, profile: &str) -> Result<Answer, GoAlone> {
     let path = format!("/v1/credentials/{}", encode(profile));
-    let service = Path::new(SERVICE_SOCKET);
-    if socket != service {
-        return ask(socket, context, &path);
-    }
-    match put(socket, context, &Question::get(&path), Trust::Service)? {
-        // No grant names us: the work is ours to do.
-        Answer::Fault(fault) if fault.origin == "daemon" && fault.kind == Kind::Refused => {
-            Err(GoAlone::Foreign(SERVICE_SOCKET.to_owned()))
-        }
-        answer => Ok(answer),
-    }
+    put(socket, context, &Question::get(&path), Trust::of_credentials(rustix::process::geteuid()))
 }
 
 /// The version of the document that [`status`] gives and `bowline status --output json` prints. Keys are added without
@@ -153,6 +144,12 @@ enum Trust {
 }
 
 impl Trust {
+    /// Root takes none from a process with fewer rights: whoever has taken that over would choose the account into which
+    /// root's backups go.
+    fn of_credentials(asker: Uid) -> Self {
+        if asker.is_root() { Self::Own } else { Self::Service }
+    }
+
     /// Root could read ours anyway; its daemon answers us where a grant says so.
     fn admits(self, owner: Uid, socket: &Path) -> bool {
         let service = self == Self::Service && socket == Path::new(SERVICE_SOCKET);
@@ -357,6 +354,12 @@ mod tests {
         assert!(Trust::Service.admits(other, service) && !Trust::Service.admits(other, elsewhere));
         assert!(!Trust::Own.admits(other, service), "the vault is nobody else's");
         assert!(Trust::Own.admits(Uid::ROOT, elsewhere));
+    }
+
+    #[test]
+    fn root_takes_credentials_from_its_own_alone_and_others_where_a_grant_names_them() {
+        assert_eq!(Trust::of_credentials(Uid::ROOT), Trust::Own);
+        assert_eq!(Trust::of_credentials(Uid::from_raw(1000)), Trust::Service);
     }
 
     #[test]

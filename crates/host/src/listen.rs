@@ -1,7 +1,7 @@
 //! Listening sockets that outlive the jobs behind them: a reload that keeps an address never closes it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     fs::{self, File, OpenOptions},
     io,
@@ -138,7 +138,14 @@ impl Listener {
 
 /// Every listening socket of the process, by the address that was asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Listeners(Arc<Mutex<BTreeMap<Address, Arc<Listener>>>>);
+pub struct Listeners(Arc<Mutex<Open>>);
+
+#[derive(Debug, Default)]
+struct Open {
+    sockets: BTreeMap<Address, Arc<Listener>>,
+    /// What is served there is meant for others than this machine's owner too.
+    offered: BTreeSet<Address>,
+}
 
 impl Listeners {
     /// Takes over the `count` sockets that a supervisor opened for this process (`LISTEN_FDS`), by the address that each
@@ -151,7 +158,7 @@ impl Listeners {
         for descriptor in (sys::FIRST_INHERITED..).take(count as usize) {
             let (address, listener) = adopt(descriptor).map_err(|cause| not_inherited(descriptor, cause))?;
             info!(%address, "taken over from the supervisor");
-            listeners.lock().insert(address, Arc::new(listener));
+            listeners.lock().sockets.insert(address, Arc::new(listener));
         }
         Ok(listeners)
     }
@@ -165,13 +172,13 @@ impl Listeners {
             return Ok(open);
         }
         let listener = Arc::new(Listener::bind(address).await?);
-        self.lock().insert(address.clone(), Arc::clone(&listener));
+        self.lock().sockets.insert(address.clone(), Arc::clone(&listener));
         Ok(listener)
     }
 
     /// Forgets every socket whose address is not in `wanted`; each closes when its job lets go of it.
     pub fn retain(&self, wanted: &[Address]) {
-        self.lock().retain(|address, _| {
+        self.lock().sockets.retain(|address, _| {
             let stays = wanted.contains(address);
             if !stays {
                 info!(%address, "no longer listened on");
@@ -180,17 +187,24 @@ impl Listeners {
         });
     }
 
-    /// What `address` has become, once it is listened on: its port may have been the system's choice.
+    /// What is served at `addresses`, and at no other, is meant for others than this machine's owner too.
+    pub fn offer(&self, addresses: impl IntoIterator<Item = Address>) {
+        self.lock().offered = addresses.into_iter().collect();
+    }
+
+    /// Whether this process listens on `port` at this moment, at an address that is not offered to others.
     #[must_use]
-    pub fn bound(&self, address: &Address) -> Option<SocketAddr> {
-        self.open(address)?.local_addr()
+    pub fn is_private(&self, port: u16) -> bool {
+        let open = self.lock();
+        let mut private = open.sockets.iter().filter(|(address, _)| !open.offered.contains(*address));
+        private.any(|(_, listener)| listener.local_addr().is_some_and(|bound| bound.port() == port))
     }
 
     fn open(&self, address: &Address) -> Option<Arc<Listener>> {
-        self.lock().get(address).cloned()
+        self.lock().sockets.get(address).cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Address, Arc<Listener>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -287,6 +301,22 @@ mod tests {
         drop(first);
         assert!(!path.exists());
         Listener::bind(&address).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_listened_on_is_private_until_it_is_offered_and_again_when_something_else_is() {
+        let listeners = Listeners::default();
+        let any = |last| Address::Tcp(([127, 0, 0, last], 0).into());
+        let [one, other] = [listeners.listen(&any(1)).await.unwrap(), listeners.listen(&any(2)).await.unwrap()];
+        let [one, other] = [one, other].map(|listener| listener.local_addr().unwrap().port());
+        let private = || [one, other].map(|port| listeners.is_private(port));
+        assert_eq!(private(), [true, true]);
+        listeners.offer([any(1)]);
+        assert_eq!(private(), [false, true]);
+        listeners.offer([any(2)]);
+        assert_eq!(private(), [true, false]);
+        listeners.retain(&[any(2)]);
+        assert_eq!(private(), [false, false], "nobody listens there any more");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod wrapped;
 
 use std::{
     collections::BTreeSet,
+    fmt,
     net::{IpAddr, SocketAddr},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -100,6 +101,18 @@ pub struct Policy {
     rules: Rules,
     /// Beside those of the rules: ports that the system has chosen.
     bound: Arc<RwLock<BTreeSet<u16>>>,
+    /// And those that come and go.
+    opened: Option<Opened>,
+}
+
+/// Whether this program listens on a port at this moment.
+#[derive(Clone)]
+struct Opened(Arc<dyn Fn(u16) -> bool + Send + Sync>);
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opened")
+    }
 }
 
 impl Policy {
@@ -110,7 +123,14 @@ impl Policy {
             *net = wrapped::canonical(*net);
         }
         rules.own_addresses = rules.own_addresses.iter().map(IpAddr::to_canonical).collect();
-        Self { rules, bound: Arc::default() }
+        Self { rules, bound: Arc::default(), opened: None }
+    }
+
+    /// Shuts on this machine every port to which `listens` says yes. It is asked before each dial: what this program opens,
+    /// moves and closes while the policy is in force is shut for as long as it is open.
+    #[must_use]
+    pub fn shutting(self, listens: impl Fn(u16) -> bool + Send + Sync + 'static) -> Self {
+        Self { opened: Some(Opened(Arc::new(listens))), ..self }
     }
 
     /// This program listens on `port` as well, as is known once it is bound: shut on this machine from now on.
@@ -176,7 +196,8 @@ impl Policy {
 
     fn is_own_port(&self, port: u16) -> bool {
         let bound = || self.bound.read().unwrap_or_else(PoisonError::into_inner).contains(&port);
-        self.rules.own_ports.contains(&port) || bound()
+        let opened = || self.opened.as_ref().is_some_and(|opened| (opened.0)(port));
+        self.rules.own_ports.contains(&port) || bound() || opened()
     }
 
     /// Whether an entry is exactly this address. Who allows a network means its hosts, and has not looked at what listens
@@ -359,6 +380,20 @@ mod tests {
         named.shut(8001);
         assert_eq!(tcp(&named, "127.0.0.1", 8001), Err(Reason::OwnPort), "chosen by the system, known later");
         assert_eq!(tcp(&named, "1.1.1.1", 8001).err(), None);
+    }
+
+    #[test]
+    fn a_port_that_comes_and_goes_is_shut_while_it_is_there() {
+        let listening: Arc<RwLock<BTreeSet<u16>>> = Arc::default();
+        let asked = Arc::clone(&listening);
+        let named = allowing(&["127.0.0.0/8"]).shutting(move |port| asked.read().unwrap().contains(&port));
+        let reaches = |port| tcp(&named, "127.0.0.1", port).err();
+        assert_eq!([9911, 9912].map(reaches), [None, None]);
+        listening.write().unwrap().insert(9912);
+        assert_eq!([9911, 9912].map(reaches), [None, Some(Reason::OwnPort)]);
+        *listening.write().unwrap() = [9911].into();
+        assert_eq!([9911, 9912].map(reaches), [Some(Reason::OwnPort), None]);
+        assert_eq!(tcp(&named, "1.1.1.1", 9911).err(), None, "on this machine");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl UdpFlows {
                 mapping.contact(to.ip(), now, MOST_CONTACTS.min(MOST_CONTACTS_OF_ONE.saturating_sub(elsewhere)));
             member.contacts = elsewhere + mapping.contacts.len();
             if !known {
-                core.link.dropped_of(peer, "too many contacts");
+                return core.link.dropped_of(peer, "too many contacts");
             }
         }
         if let Err(error) = mapping.send(to, udp.payload) {

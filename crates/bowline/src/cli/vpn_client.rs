@@ -72,7 +72,9 @@ pub(crate) enum VpnUsers {
     #[command(after_help = "Example:\n  bowline vpn users rm alice")]
     Rm(VpnUser),
     /// Print a user's configuration as a QR code
-    #[command(after_help = "Examples:\n  bowline vpn users qr alice\n  bowline vpn users qr alice --svg > alice.svg")]
+    #[command(
+        after_help = "Examples:\n  bowline vpn users qr alice\n  umask 077; bowline vpn users qr alice --svg > alice.svg"
+    )]
     Qr(VpnUsersQr),
     /// Make a link that sets the VPN up once, on the device that opens it
     #[command(after_help = "Example:\n  bowline vpn users invite bob --valid 48h")]

@@ -6,12 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bowline_base::{Fault, Kind, atomic};
+use bowline_base::{Fault, Kind, atomic, shell::quoted_path};
 
-use super::{
-    doctor::quoted,
-    service_user::{self, HIDDEN},
-};
 use crate::{
     cli::{ServiceInstall, ServiceKind},
     environment::Environment,
@@ -26,9 +22,14 @@ const PROPERTY_LIST: &str = include_str!("../../../../deploy/launchd/bowline.pli
 const PROGRAM: &str = "/usr/local/bin/bowline";
 /// What a unit of the machine reads unless it is told otherwise.
 const SYSTEM_FILE: &str = "/etc/bowline/bowline.toml";
-/// Once; whom files with secrets are then given to.
-const MAKE_USER: &str =
-    "id bowline || useradd --system --user-group --home-dir /var/lib/bowline --shell /usr/sbin/nologin bowline";
+/// The unit of the machine: as it is written here, and as the package brings it.
+const SYSTEM_UNIT_FILES: [&str; 2] = ["/etc/systemd/system/bowline.service", "/usr/lib/systemd/system/bowline.service"];
+/// What it hides from its user (`ProtectHome=`, `PrivateTmp=`).
+const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
+/// Once; whom files with secrets are then given to. The file is asked: a unit of before (`DynamicUser=`) answers to the
+/// name while it runs, for everybody who asks the system.
+const MAKE_USER: &str = "grep -q '^bowline:' /etc/passwd || \
+     useradd --system --user-group --home-dir /var/lib/bowline --shell /usr/sbin/nologin bowline";
 /// A unit holds no secret.
 const PUBLIC: u32 = 0o644;
 
@@ -44,9 +45,25 @@ pub(crate) fn install(
     }
     service.refuse_what_it_cannot_see()?;
     let path = service.path(&environment.home());
-    write(&path, &text, arguments.force)?;
-    output::say(&service.next(&path));
+    let written = write(&path, &text, arguments.force)?;
+    output::say(&service.next(&path, written));
     Ok(())
+}
+
+/// Whether the unit of the machine starts the daemon with `file`.
+pub(super) fn is_of_the_machine(file: &Path) -> bool {
+    let unit = SYSTEM_UNIT_FILES.iter().find_map(|unit| fs::read_to_string(unit).ok());
+    unit.is_some_and(|unit| names(&unit, file))
+}
+
+/// Whether a service of the machine sees nothing there.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    HIDDEN.iter().any(|hidden| path.starts_with(hidden))
+}
+
+fn names(unit: &str, file: &Path) -> bool {
+    let ending = format!(" run --config {}", word(&file.display().to_string()));
+    unit.lines().any(|line| line.starts_with("ExecStart=") && line.ends_with(&ending))
 }
 
 /// What is to be started, by whom, for whom.
@@ -107,22 +124,24 @@ impl Service {
             Err(Fault::new(Kind::Config, "service", why).hint(hint))
         };
         let program = &self.program;
-        if service_user::is_hidden(Path::new(program)) {
+        if is_hidden(Path::new(program)) {
             let hint = format!(
                 "sudo install -m 755 {} {PROGRAM} && sudo {PROGRAM} service install",
-                quoted(Path::new(program))
+                quoted_path(Path::new(program))
             );
             return refused(program, hint);
         }
-        match self.file.as_deref().filter(|file| service_user::is_hidden(Path::new(file))) {
-            Some(file) => refused(file, format!("sudo install -D -m 644 {} {SYSTEM_FILE}", quoted(Path::new(file)))),
+        match self.file.as_deref().filter(|file| is_hidden(Path::new(file))) {
+            Some(file) => {
+                refused(file, format!("sudo install -D -m 644 {} {SYSTEM_FILE}", quoted_path(Path::new(file))))
+            }
             None => Ok(()),
         }
     }
 
     fn path(&self, home: &Path) -> PathBuf {
         match (self.kind, self.system) {
-            (ServiceKind::Systemd, true) => "/etc/systemd/system/bowline.service".into(),
+            (ServiceKind::Systemd, true) => SYSTEM_UNIT_FILES[0].into(),
             (ServiceKind::Systemd, false) => home.join(".config/systemd/user/bowline.service"),
             (ServiceKind::Launchd, true) => "/Library/LaunchDaemons/net.bowline.daemon.plist".into(),
             (ServiceKind::Launchd, false) => home.join("Library/LaunchAgents/net.bowline.daemon.plist"),
@@ -130,10 +149,12 @@ impl Service {
     }
 
     /// What to type now.
-    fn next(&self, path: &Path) -> String {
+    fn next(&self, path: &Path, written: Written) -> String {
         let commands = match (self.kind, self.system) {
             (ServiceKind::Systemd, true) => {
-                format!("{MAKE_USER}\n  systemctl daemon-reload\n  systemctl enable --now bowline")
+                // What runs goes on by the former unit, and its user may be one that ends with it.
+                let stop = if written == Written::OverAnother { "systemctl stop bowline\n  " } else { "" };
+                format!("{stop}{MAKE_USER}\n  systemctl daemon-reload\n  systemctl enable --now bowline")
             }
             (ServiceKind::Systemd, false) => {
                 "systemctl --user daemon-reload\n  systemctl --user enable --now bowline\n  loginctl enable-linger   # also while nobody is logged in".to_owned()
@@ -145,8 +166,16 @@ impl Service {
     }
 }
 
+/// How a unit came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Written {
+    /// There was none, or the same.
+    Anew,
+    OverAnother,
+}
+
 /// What somebody else wrote or changed is kept.
-fn write(path: &Path, text: &str, force: bool) -> Result<(), Fault> {
+fn write(path: &Path, text: &str, force: bool) -> Result<Written, Fault> {
     let cannot =
         |cause| Fault::new(Kind::Refused, "service", format!("cannot write `{}`", path.display())).cause(cause);
     let old = fs::read_to_string(path).ok().filter(|old| old != text);
@@ -158,12 +187,14 @@ fn write(path: &Path, text: &str, force: bool) -> Result<(), Fault> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(cannot)?;
     }
+    let written = if old.is_some() { Written::OverAnother } else { Written::Anew };
     if let Some(old) = old {
         let mut kept = path.as_os_str().to_owned();
         kept.push(".bak");
         atomic::write(Path::new(&kept), old.as_bytes(), PUBLIC).map_err(cannot)?;
     }
-    atomic::write(path, text.as_bytes(), PUBLIC).map_err(cannot)
+    atomic::write(path, text.as_bytes(), PUBLIC).map_err(cannot)?;
+    Ok(written)
 }
 
 /// One word of a command line of systemd, which expands `%` and `$`.
@@ -180,6 +211,7 @@ fn markup(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::service_user;
 
     fn service(kind: ServiceKind, system: bool, file: Option<&str>) -> Service {
         Service { kind, system, program: "/opt/my tools/bowline".to_owned(), file: file.map(ToOwned::to_owned) }
@@ -224,19 +256,31 @@ mod tests {
         assert!(SYSTEM_UNIT.contains(&format!("\nUser={0}\nGroup={0}\n", service_user::NAME)));
         let made = include_str!("../../../../deploy/systemd/bowline.sysusers");
         assert!(made.contains(&format!("\nu {} - ", service_user::NAME)), "{made}");
-        let told = service(ServiceKind::Systemd, true, None).next(Path::new("/x"));
-        assert!(told.contains("\n  id bowline || useradd --system "), "{told}");
+        let told = |written| service(ServiceKind::Systemd, true, None).next(Path::new("/x"), written);
+        let making = format!("\n  grep -q '^{}:' /etc/passwd || useradd --system ", service_user::NAME);
+        assert!(told(Written::Anew).contains(&making), "{}", told(Written::Anew));
+        // One of before has a user that is there while it runs, and no longer.
+        assert!(told(Written::OverAnother).contains(&format!("\n  systemctl stop bowline{making}")));
+        assert!(!told(Written::Anew).contains("systemctl stop"));
+    }
+
+    #[test]
+    fn a_file_is_the_machine_s_where_its_unit_starts_the_daemon_with_it() {
+        let file = "/srv/100% mine.toml";
+        let unit = service(ServiceKind::Systemd, true, Some(file)).text();
+        assert!(names(&unit, Path::new(file)), "{unit}");
+        assert!(names(SYSTEM_UNIT, Path::new(SYSTEM_FILE)) && !names(&unit, Path::new(SYSTEM_FILE)));
     }
 
     #[test]
     fn what_somebody_changed_is_not_lost() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("units/bowline.service");
-        write(&path, "one", false).unwrap();
-        write(&path, "one", false).unwrap();
+        assert_eq!(write(&path, "one", false).unwrap(), Written::Anew);
+        assert_eq!(write(&path, "one", false).unwrap(), Written::Anew);
         assert_eq!(write(&path, "two", false).unwrap_err().kind, Kind::Refused);
         assert_eq!(fs::read_to_string(&path).unwrap(), "one");
-        write(&path, "two", true).unwrap();
+        assert_eq!(write(&path, "two", true).unwrap(), Written::OverAnother);
         assert_eq!(fs::read_to_string(home.path().join("units/bowline.service.bak")).unwrap(), "one");
     }
 }

@@ -1,5 +1,5 @@
-//! The user of the machine's service, and whether it can read what `/etc/bowline/bowline.toml` names: root, who checks
-//! the file, can read everything.
+//! The user of the machine's service, and whether it can read its configuration and what that names: root, who checks the
+//! file, can read everything.
 
 use std::{
     fs,
@@ -7,22 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bowline_awsfiles::{Password, RolesAnywhere};
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, shell::quoted_path};
 
-use super::doctor::quoted;
-use crate::config::{Config, TlsSection};
+use super::service;
+use crate::{
+    config::{Config, Content, NamedFile},
+    environment::SERVICE_HOME,
+};
 
 /// As the unit and the package call it.
 pub(super) const NAME: &str = "bowline";
 /// Where its configuration lies.
 const PLACE: &str = "/etc/bowline";
-/// What its unit hides from it (`ProtectHome=`, `PrivateTmp=`).
-pub(super) const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
-
-pub(super) fn is_hidden(path: &Path) -> bool {
-    HIDDEN.iter().any(|hidden| path.starts_with(hidden))
-}
 
 /// Who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +30,10 @@ pub(super) struct ServiceUser {
 /// The user that reads `file`, where that is the service's and the user is there.
 pub(super) fn of(file: &Path) -> Option<ServiceUser> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    file.starts_with(PLACE).then(|| known(&read("/etc/passwd"), &read("/etc/group"))).flatten()
+    let file = std::path::absolute(file).ok()?;
+    let is_its = file.starts_with(PLACE) || service::is_of_the_machine(&file);
+    // Asked of the file itself: while a unit with `DynamicUser=` runs, everybody else finds a user of that name.
+    is_its.then(|| known(&read("/etc/passwd"), &read("/etc/group"))).flatten()
 }
 
 /// From the text of `/etc/passwd` and `/etc/group`.
@@ -47,73 +46,75 @@ fn known(users: &str, groups: &str) -> Option<ServiceUser> {
     Some(ServiceUser { uid: number(2)?, groups: number(3).into_iter().chain(others).collect() })
 }
 
-/// Every file that it needs and cannot read, with what lets it.
-pub(super) fn kept_from(user: &ServiceUser, config: &Config) -> Vec<(PathBuf, Fault)> {
-    let unreadable = |path: PathBuf| user.kept_from(&path).map(|fault| (path, fault));
-    needed(config).into_iter().filter_map(unreadable).collect()
-}
-
-/// Secrets, certificates and keys.
-fn needed(config: &Config) -> Vec<PathBuf> {
-    let tls = config.artifacts.iter().filter_map(|section| section.tls.as_ref());
-    let tls = tls.chain(config.vpn.iter().filter_map(|section| section.tls.as_ref()));
-    let tls = tls.flat_map(|TlsSection { certificate, private_key }| [certificate.clone(), private_key.clone()]);
-    let mut files: Vec<PathBuf> = config.secret_files().into_iter().chain(tls).collect();
-    files.extend(config.identities.iter().flat_map(of_identity));
-    files.sort();
-    files.dedup();
-    files
-}
-
-fn of_identity(identity: &RolesAnywhere) -> Vec<PathBuf> {
-    let password = match &identity.password {
-        Some(Password::File(path)) => Some(path.clone()),
-        Some(Password::Variable(_) | Password::Given(_)) | None => None,
-    };
-    let optional = [identity.intermediates.clone(), identity.private_key.clone(), password];
-    std::iter::once(identity.certificate.clone()).chain(optional.into_iter().flatten()).collect()
-}
-
 impl ServiceUser {
+    /// Everything that it needs and cannot read, with what lets it: `file` itself first, AWS's files in its home, then what
+    /// `config` names, at the key that does.
+    pub(super) fn kept_from(&self, file: &Path, config: &Config) -> Vec<(NamedFile, Fault)> {
+        let own = |path: PathBuf, content| NamedFile { key: &[], path, content };
+        let aws =
+            [".aws/config", ".aws/credentials"].map(|name| own(Path::new(SERVICE_HOME).join(name), Content::Secret));
+        let needed = std::iter::once(own(file.to_owned(), Content::Certificate)).chain(aws).chain(config.files());
+        needed.filter_map(|needed| self.is_kept_from(&needed).map(|fault| (needed, fault))).collect()
+    }
+
     /// What is not there is told by whoever opens it.
-    fn kept_from(&self, path: &Path) -> Option<Fault> {
-        let refused = |why: String, hint: String| Some(Fault::new(Kind::Config, "service", why).hint(hint));
-        if is_hidden(path) {
-            let why = format!("`{}` is hidden from the machine's service", path.display());
-            return refused(why, format!("sudo install -o {NAME} -g {NAME} -m 600 {} {PLACE}/", quoted(path)));
+    fn is_kept_from(&self, NamedFile { path, content, .. }: &NamedFile) -> Option<Fault> {
+        if !service::is_hidden(path) {
+            return self.is_kept_from_below(Path::new("/"), path, *content);
         }
-        self.kept_from_below(Path::new("/"), path)
+        let why = format!("`{}` is hidden from the machine's service", path.display());
+        let elsewhere = match content {
+            Content::Directory => format!("keep it elsewhere: sudo mv {} /srv/", quoted_path(path)),
+            _ => format!("sudo install -o {NAME} -g {NAME} -m 600 {} {PLACE}/", quoted_path(path)),
+        };
+        Some(Fault::new(Kind::Config, "service", why).hint(elsewhere))
     }
 
     /// As modes say, where `top` is open.
-    fn kept_from_below(&self, top: &Path, path: &Path) -> Option<Fault> {
+    fn is_kept_from_below(&self, top: &Path, path: &Path, content: Content) -> Option<Fault> {
         let refused = |why: String, hint: String| Some(Fault::new(Kind::Config, "service", why).hint(hint));
         let mut folders = path.ancestors().skip(1).take_while(|folder| *folder != top);
         if let Some(folder) = folders.find(|folder| !self.may(folder, 0o1)) {
             let why = format!("`{}` is closed to user `{NAME}` of the machine's service", folder.display());
-            return refused(why, format!("sudo chgrp {NAME} {0} && sudo chmod g+x {0}", quoted(folder)));
+            return refused(why, format!("sudo chgrp {NAME} {0} && sudo chmod g+x {0}", quoted_path(folder)));
         }
-        if self.may(path, 0o4) {
+        let (bits, let_in) = match content {
+            Content::Certificate => (0o4, "chmod a+r"),
+            Content::Directory => (0o5, "chmod a+rx"),
+            _ => (0o4, "chown bowline"),
+        };
+        if self.may(path, bits) {
             return None;
         }
         let why = format!("user `{NAME}` of the machine's service cannot read `{}`", path.display());
-        refused(why, format!("sudo chown {NAME} {}", quoted(path)))
+        refused(why, format!("sudo {let_in} {}", quoted_path(path)))
     }
 
-    /// Whether the mode of `path` grants it `bit`; of what cannot be looked at nothing is said.
-    fn may(&self, path: &Path, bit: u32) -> bool {
+    /// Whether the mode of `path` grants it `bits`. Of what cannot be looked at nothing is said, nor of what has a list of
+    /// its own besides (`setfacl`).
+    fn may(&self, path: &Path, bits: u32) -> bool {
         let Ok(facts) = fs::metadata(path) else { return true };
-        self.is_granted((facts.uid(), facts.gid(), facts.mode()), bit)
+        self.is_granted((facts.uid(), facts.gid(), facts.mode()), bits) || has_access_list(path)
     }
 
-    fn is_granted(&self, (owner, group, mode): (u32, u32, u32), bit: u32) -> bool {
+    fn is_granted(&self, (owner, group, mode): (u32, u32, u32), bits: u32) -> bool {
         let shift = match (owner == self.uid, self.groups.contains(&group)) {
             (true, _) => 6,
             (false, true) => 3,
             (false, false) => 0,
         };
-        mode >> shift & bit == bit
+        mode >> shift & bits == bits
     }
+
+    /// One to whom nothing belongs.
+    #[cfg(test)]
+    pub(super) fn nobody() -> Self {
+        Self { uid: u32::MAX - 7, groups: Vec::new() }
+    }
+}
+
+fn has_access_list(path: &Path) -> bool {
+    rustix::fs::getxattr_query(path, "system.posix_acl_access").is_ok_and(|length| length > 0)
 }
 
 #[cfg(test)]
@@ -123,6 +124,7 @@ mod tests {
     use bowline_base::atomic;
 
     use super::*;
+    use crate::config;
 
     const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nbowline:x:998:997::/var/lib/bowline:/usr/sbin/nologin\n";
     const GROUPS: &str = "ssl-cert:x:104:me,bowline\nother:x:105:bowliner\n";
@@ -146,19 +148,54 @@ mod tests {
 
     #[test]
     fn a_key_that_root_keeps_to_itself_is_told_with_the_command_that_gives_it_away() {
-        let nobody = ServiceUser { uid: u32::MAX - 7, groups: Vec::new() };
+        let nobody = ServiceUser::nobody();
         let top = tempfile::tempdir().unwrap();
         let (folder, key) = (top.path().join("bowline"), top.path().join("bowline/site.key"));
         fs::create_dir(&folder).unwrap();
         atomic::write(&key, b"key", 0o600).unwrap();
-        let hint = || nobody.kept_from_below(top.path(), &key).and_then(|fault| fault.hint).unwrap_or_default();
+        let hint = |content| {
+            let kept = nobody.is_kept_from_below(top.path(), &key, content);
+            kept.and_then(|fault| fault.hint).unwrap_or_default()
+        };
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         mode(&folder, 0o700);
-        mode(&key, 0o600);
-        assert!(hint().starts_with("sudo chgrp bowline "), "{}", hint());
+        assert!(hint(Content::PrivateKey).starts_with("sudo chgrp bowline "), "{}", hint(Content::PrivateKey));
         mode(&folder, 0o755);
-        assert_eq!(hint(), format!("sudo chown bowline {}", key.display()));
-        assert!(nobody.kept_from(Path::new("/root/site.key")).is_some());
-        assert!(nobody.kept_from(Path::new("/etc/bowline/not-there")).is_none());
+        assert_eq!(hint(Content::PrivateKey), format!("sudo chown bowline {}", key.display()));
+        assert_eq!(hint(Content::Certificate), format!("sudo chmod a+r {}", key.display()), "it is public");
+        mode(&key, 0o644);
+        assert_eq!(hint(Content::PrivateKey), "");
+        assert_eq!(hint(Content::Directory), format!("sudo chmod a+rx {}", key.display()));
+    }
+
+    #[test]
+    fn its_own_file_comes_first_and_the_rest_with_the_keys_that_name_it() {
+        let config = config::parse("[vpn]\nmaster-key = { file = \"/root/master\" }\n").unwrap();
+        let kept = ServiceUser::nobody().kept_from(Path::new("/tmp/bowline.toml"), &config);
+        let kept: Vec<_> = kept.iter().map(|(file, _)| (file.key, file.path.to_str().unwrap())).collect();
+        assert_eq!(kept, [(&[][..], "/tmp/bowline.toml"), (&["vpn", "master-key"][..], "/root/master")]);
+        let there = config::parse("[vpn]\nmaster-key = { file = \"/etc/bowline/not-there\" }\n").unwrap();
+        assert!(ServiceUser::nobody().kept_from(Path::new("/etc/bowline/not-there.toml"), &there).is_empty());
+    }
+
+    /// An entry for one user, as `setfacl -m u:12345678:r` makes it.
+    #[test]
+    fn of_a_file_with_an_access_list_nothing_is_said() {
+        let top = tempfile::tempdir().unwrap();
+        let key = top.path().join("site.key");
+        atomic::write(&key, b"key", 0o600).unwrap();
+        assert!(!ServiceUser::nobody().may(&key, 0o4));
+        let entry = |kind: u16, rights: u16, id: u32| {
+            [&kind.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+        };
+        let (none, user) = (u32::MAX, 12_345_678);
+        let entries = [(1, 6, none), (2, 4, user), (4, 0, none), (16, 4, none), (32, 0, none)];
+        let list =
+            [2_u32.to_le_bytes().to_vec(), entries.map(|(kind, rights, id)| entry(kind, rights, id)).concat()].concat();
+        let set = rustix::fs::setxattr(&key, "system.posix_acl_access", &list, rustix::fs::XattrFlags::empty());
+        match set {
+            Ok(()) => assert!(ServiceUser::nobody().may(&key, 0o4)),
+            Err(error) => eprintln!("skipped: this file system has no access lists: {error}"),
+        }
     }
 }

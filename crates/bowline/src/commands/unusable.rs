@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use bowline_base::{Fault, Kind};
+use bowline_base::{Fault, Kind, shell::quoted_path};
 use bowline_credentials::client::GoAlone;
-
-use super::doctor::quoted;
 
 /// Why it cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +20,7 @@ impl Unusable {
         let why = reason.to_string();
         let (why, fix) = match reason {
             GoAlone::NoDaemon(_) => return None,
-            GoAlone::Foreign(_) => (why, format!("ls -l {}   # or set BOWLINE_SOCKET", quoted(socket))),
+            GoAlone::Foreign(_) => (why, format!("ls -l {}   # or set BOWLINE_SOCKET", quoted_path(socket))),
             GoAlone::OtherContext => (why, SAME_CONTEXT.to_owned()),
             GoAlone::Strange(_) => (why, "stop it, and start the daemon of this version: bowline run".to_owned()),
             GoAlone::Silent(cause) => {

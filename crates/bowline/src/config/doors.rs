@@ -45,7 +45,7 @@ fn doors(config: &Config, status_page: bool) -> Vec<Door> {
 }
 
 /// The system chooses another port for each 0. What listens on every address of IPv6 listens on those of IPv4 too.
-fn are_one(one: SocketAddr, other: SocketAddr) -> bool {
+pub(crate) fn are_one(one: SocketAddr, other: SocketAddr) -> bool {
     let covers =
         |wide: SocketAddr, narrow: SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
     one.port() == other.port()

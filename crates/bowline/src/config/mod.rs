@@ -7,6 +7,7 @@ mod access;
 mod delegation;
 mod doors;
 mod endpoint;
+mod files;
 pub(crate) mod gateway;
 mod gateway_device;
 mod identities;
@@ -33,8 +34,9 @@ use bowline_credentials::grant::AuditDuty;
 
 pub(crate) use access::{AccessSection, ClientSection, KeySection, TlsSection};
 pub(crate) use delegation::DelegationSection;
-pub(crate) use doors::clashes;
+pub(crate) use doors::{are_one, clashes};
 pub(crate) use endpoint::{EndpointSection, GrantSection, chosen, local};
+pub(crate) use files::{Content, NamedFile, of_identity};
 pub(crate) use gateway::{FollowerSection, GatewaySection};
 pub(crate) use gateway_device::DeviceSection;
 pub(crate) use mistakes::{Mistake, fault as all_mistakes};

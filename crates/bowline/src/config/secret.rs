@@ -3,7 +3,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use super::{
-    AccessSection, Config, Mistake,
+    Mistake,
     sections::name,
     table::{Table, absolute},
 };
@@ -15,24 +15,6 @@ pub(crate) enum SecretPlace {
     Env(String),
     /// A text in the vault.
     Vault(String),
-}
-
-impl Config {
-    /// Every file that one of its secrets is read from.
-    pub(crate) fn secret_files(&self) -> Vec<PathBuf> {
-        let keys = self.artifacts.iter().flat_map(|section| match &section.access {
-            AccessSection::Keys(keys) => keys.iter().map(|key| &key.secret).collect::<Vec<_>>(),
-            AccessSection::Local | AccessSection::Open => Vec::new(),
-        });
-        let vpn = self.vpn.iter().filter_map(|vpn| vpn.master_key.as_ref());
-        let gateway = self.gateway.iter().filter_map(|gateway| gateway.webhook.as_ref()?.secret.as_ref());
-        let notify = self.notify.webhook.iter().map(|webhook| &webhook.secret);
-        let files = keys.chain(vpn).chain(gateway).chain(notify).filter_map(|secret| match secret {
-            SecretPlace::File(path) => Some(path.clone()),
-            SecretPlace::Env(_) | SecretPlace::Vault(_) => None,
-        });
-        files.collect()
-    }
 }
 
 /// Reads these keys of `table`, which may have others. `span` is what a mistake points at.

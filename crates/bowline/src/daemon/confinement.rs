@@ -17,7 +17,7 @@ use bowline_host::confine::{self, Access, Confinement, Place};
 use tracing::{info, warn};
 
 use crate::{
-    config::{self, Config, Origin, StorePlace},
+    config::{self, Config, Content, NamedFile, StorePlace},
     environment::Environment,
     world::World,
 };
@@ -187,8 +187,7 @@ fn places(world: &World, config: &Config, file: Option<&Path>) -> BTreeSet<Place
     );
     read.extend(token_files(world).iter().filter_map(|path| folder_of(path)));
     read.extend(of_vault(&world.setup.vault));
-    read.extend(named_by(config).iter().filter_map(|path| folder_of(path)));
-    read.extend(repositories(config));
+    read.extend(config.files().iter().filter_map(open_for));
     usable(read, written(environment, world, config))
 }
 
@@ -221,23 +220,16 @@ fn of_vault(vault: &VaultSetup) -> Vec<PathBuf> {
     named.into_iter().flatten().cloned().collect()
 }
 
-/// Files with certificates and secrets. They are replaced when they are renewed, so their folder is what has to be open.
-fn named_by(config: &Config) -> Vec<PathBuf> {
-    let artifacts = config.artifacts.iter();
-    let tls = artifacts.filter_map(|section| section.tls.as_ref());
-    let tls = tls.chain(config.vpn.iter().filter_map(|vpn| vpn.tls.as_ref()));
-    let tls = tls.flat_map(|tls| [tls.certificate.clone(), tls.private_key.clone()]);
-    let grants = config.grants.iter().filter_map(|grant| grant.token_file.clone());
-    config.secret_files().into_iter().chain(tls).chain(grants).collect()
-}
-
-fn repositories(config: &Config) -> Vec<PathBuf> {
-    let repositories = config.artifacts.iter().flat_map(|section| &section.repositories);
-    let directory = |origin: &Origin| match origin {
-        Origin::Directory(path) => Some(path.clone()),
-        Origin::S3 { .. } | Origin::Http(_) => None,
-    };
-    repositories.flat_map(|repository| &repository.from).filter_map(directory).collect()
+/// What has to be open for a file. It is replaced when it is renewed, so its folder.
+fn open_for(file: &NamedFile) -> Option<PathBuf> {
+    match file.content {
+        Content::Directory => Some(file.path.clone()),
+        // See `of_vault`.
+        Content::VaultKey => None,
+        Content::Certificate | Content::PrivateKey | Content::Password | Content::Secret | Content::Token => {
+            folder_of(&file.path)
+        }
+    }
 }
 
 /// What is written. A file is replaced when it is, so its folder counts.

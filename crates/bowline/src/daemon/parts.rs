@@ -101,6 +101,8 @@ impl Daemon {
     async fn start_artifacts(&mut self, section: &ArtifactsSection) -> Result<(), Fault> {
         let job = Arc::new(artifacts::job(&self.world, &self.broker, section)?);
         self.start_job(Part::Artifacts, job, Tasks::new()).await?;
+        // The one door that an operator may open to the VPN's users.
+        self.listeners.offer(section.listen.iter().copied().map(Address::Tcp));
         self.config.artifacts = Some(section.clone());
         Ok(())
     }
@@ -222,6 +224,9 @@ impl Daemon {
     pub(super) fn retire(&mut self, part: Part) {
         if let Some(old) = self.running.remove(&part) {
             self.end_later(old);
+        }
+        if part == Part::Artifacts {
+            self.listeners.offer([]);
         }
         self.supervision.stopped(part);
         self.board.remove(part.name());

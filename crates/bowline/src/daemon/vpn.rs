@@ -10,7 +10,7 @@ use std::{
 use bowline_audit::{Client, Event as Kept, Record};
 use bowline_base::{BoxFuture, Fault, Identity, Kind, Secret, atomic};
 use bowline_credentials::{Broker, Witness};
-use bowline_host::{Address, Check, Ctx, Job, Verdict};
+use bowline_host::{Address, Check, Ctx, Job, Listeners, Verdict};
 use bowline_tunnel::{
     Config as TunnelConfig, Dns, Limits, Stats,
     egress::{ClientToClient, CredentialAddresses, Policy, Rules, Smtp},
@@ -57,7 +57,7 @@ struct TunnelConfigParts {
     listen: Vec<SocketAddr>,
     addresses: Vec<IpAddr>,
     mtu: u16,
-    egress: Arc<Policy>,
+    rules: Rules,
     dns: Option<Dns>,
 }
 
@@ -165,11 +165,10 @@ impl VpnJob {
     async fn begin(&self, ctx: &Ctx) -> Result<(), Fault> {
         let handle = Arc::new(Mutex::new(None));
         let opened = Arc::clone(&handle);
-        let (parts, listeners, api) = (self.tunnel.clone(), ctx.listeners.clone(), self.config.api.clone());
+        let (parts, egress) = (self.tunnel.clone(), policy(&self.tunnel.rules, &ctx.listeners));
+        let proxy_egress = Arc::clone(&egress);
         let open: OpenTunnel = Box::new(move |keys| {
-            // The API is bound by now: on which port, the system may have chosen.
-            listeners.bound(&api).iter().for_each(|address| parts.egress.shut(address.port()));
-            let tunnel = open_tunnel(parts, keys)?;
+            let tunnel = open_tunnel(parts, egress, keys)?;
             *opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tunnel));
             Ok(tunnel as Arc<dyn Tunnel>)
         });
@@ -183,12 +182,12 @@ impl VpnJob {
             ctx.metrics.ask_times(move || times.stats().map(|stats| metrics::times(&stats)).unwrap_or_default());
         }
         if let Some((address, proxy)) = &self.proxy {
-            let (told, egress) = (self.proxy_endpoint.clone(), Arc::clone(&self.tunnel.egress));
-            match server.open_proxy(ctx, *address, told, proxy.clone(), egress).await {
+            let told = self.proxy_endpoint.clone();
+            match server.open_proxy(ctx, *address, told, proxy.clone(), proxy_egress).await {
                 Err(fault) if self.proxy_by_default => {
                     warn!(reason = %fault.chain(), "no CONNECT proxy; --proxy ADDRESS:PORT names another place for it");
                 }
-                opened => opened?.iter().for_each(|address| self.tunnel.egress.shut(address.port())),
+                opened => drop(opened?),
             }
         }
         info!(
@@ -287,14 +286,25 @@ fn on_the_former_key(users: usize) -> Check {
     Check { id: "vpn.former-key".to_owned(), verdict: Verdict::Ok, why, fix: Some(fix.to_owned()) }
 }
 
-fn open_tunnel(parts: TunnelConfigParts, keys: ServerKeys) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
+/// One policy for tunnel and proxy. Doors of the daemon that are for its owner alone, as the endpoint's and the status
+/// page's, are out of reach wherever a reload moves them: they take whoever dials for this machine, and that would be us.
+fn policy(rules: &Rules, listeners: &Listeners) -> Arc<Policy> {
+    let listeners = listeners.clone();
+    Arc::new(Policy::new(rules.clone()).shutting(move |port| listeners.is_private(port)))
+}
+
+fn open_tunnel(
+    parts: TunnelConfigParts,
+    egress: Arc<Policy>,
+    keys: ServerKeys,
+) -> Result<Arc<bowline_tunnel::Handle>, Fault> {
     let config = TunnelConfig {
         listen: parts.listen,
         private_key: keys.current,
         former_key: keys.former,
         addresses: parts.addresses,
         mtu: parts.mtu,
-        egress: parts.egress,
+        egress,
         limits: Limits::usual(),
         dns: parts.dns,
     };
@@ -311,7 +321,7 @@ fn tunnel(section: &VpnSection, machine: &Machine, v6: V6) -> TunnelConfigParts 
     let flags = &section.egress;
     let inner = bowline_tunnel::Prefix::new(IpAddr::V4(server), section.subnet.bits());
     let ports = section.listen.iter().chain([&section.api]).chain(&section.proxy).map(SocketAddr::port);
-    let egress = Policy::new(Rules {
+    let rules = Rules {
         allow: flags.allow.clone(),
         credential_addresses: if flags.expose_credential_addresses {
             CredentialAddresses::Exposed
@@ -323,11 +333,11 @@ fn tunnel(section: &VpnSection, machine: &Machine, v6: V6) -> TunnelConfigParts 
         tunnel: inner.into_iter().chain([v6.prefix()]).collect(),
         own_addresses: machine.addresses.iter().chain(&addresses).copied().collect(),
         own_ports: ports.collect(),
-    });
+    };
     let upstream = if section.dns.is_empty() { nameservers(&machine.resolv_conf) } else { section.dns.clone() };
     let dns = (!section.no_dns && !upstream.is_empty()).then_some(Dns { upstream });
     let listen = section.listen.clone();
-    TunnelConfigParts { listen, addresses, mtu: section.mtu, egress: Arc::new(egress), dns }
+    TunnelConfigParts { listen, addresses, mtu: section.mtu, rules, dns }
 }
 
 /// The proxy hands WireGuard in a stream to the tunnel's own port, on loopback where it listens everywhere.

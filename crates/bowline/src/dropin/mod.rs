@@ -7,7 +7,7 @@ mod signing_helper;
 
 use std::{ffi::OsStr, path::Path, process::ExitCode};
 
-use crate::environment::Environment;
+use crate::{environment::Environment, left_behind, output};
 
 /// A program whose place this one takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,10 @@ impl DropIn {
 
     /// Runs it to its end, with the arguments of this process.
     pub(crate) fn run(self, environment: Environment) -> ExitCode {
+        if let Err(fault) = left_behind::refuse(&environment) {
+            output::fault(&fault);
+            return ExitCode::FAILURE;
+        }
         match self {
             Self::IamSorry => iam_sorry::run(environment),
             Self::SigningHelper => signing_helper::run(environment),

@@ -93,6 +93,15 @@ fn clock() -> Instant {
     Instant::now()
 }
 
+/// Waits for what comes by itself.
+pub(crate) fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = clock() + PATIENCE;
+    while !done() {
+        assert!(clock() < deadline, "{what}: not within {PATIENCE:?}");
+        std::thread::yield_now();
+    }
+}
+
 impl Client {
     pub(crate) fn new(server: SocketAddr) -> Self {
         Self::with(2, USER, server)

@@ -106,13 +106,17 @@ fn the_server_answers_an_echo_to_its_own_address() {
     });
 }
 
-/// A mapping remembers whom its user has sent to, so that they may answer: of one user so many, over all mappings.
+/// A mapping remembers whom its user has sent to, so that they may answer: of one user so many, over all mappings. To others
+/// nothing is sent then.
 #[test]
 fn whom_a_user_has_sent_to_is_remembered_up_to_a_limit() {
+    let known = server();
     let rules = Rules { allow: vec!["127.0.0.0/8".parse().unwrap()], ..Rules::default() };
     let tunnel = Tunnel::start(config(rules), vec![peer(2, USER)]).unwrap();
     let (mut client, mut number) = (Client::new(tunnel.listening()[0]), 0_u32);
     let refused = |tunnel: &Handle| tunnel.stats().unwrap().drops.get("too many contacts").copied().unwrap_or(0);
+    send(&mut client, 3999, known.local_addr().unwrap(), b"before");
+    assert_eq!(received(&known).0, b"before");
     // No mapping comes to its own limit of 4096: seven together come to the user's.
     client.until("the user's limit is met", |client| {
         for _ in 0..256 {
@@ -123,6 +127,13 @@ fn whom_a_user_has_sent_to_is_remembered_up_to_a_limit() {
         }
         refused(&tunnel) > 0
     });
-    assert!(number > 16_384, "{number}");
+    assert!(number >= 16_384, "{number}");
+    let (stranger, before) = (server(), refused(&tunnel));
+    send(&mut client, 3998, stranger.local_addr().unwrap(), b"one too many");
+    client.until("counted", |_| refused(&tunnel) > before);
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.recv(&mut [0; 16]).is_err(), "what is counted as dropped is not sent");
+    send(&mut client, 3999, known.local_addr().unwrap(), b"after");
+    assert_eq!(received(&known).0, b"after", "who is known goes on");
     assert!(tunnel.stats().unwrap().peers[&key(2).public()].flows.udp >= 5);
 }

@@ -13,6 +13,8 @@ use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::{Value, json};
 
+use crate::server::ADMINISTRATORS;
+
 /// Where the server is, and how it is known again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -129,7 +131,10 @@ impl Api {
     pub async fn owner(&self) -> Result<Owner, Fault> {
         match self.exchange(Method::GET, "/users", None).await? {
             (status, _) if status.is_success() => Ok(Owner::Administrator),
-            (StatusCode::FORBIDDEN, _) => Ok(Owner::User),
+            // Who is out is forbidden everything.
+            (StatusCode::FORBIDDEN, text) if word(&text, "detail").as_deref() == Some(ADMINISTRATORS) => {
+                Ok(Owner::User)
+            }
             (status, text) => Err(self.refused(status.as_u16(), &text)),
         }
     }
@@ -175,17 +180,20 @@ impl Api {
 
     /// A problem document (RFC 9457) in the server's words; they hold no key.
     fn refused(&self, status: u16, text: &Secret) -> Fault {
-        let problem: Value = serde_json::from_str(text.expose()).unwrap_or_default();
-        let word = |name: &str| problem[name].as_str().map(str::to_owned);
-        let detail = word("detail").or_else(|| word("title")).unwrap_or_else(|| format!("status {status}"));
+        let detail = word(text, "detail").or_else(|| word(text, "title"));
+        let detail = detail.unwrap_or_else(|| format!("status {status}"));
         let kind = if status >= 500 || status == 429 { Kind::Unreachable } else { Kind::Refused };
         let fault = Fault::new(kind, "vpn", format!("the server refuses: {detail}"));
-        match (word("hint"), status) {
+        match (word(text, "hint"), status) {
             (Some(hint), _) => fault.hint(hint),
             (None, 401) => fault.hint("bowline vpn setup, with another key"),
             (None, _) => fault,
         }
     }
+}
+
+fn word(problem: &Secret, name: &str) -> Option<String> {
+    serde_json::from_str::<Value>(problem.expose()).ok()?[name].as_str().map(str::to_owned)
 }
 
 fn is_about_the_certificate(error: &WireError) -> bool {

@@ -10,7 +10,18 @@ use std::{fs, io, net::IpAddr, path::Path};
 
 use bowline_base::{Fault, Kind};
 
-use super::record::Resolver;
+use super::{record::Resolver, routing::Names};
+
+/// What systemd-resolved knows of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resolved {
+    /// It does not run here, or there is nothing to tell.
+    Unasked,
+    /// It asks the link's resolvers.
+    Told,
+    /// It runs, perhaps, and could not be told.
+    Deaf,
+}
 
 /// The file as it is to be.
 pub(super) fn text(resolvers: &[IpAddr], search: &[String]) -> Vec<u8> {
@@ -33,6 +44,18 @@ pub(super) fn before(path: &Path, resolvers: &[IpAddr], search: &[String]) -> Re
         Ok(before) => Ok(Some(Resolver { path: path.to_path_buf(), before, ours: text(resolvers, search) })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(cause) => Err(Fault::new(Kind::Config, "vpn", format!("cannot read `{}`", path.display())).cause(cause)),
+    }
+}
+
+/// How names are found through a link with these resolvers. Who only resolved answers would find none where it asks, bound to
+/// a device, and is not let through.
+pub(super) fn way(resolvers: &[IpAddr], file: Option<&Resolver>, resolved: Resolved) -> Names {
+    if resolvers.is_empty() {
+        Names::AsBefore
+    } else if resolved == Resolved::Deaf && file.is_none_or(leads_to_resolved) {
+        Names::InsideUnlessBound
+    } else {
+        Names::Inside
     }
 }
 
@@ -100,6 +123,20 @@ mod tests {
         let told = for_resolved("bowline0", &[[10, 77, 0, 1].into()], &["corp".to_owned()]);
         assert_eq!(told[0], ["dns", "bowline0", "10.77.0.1"]);
         assert_eq!(told[1], ["domain", "bowline0", "~.", "corp"]);
+    }
+
+    #[test]
+    fn ways_for_names_are_shut_only_where_the_link_has_one() {
+        let resolver = |text: &str| Resolver { path: "x".into(), before: text.into(), ours: Vec::new() };
+        let (stub, other) = (resolver("nameserver 127.0.0.53\n"), resolver("nameserver 192.168.1.1\n"));
+        let inside = [IpAddr::from([10, 77, 0, 1])];
+        for resolved in [Resolved::Unasked, Resolved::Told, Resolved::Deaf] {
+            assert_eq!(way(&[], Some(&stub), resolved), Names::AsBefore);
+            assert_eq!(way(&inside, Some(&other), resolved), Names::Inside, "{resolved:?}");
+        }
+        assert_eq!(way(&inside, Some(&stub), Resolved::Told), Names::Inside);
+        assert_eq!(way(&inside, Some(&stub), Resolved::Deaf), Names::InsideUnlessBound);
+        assert_eq!(way(&inside, None, Resolved::Deaf), Names::InsideUnlessBound);
     }
 
     #[test]

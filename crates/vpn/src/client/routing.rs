@@ -30,6 +30,17 @@ pub enum Routing {
     Split(Vec<Prefix>),
 }
 
+/// How names are found while everything goes through the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// Through the link, and no other way.
+    Inside,
+    /// Through the link; a program that is bound to another device asks there, as systemd-resolved does unless it is told.
+    InsideUnlessBound,
+    /// As before: the link brings no resolver, and without one of this machine's networks nothing would be found.
+    AsBefore,
+}
+
 /// A link that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
@@ -40,6 +51,7 @@ pub(super) struct Link {
     pub(super) protocol: u8,
     /// Resolvers inside.
     pub(super) dns: Vec<IpAddr>,
+    pub(super) names: Names,
     /// Families that the link carries.
     pub(super) carries_v6: bool,
     /// Whether this machine speaks IPv6 at all.
@@ -119,11 +131,16 @@ fn rules(link: &Link, routing: &Routing, family: Family) -> Vec<String> {
     }
     match routing {
         Routing::Full => {
+            let ways = match link.names {
+                // Who is bound to another device finds no route in our table, and asks nobody instead.
+                Names::Inside => {
+                    vec![format!("lookup {table}"), format!("lookup {}", nowhere(table)), "unreachable".to_owned()]
+                }
+                Names::InsideUnlessBound => vec![format!("lookup {table}")],
+                Names::AsBefore => Vec::new(),
+            };
             for protocol in [UDP, TCP] {
-                rules.push(format!("ipproto {protocol} dport 53 lookup {table} pref {}", first + 1));
-                // Who is bound to another device finds no route there, and asks nobody instead.
-                rules.push(format!("ipproto {protocol} dport 53 lookup {} pref {}", nowhere(table), first + 1));
-                rules.push(format!("ipproto {protocol} dport 53 unreachable pref {}", first + 1));
+                rules.extend(ways.iter().map(|way| format!("ipproto {protocol} dport 53 {way} pref {}", first + 1)));
             }
         }
         Routing::Split(_) => {
@@ -159,6 +176,7 @@ mod tests {
             outside: "192.0.2.1:51820".parse().unwrap(),
             protocol: UDP,
             dns: vec![[10, 77, 0, 1].into()],
+            names: Names::Inside,
             carries_v6: true,
             speaks_v6: true,
             table: 51_820,
@@ -196,6 +214,17 @@ mod tests {
                 "-6 rule add lookup 51820 pref 5184",
             ]
         );
+    }
+
+    #[test]
+    fn names_are_left_alone_where_the_link_brings_no_resolver() {
+        let of_names = |names| {
+            let lines = lines(&Link { names, ..link() }, &Routing::Full);
+            lines.into_iter().filter(|line| line.contains("dport 53 ")).collect::<Vec<_>>()
+        };
+        assert_eq!(of_names(Names::AsBefore), Vec::<String>::new());
+        let inside = of_names(Names::InsideUnlessBound);
+        assert!(inside.len() == 4 && inside.iter().all(|line| line.contains("lookup 51820 ")), "{inside:#?}");
     }
 
     #[test]

@@ -11,15 +11,14 @@ use std::{
 
 use bowline_base::{Fault, Kind, Retry, Secret, Timestamp, atomic, utc};
 use tokio::net::lookup_host;
-use tracing::warn;
 
 use super::{
     carrier::{Carrier, Via},
-    name_service,
+    name_service::{self, Resolved},
     quick::Settings,
     record::{Place, Record},
     restore,
-    routing::{self, Link, Routing},
+    routing::{self, Link, Names, Routing},
     shell::Surroundings,
 };
 
@@ -48,6 +47,8 @@ pub struct Client {
 pub struct Connected {
     /// As it was written down.
     pub record: Record,
+    /// What is not as it should be, for people.
+    pub remarks: Vec<String>,
     carrier: Option<Carrier>,
     lock: Lock,
 }
@@ -58,6 +59,8 @@ struct Lock(File);
 /// How often a lock is tried that somebody may only be looking at.
 const MOST_LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+const NO_RESOLVER: &str = "this link brings no resolver: names are found as before, and past the link where the resolver is in a network of this machine";
 
 const WAIT: Duration = Duration::from_millis(100);
 /// A client that is told to end has restored everything by then.
@@ -101,15 +104,14 @@ impl Client {
         }
         let settings = Settings::parse(&wanted.conf, &wanted.name)?;
         let (carrier, endpoint, outside) = self.way(wanted, &settings).await?;
-        let made = self.make(wanted, &settings, endpoint, outside, now).await;
+        let mut remarks = Vec::new();
+        let made = self.make(wanted, &settings, (endpoint, outside), now, &mut remarks).await;
         match made {
-            Ok(record) => Ok(Connected { record, carrier, lock }),
-            Err(fault) => {
-                if let Err(left) = self.undo().await {
-                    warn!(reason = %left.chain(), "not all that was changed is put back: bowline vpn restore");
-                }
-                Err(fault)
-            }
+            Ok(record) => Ok(Connected { record, remarks, carrier, lock }),
+            Err(fault) => Err(match self.undo().await {
+                Ok(_) => fault,
+                Err(left) => fault.hint(format!("bowline vpn restore; not all is put back: {}", left.chain())),
+            }),
         }
     }
 
@@ -174,7 +176,41 @@ impl Client {
         &self,
         wanted: &Wanted,
         settings: &Settings,
-        endpoint: SocketAddr,
+        (endpoint, outside): (SocketAddr, SocketAddr),
+        now: Timestamp,
+        remarks: &mut Vec<String>,
+    ) -> Result<Record, Fault> {
+        let mut record = self.begun(wanted, settings, outside, now).await?;
+        let routing = wanted.routing.clone().unwrap_or_else(|| settings.routing());
+        self.bring_up(&record, &settings.file(endpoint, &routing)).await?;
+        let resolved = self.tell_resolved(&record, settings, remarks).await;
+        let dns = &settings.conf.interface.dns;
+        let link = Link {
+            interface: record.interface.clone(),
+            outside,
+            protocol: if wanted.via.is_some() { routing::TCP } else { routing::UDP },
+            dns: dns.clone(),
+            names: name_service::way(dns, record.resolver.as_ref(), resolved),
+            carries_v6: settings.carries_v6(),
+            speaks_v6: record.before.contains_key("-6 rule show"),
+            table: record.table,
+        };
+        self.lead_through(&link, &routing, remarks).await?;
+        if let Some(resolver) = &record.resolver
+            && !(resolved == Resolved::Told && name_service::leads_to_resolved(resolver))
+        {
+            name_service::point_inside(resolver)?;
+        }
+        record.up = true;
+        self.place().write(&record)?;
+        Ok(record)
+    }
+
+    /// What is there, written down before anything is changed.
+    async fn begun(
+        &self,
+        wanted: &Wanted,
+        settings: &Settings,
         outside: SocketAddr,
         now: Timestamp,
     ) -> Result<Record, Fault> {
@@ -182,7 +218,7 @@ impl Client {
         let everything = ["-4 rule show", "-4 route show table all", "-6 rule show", "-6 route show table all"];
         let all: String = self.around.ip_answers(&everything.map(str::to_owned)).await.into_values().collect();
         let interface = &settings.conf.interface;
-        let mut record = Record {
+        let record = Record {
             name: wanted.name.clone(),
             interface: wanted.interface.clone(),
             since: utc(now),
@@ -197,68 +233,47 @@ impl Client {
                 .hint("--interface NAME"));
         }
         self.place().write(&record)?;
-        let routing = wanted.routing.clone().unwrap_or_else(|| settings.routing());
-        self.bring_up(&record, &settings.file(endpoint, &routing)).await?;
-        self.lead_through(&record, wanted, settings, outside, &routing).await?;
-        record.up = true;
-        self.place().write(&record)?;
         Ok(record)
     }
 
-    /// Routes and names lead into the link that is up.
-    async fn lead_through(
-        &self,
-        record: &Record,
-        wanted: &Wanted,
-        settings: &Settings,
-        outside: SocketAddr,
-        routing: &Routing,
-    ) -> Result<(), Fault> {
-        let link = Link {
-            interface: record.interface.clone(),
-            outside,
-            protocol: if wanted.via.is_some() { routing::TCP } else { routing::UDP },
-            dns: settings.conf.interface.dns.clone(),
-            carries_v6: settings.carries_v6(),
-            speaks_v6: record.before.contains_key("-6 rule show"),
-            table: record.table,
-        };
+    /// Routes lead into the link that is up.
+    async fn lead_through(&self, link: &Link, routing: &Routing, remarks: &mut Vec<String>) -> Result<(), Fault> {
         if *routing == Routing::Full {
-            self.shut_other_ways_for_names(record.table).await?;
-        }
-        self.around.ip_all(&routing::commands(&link, routing)).await?;
-        if let Some(resolver) = &record.resolver {
-            let told = self.tell_resolved(record, settings).await;
-            if !(told && name_service::leads_to_resolved(resolver)) {
-                name_service::point_inside(resolver)?;
+            match link.names {
+                Names::Inside => self.shut_other_ways_for_names(link.table, remarks).await?,
+                Names::InsideUnlessBound => {
+                    remarks.push("systemd-resolved may ask the networks of this machine for names".to_owned());
+                }
+                Names::AsBefore => remarks.push(NO_RESOLVER.to_owned()),
             }
         }
-        Ok(())
+        self.around.ip_all(&routing::commands(link, routing)).await
     }
 
     /// A device that is going down at this moment needs no such route.
-    async fn shut_other_ways_for_names(&self, table: u32) -> Result<(), Fault> {
+    async fn shut_other_ways_for_names(&self, table: u32, remarks: &mut Vec<String>) -> Result<(), Fault> {
         for arguments in routing::dead_ends(table, &self.around.networks().await?) {
             if let Err(fault) = self.around.ask("ip", &arguments).await {
-                warn!(reason = %fault.chain(), "programs that are bound to this device may find names past the link");
+                let why = fault.chain();
+                remarks.push(format!("programs that are bound to a device may find names past the link: {why}"));
             }
         }
         Ok(())
     }
 
-    /// Whether systemd-resolved runs here and sends every question into the link from now on.
-    async fn tell_resolved(&self, record: &Record, settings: &Settings) -> bool {
-        if !self.around.resolved.exists() {
-            return false;
-        }
+    /// Systemd-resolved, where it runs here, sends every question into the link from now on.
+    async fn tell_resolved(&self, record: &Record, settings: &Settings, remarks: &mut Vec<String>) -> Resolved {
         let interface = &settings.conf.interface;
+        if interface.dns.is_empty() || !self.around.resolved.exists() {
+            return Resolved::Unasked;
+        }
         for arguments in name_service::for_resolved(&record.interface, &interface.dns, &interface.dns_search) {
             if let Err(fault) = self.around.ask("resolvectl", &arguments).await {
-                warn!(reason = %fault.chain(), "systemd-resolved is not told of the link");
-                return false;
+                remarks.push(format!("systemd-resolved is not told of the link: {}", fault.chain()));
+                return Resolved::Deaf;
             }
         }
-        true
+        Resolved::Told
     }
 
     async fn bring_up(&self, record: &Record, file: &Secret) -> Result<(), Fault> {

@@ -31,6 +31,7 @@ pub mod user;
 mod view;
 mod wireguard_key;
 
+pub(crate) use api::ADMINISTRATORS;
 pub use api_key::KeyHash;
 pub use client_id::{ClientId, ClientIdError};
 pub use peers::{Tunnel, V6};

@@ -129,22 +129,25 @@ impl Desk<'_> {
         }
     }
 
-    /// What makes it good that nobody has heard the key that `order` gives, as things stand before it: a new user goes, the
-    /// former key is the key again, the invitation is open again and gives the user that is there other keys.
+    /// What makes it good that nobody has heard the key that `order` gives: users and links are again as they are before it.
+    /// Links first: where this breaks off, one of them gives the user that is there other keys.
     pub(crate) fn unheard(&self, order: &Order) -> Vec<Step> {
-        let former = |id: &ClientId| {
-            let user = self.directory.user(id)?;
-            Some(Step::Replace(layout::record(id), Value::sealed(user.to_record())))
+        let (id, links): (&ClientId, Vec<&Invitation>) = match order {
+            Order::Create(id, _) => (id, self.links(id).map(|(_, link)| link).collect()),
+            Order::Rotate(id, _) => (id, Vec::new()),
+            Order::Accept(key, _) => match self.invitation(&KeyHash::of(key)) {
+                Some(link) => (&link.id, vec![link]),
+                None => return Vec::new(),
+            },
+            _ => return Vec::new(),
         };
-        let step = match order {
-            Order::Create(id, _) => Some(Step::Remove(layout::record(id))),
-            Order::Rotate(id, _) => former(id),
-            Order::Accept(key, _) => self.invitation(&KeyHash::of(key)).map(|invitation| {
-                Step::Create(layout::invitation(&invitation.key), Value::sealed(invitation.to_record()))
-            }),
-            _ => None,
+        let open = |link: &Invitation| Step::Create(layout::invitation(&link.key), Value::sealed(link.to_record()));
+        let record = layout::record(id);
+        let user = match self.directory.user(id) {
+            Some(user) => Step::Replace(record, Value::sealed(user.to_record())),
+            None => Step::Remove(record),
         };
-        step.into_iter().collect()
+        links.into_iter().map(open).chain([user]).collect()
     }
 
     fn user(&self, id: &ClientId) -> Result<User, Refusal> {
@@ -186,12 +189,12 @@ impl Desk<'_> {
         Ok((steps, Done::Keyed(Box::new(user), key)))
     }
 
-    /// The record first: without it the rest is nobody's.
+    /// A link that a crash has left goes first, for it would bring the user back; then the record, without which the rest is
+    /// nobody's.
     fn delete(&self, id: &ClientId) -> Result<Plan, Refusal> {
         self.user(id)?;
-        let mut steps = vec![Step::Remove(layout::record(id))];
-        // A link that a crash has left would bring the user back.
-        steps.extend(self.withdrawn(id));
+        let mut steps = self.withdrawn(id);
+        steps.push(Step::Remove(layout::record(id)));
         if self.directory.usage(id) != Usage::default() {
             steps.push(Step::Remove(layout::usage(id)));
         }
@@ -289,8 +292,12 @@ impl Desk<'_> {
     }
 
     fn withdrawn(&self, id: &ClientId) -> Vec<Step> {
-        let theirs = self.directory.invitations(self.now).filter(|(_, invitation)| invitation.id == *id);
-        theirs.map(|(name, _)| Step::Remove(name.clone())).collect()
+        self.links(id).map(|(name, _)| Step::Remove(name.clone())).collect()
+    }
+
+    /// Open invitations for the name.
+    fn links(&self, id: &ClientId) -> impl Iterator<Item = (&String, &Invitation)> {
+        self.directory.invitations(self.now).filter(move |(_, invitation)| invitation.id == *id)
     }
 
     fn check(&self, wanted: &Wanted) -> Result<(), Refusal> {

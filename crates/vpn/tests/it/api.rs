@@ -8,7 +8,10 @@ use std::{
 use bowline_base::Secret;
 use bowline_fakeaws::{Effect, Fault};
 use bowline_tunnel::PeerStats;
-use bowline_vpn::server::{Config, Server};
+use bowline_vpn::{
+    client::{Account, Api, Owner},
+    server::{Config, Server},
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -80,6 +83,13 @@ async fn a_key_opens_its_own_record_and_nothing_else() {
     assert_eq!(refused.json()["status"], 401);
     server.master("POST", "/users/bob/disable", "").await;
     assert_eq!(status("GET", "/users/bob", &bob).await, 403);
+    let owner = async |key: &str| {
+        let account = Account::new(&format!("http://{}", server.address), None).unwrap();
+        Api::new(world.wire.clone(), account, Secret::new(key)).owner().await.map_err(|fault| fault.chain())
+    };
+    assert_eq!(owner(MASTER).await, Ok(Owner::Administrator));
+    assert_eq!(owner(&alice).await, Ok(Owner::User));
+    assert_eq!(owner(&bob).await, Err("the server refuses: this user is disabled".to_owned()));
     let rotated = server.ask("POST", "/users/alice/rotate", &alice, "").await.json();
     assert_eq!(status("GET", "/users/alice", &alice).await, 401);
     assert_eq!(status("GET", "/users/alice", rotated["api_key"].as_str().unwrap()).await, 200);

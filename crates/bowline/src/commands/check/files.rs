@@ -5,7 +5,7 @@ use std::path::Path;
 use bowline_base::Fault;
 use bowline_host::{notify::Webhook, tls_server::ServerTls};
 
-use super::{super::service_user, Finding};
+use super::{super::service_user::ServiceUser, Finding};
 use crate::{
     config::{
         AccessSection, ArtifactsSection, Config, GatewaySection, NotifySection, SecretPlace, TlsSection, VpnSection,
@@ -20,8 +20,18 @@ use crate::{
 pub(super) enum Look {
     /// What the daemon would not start without. Nobody is asked for the vault's passphrase.
     Start,
-    /// What it would miss later as well; whoever sits at the terminal is asked if need be.
+    /// What it would miss later as well, but for what its vault holds: root, who looks for the machine's service, would
+    /// leave files of its own there.
+    WithoutVault,
+    /// That too; whoever sits at the terminal is asked if need be.
     Whole,
+}
+
+impl Look {
+    /// Whether the secret at `place` is read.
+    fn opens(self, place: &SecretPlace) -> bool {
+        self == Self::Whole || !matches!(place, SecretPlace::Vault(_))
+    }
 }
 
 /// What is missing in the sections of jobs.
@@ -32,23 +42,24 @@ pub(super) fn missing(world: &World, config: &Config, look: Look) -> Vec<Finding
     artifacts.chain(gateway).chain(vpn).collect()
 }
 
-/// What its file names and the user of the machine's service cannot read.
-pub(super) fn kept_from_the_service(file: &Path, config: &Config) -> Vec<Finding> {
-    let kept = service_user::of(file).map(|user| service_user::kept_from(&user, config)).unwrap_or_default();
-    kept.into_iter().map(|(named, fault)| Finding::about(&["identity"], &path(&named), fault)).collect()
+/// What the user of the machine's service needs and cannot read.
+pub(super) fn kept_from(user: &ServiceUser, file: &Path, config: &Config) -> Vec<Finding> {
+    let kept = user.kept_from(file, config).into_iter();
+    kept.map(|(named, fault)| Finding::about(named.key, &path(&named.path), fault)).collect()
 }
 
 /// Whom `[notify]` tells, in a few words. The webhook's secret must be there.
-pub(super) fn channels(world: &World, config: &Config) -> Result<Vec<String>, Fault> {
-    let channels = notify::channels(world, &config.notify)
-        .and_then(|channels| channels.webhook.as_ref().map_or(Ok(()), Webhook::check).map(|()| channels));
-    channels.map(|channels| notify::describe(&channels))
+pub(super) fn channels(world: &World, config: &Config, look: Look) -> Result<Vec<String>, Fault> {
+    let channels = notify::channels(world, &config.notify)?;
+    let read = config.notify.webhook.as_ref().is_some_and(|webhook| look.opens(&webhook.secret));
+    channels.webhook.as_ref().filter(|_| read).map_or(Ok(()), Webhook::check)?;
+    Ok(notify::describe(&channels))
 }
 
 /// What is wrong with each channel of `[notify]` from the start; a webhook's file may come later.
 pub(super) fn channels_at_start(world: &World, config: &Config) -> Vec<Finding> {
     let section = &config.notify;
-    let webhook = section.webhook.clone().filter(|webhook| is_open(&webhook.secret));
+    let webhook = section.webhook.clone().filter(|webhook| Look::Start.opens(&webhook.secret));
     let alone = [
         NotifySection { webhook: None, ..section.clone() },
         NotifySection { desktop: Some(false), webhook, ..section.clone() },
@@ -79,9 +90,9 @@ fn gateway(world: &World, section: &GatewaySection, look: Look) -> Vec<Finding> 
         Some(Finding::about(&["gateway", "device-config"], &path(&device.path), fault))
     });
     let webhook = section.webhook.as_ref().and_then(|webhook| {
-        let place = webhook.secret.as_ref().filter(|place| look == Look::Whole || is_open(place))?;
+        let place = webhook.secret.as_ref().filter(|place| look.opens(place))?;
         let made = notify::webhook(world, &webhook.url, Some(place));
-        let fault = if look == Look::Whole { made.and_then(|made| made.check()).err() } else { made.err() };
+        let fault = if look == Look::Start { made.err() } else { made.and_then(|made| made.check()).err() };
         fault.map(|fault| Finding::about(&["gateway", "webhook"], &value(place), fault))
     });
     hasty.chain(device).chain(webhook).collect()
@@ -89,12 +100,12 @@ fn gateway(world: &World, section: &GatewaySection, look: Look) -> Vec<Finding> 
 
 fn vpn(world: &World, section: &VpnSection, look: Look) -> Vec<Finding> {
     let key = section.master_key.as_ref().and_then(|place| secret(world, &["vpn", "master-key"], place, look));
-    let tls = section.tls.as_ref().and_then(|tls| pair(&["vpn", "tls"], tls));
+    let tls = section.tls.as_ref().and_then(|tls| pair(&["vpn"], tls));
     key.into_iter().chain(tls).collect()
 }
 
 fn secret(world: &World, key: &[&str], place: &SecretPlace, look: Look) -> Option<Finding> {
-    if look == Look::Start && !is_open(place) {
+    if !look.opens(place) {
         return None;
     }
     secrets::read(world, place).err().map(|fault| Finding::about(key, &value(place), fault))
@@ -105,11 +116,6 @@ fn pair(key: &[&str], tls: &TlsSection) -> Option<Finding> {
     let named = [&tls.certificate, &tls.private_key].map(|file| path(file));
     let wrong = named.iter().find(|file| fault.chain().contains(file.as_str())).unwrap_or(&named[0]);
     Some(Finding::about(key, wrong, fault))
-}
-
-/// Whether it can be read without a passphrase.
-fn is_open(place: &SecretPlace) -> bool {
-    !matches!(place, SecretPlace::Vault(_))
 }
 
 /// As it stands in the file.

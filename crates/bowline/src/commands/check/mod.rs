@@ -11,10 +11,13 @@ use bowline_credentials::{ENVIRONMENT, asks_outside};
 use serde_json::json;
 
 use self::files::Look;
+use super::service_user::{self, ServiceUser};
 use crate::{
     cli::Form,
     config::{self, Config, Mistake, all_mistakes, places},
-    config_place, output,
+    config_place,
+    environment::{Environment, SERVICE_HOME},
+    output,
     world::World,
 };
 
@@ -47,9 +50,16 @@ impl Finding {
     }
 }
 
-pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<(), Fault> {
-    let path = config_place::require(file, &world.environment)?;
-    let outcome = config::load(&path).and_then(|config| look(world, &path, &config));
+pub(crate) fn run(environment: Environment, file: Option<PathBuf>, form: Form) -> Result<(), Fault> {
+    let path = config_place::require(file, &environment)?;
+    let user = service_user::of(&path);
+    // Root looks for the service, which has other files of AWS.
+    let (environment, wanted) = match rustix::process::geteuid().is_root() && user.is_some() {
+        true => (as_the_service(environment), Look::WithoutVault),
+        false => (environment, Look::Whole),
+    };
+    let world = World::new(environment)?;
+    let outcome = config::load(&path).and_then(|config| look(&world, &path, &config, user.as_ref(), wanted));
     let (fault, told) = (outcome.as_ref().err(), outcome.as_ref().ok());
     match form {
         Form::Json => output::data(&format!(
@@ -66,6 +76,14 @@ pub(crate) fn run(world: &World, file: Option<PathBuf>, form: Form) -> Result<()
     outcome.map(drop)
 }
 
+fn as_the_service(environment: Environment) -> Environment {
+    output::say(&format!(
+        "note: profiles are those of user `{}` of the machine's service, in {SERVICE_HOME}; what its vault holds is not looked at",
+        service_user::NAME
+    ));
+    environment.of_the_service()
+}
+
 /// Everything that `run` would end with, for `run` and a reload to say it at once, before anything is started.
 pub(crate) fn at_start(world: &World, file: &Path, config: &Config) -> Result<(), Fault> {
     let mut findings = unresolved(world, config)?.wrong;
@@ -80,7 +98,13 @@ pub(super) fn profiles(world: &World, file: &Path, config: &Config) -> Result<()
 }
 
 /// Who is told what needs a person; or all that is wrong.
-fn look(world: &World, file: &Path, config: &Config) -> Result<Vec<String>, Fault> {
+fn look(
+    world: &World,
+    file: &Path,
+    config: &Config,
+    user: Option<&ServiceUser>,
+    wanted: Look,
+) -> Result<Vec<String>, Fault> {
     for warning in world.aws_config()?.warnings() {
         output::say(&format!("warning: {}: {}", warning.origin, warning.message));
     }
@@ -91,10 +115,10 @@ fn look(world: &World, file: &Path, config: &Config) -> Result<Vec<String>, Faul
         output::say(&format!("warning: {}", warning.line_of(file)));
     }
     findings.extend(wrong);
-    findings.extend(files::kept_from_the_service(file, config));
-    findings.extend(files::missing(world, config, Look::Whole));
+    findings.extend(user.iter().flat_map(|user| files::kept_from(user, file, config)));
+    findings.extend(files::missing(world, config, wanted));
     let channels =
-        files::channels(world, config).map_err(|fault| findings.push(files::of_notify(&config.notify, fault)));
+        files::channels(world, config, wanted).map_err(|fault| findings.push(files::of_notify(&config.notify, fault)));
     findings.extend(files::channels_at_start(world, config));
     told(file, findings)?;
     Ok(channels.unwrap_or_default())

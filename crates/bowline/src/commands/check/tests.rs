@@ -24,7 +24,8 @@ fn both_with(text: &str, aws: &str, more: &[(&str, &str)]) -> (Vec<String>, Vec<
         let message = outcome.err().map(|fault| fault.message).unwrap_or_default();
         message.lines().skip(1).map(|line| line.rsplit_once("bowline.toml:").unwrap().1.to_owned()).collect()
     };
-    (lines(look(&world, &file, &config).map(drop)), lines(at_start(&world, &file, &config)))
+    let looked = look(&world, &file, &config, None, Look::Whole);
+    (lines(looked.map(drop)), lines(at_start(&world, &file, &config)))
 }
 
 #[test]
@@ -34,7 +35,7 @@ fn everything_that_run_would_end_with_is_told_at_once_and_at_its_place() {
                 [[artifacts.repository]]\nfrom = \"/srv\"\n\
                 [gateway]\ninterval = \"1ms\"\nwebhook = { url = \"https://h.example\", secret = { env = 'HOOK' } }\n\
                 [notify]\nwebhook = { url = \"https://h.example\", secret = { env = \"PAGE\" } }\n\
-                [vpn]\nmaster-key = { file = \"/no/master\" }\n";
+                [vpn]\nmaster-key = { file = \"/no/master\" }\ntls-cert = \"/no/vpn.pem\"\ntls-key = \"/no/vpn.key\"\n";
     let (checked, run) = both(text);
     for (at, part) in [
         ("2:23: ", "`/no/tls.pem`"),
@@ -44,11 +45,12 @@ fn everything_that_run_would_end_with_is_told_at_once_and_at_its_place() {
         ("8:57: ", "`HOOK`"),
         ("10:57: ", "`PAGE`"),
         ("12:23: ", "`/no/master`"),
+        ("13:12: ", "`/no/vpn.pem`"),
     ] {
         let told = |lines: &[String]| lines.iter().any(|line| line.starts_with(at) && line.contains(part));
         assert!(told(&checked) && told(&run), "{at}{part}: {checked:#?} {run:#?}");
     }
-    assert_eq!((checked.len(), run.len()), (7, 7), "{checked:#?} {run:#?}");
+    assert_eq!((checked.len(), run.len()), (8, 8), "{checked:#?} {run:#?}");
 }
 
 #[test]
@@ -105,4 +107,31 @@ fn each_hint_is_a_line_of_its_own_and_told_once() {
     let finding = |hint: &str| Finding::at(&["vpn"], Fault::new(Kind::Config, "x", hint).hint(hint));
     let fault = told(Path::new("/no/bowline.toml"), ["a", "b", "a"].map(finding).into()).unwrap_err();
     assert_eq!(fault.hint.as_deref(), Some("a\nb"));
+}
+
+/// What a home or `/tmp` holds is hidden from it.
+#[test]
+fn what_the_service_s_user_cannot_read_is_told_where_it_is_named() {
+    let text = "[endpoint]\nserve = [\"a\"]\ntoken-file = \"/tmp/no/endpoint\"\n\
+                [[grant]]\nuid = 7\nprofiles = [\"a\"]\n[[grant]]\ntoken-file = \"/tmp/no/grant\"\nprofiles = [\"a\"]\n\
+                [artifacts]\ntls = { certificate = \"/etc/bowline/not-there.pem\", private-key = \"/root/no/tls.key\" }\n\
+                [[artifacts.repository]]\nfrom = \"/home/no/maven\"\n\
+                [vpn]\nmaster-key = { file = \"/root/no/master\" }\n";
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("bowline.toml");
+    bowline_base::atomic::write_private(&file, text.as_bytes()).unwrap();
+    let found = files::kept_from(&ServiceUser::nobody(), &file, &parse(text).unwrap());
+    let told = mistakes(&file, &found);
+    let places = [
+        ((1, 1), "bowline.toml`"),
+        ((3, 14), "`/tmp/no/endpoint`"),
+        ((8, 14), "`/tmp/no/grant`"),
+        ((11, 67), "`/root/no/tls.key`"),
+        ((13, 8), "`/home/no/maven`"),
+        ((15, 23), "`/root/no/master`"),
+    ];
+    assert_eq!(told.len(), places.len(), "{told:#?}");
+    for (told, (place, said)) in told.iter().zip(places) {
+        assert!(told.place() == place && told.to_string().contains(said), "{told:?}: {place:?} {said}");
+    }
 }

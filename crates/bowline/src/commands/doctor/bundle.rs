@@ -116,7 +116,7 @@ fn readme(patient: &Patient) -> String {
 
 fn status(patient: &Patient) -> String {
     let world = &patient.world;
-    match client::status(&world.environment.socket(), &world.context()) {
+    match client::status(&world.environment.daemon_socket(), &world.context()) {
         Ok(Answer::Good(text)) => match serde_json::from_str::<Value>(text.expose()) {
             Ok(document) => format!("{document:#}\n"),
             Err(error) => format!("the daemon's answer cannot be read: {error}\n"),
@@ -169,13 +169,21 @@ fn environment(patient: &Patient) -> String {
 fn listing(patient: &Patient) -> String {
     let environment = &patient.world.environment;
     let locations = &patient.world.setup.locations;
-    let roots = [
+    let mut roots = vec![
         locations.config.clone(),
         locations.credentials.clone(),
         environment.runtime_directory(),
         environment.state_directory(),
         environment.data_directory(),
     ];
+    // The machine's service has another than root.
+    roots.extend(
+        environment
+            .daemon_socket()
+            .parent()
+            .filter(|folder| !roots.iter().any(|root| root == folder))
+            .map(Path::to_owned),
+    );
     let now = patient.now().as_second();
     let mut text = "mode    uid      bytes    age s  file\n".to_owned();
     for root in roots {

@@ -6,16 +6,12 @@ use std::{
     path::Path,
 };
 
-use bowline_base::Fault;
+use bowline_base::{Fault, shell::quoted_path};
 use bowline_credentials::client::{self, Answer, GoAlone};
 use bowline_host::{Check, listen, obstacle::Obstacle};
 use serde_json::Value;
 
-use super::{
-    Patient, ids, network, proxy,
-    remedy::{Remedy, quoted},
-    verdict::*,
-};
+use super::{Patient, ids, network, proxy, remedy::Remedy, verdict::*};
 use crate::{
     commands::unusable::{GRANTING, Unusable, is_of_another_user},
     loopback,
@@ -94,7 +90,7 @@ fn door(socket: &Path, patient: &Patient) -> Option<(Check, Option<Remedy>)> {
     let (found, around) = (fs::symlink_metadata(socket).ok()?, fs::metadata(directory).ok()?);
     if !found.file_type().is_socket() {
         let why = format!("`{}` is no socket", socket.display());
-        return Some((failed(id, why, Some(format!("rm {}   # then: bowline run", quoted(socket)))), None));
+        return Some((failed(id, why, Some(format!("rm {}   # then: bowline run", quoted_path(socket)))), None));
     }
     let granted = !patient.settings().grants.is_empty() || found.uid() != patient.me();
     if listen::is_dead_socket(socket) {
@@ -184,7 +180,7 @@ fn judge_container(address: &str, met: &Result<u16, Obstacle>, missing: Option<&
         }
         (Ok(_), Some(path)) => {
             let why = format!("{TOKEN_FILE} names `{path}`, which cannot be read");
-            failed(id, why, Some(format!("ls -l {}", quoted(Path::new(path)))))
+            failed(id, why, Some(format!("ls -l {}", quoted_path(Path::new(path)))))
         }
         (Ok(status), None) => ok(id, format!("{place} answers ({status} without a token)")),
     }

@@ -32,7 +32,6 @@ use bowline_base::{Fault, Timestamp};
 use bowline_host::{Check, Verdict, client::Outside};
 use serde_json::json;
 
-pub(super) use self::remedy::quoted;
 use self::verdict::from_fault;
 use crate::{
     cli::{Doctor, Form, Part},

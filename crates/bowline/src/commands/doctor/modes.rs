@@ -6,20 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bowline_awsfiles::{Password, RolesAnywhere};
+use bowline_base::shell::quoted_path;
 use bowline_host::Check;
 
-use super::{
-    Patient, ids,
-    remedy::{Remedy, quoted},
-    verdict::*,
-};
+use super::{Patient, ids, remedy::Remedy, verdict::*};
 use crate::{
     commands::{
         audit,
         service_user::{self, ServiceUser},
     },
-    config::{Config, StorePlace},
+    config::{Config, Content, NamedFile, StorePlace, of_identity},
     daemon::vpn as wiring,
 };
 
@@ -59,8 +55,15 @@ impl Patient {
 
 /// What root can read, and the service whose file this is cannot.
 fn kept_from_the_service(patient: &Patient) -> Vec<Check> {
-    let kept = patient.service().map(|user| service_user::kept_from(&user, &patient.settings())).unwrap_or_default();
-    kept.into_iter().map(|(_, fault)| from_fault(ids::FILES_MODE, &fault)).collect()
+    let (Some(user), Some(file)) = (patient.service(), &patient.file) else { return Vec::new() };
+    let mut checks: Vec<Check> = Vec::new();
+    for (_, fault) in user.kept_from(file, &patient.settings()) {
+        // Two keys may name one file.
+        if !checks.iter().any(|check| check.why == fault.chain()) {
+            checks.push(from_fault(ids::FILES_MODE, &fault));
+        }
+    }
+    checks
 }
 
 /// Something that holds secrets, and what the file system says of it.
@@ -91,7 +94,7 @@ fn judge(place: &Place, me: u32) -> Option<(Check, Option<Remedy>)> {
     }
     if facts.owner != me && !of_root {
         let why = format!("`{}` ({holds}) belongs to user {}", path.display(), facts.owner);
-        let fix = format!("sudo chown \"$(id -u)\" {}", quoted(path));
+        let fix = format!("sudo chown \"$(id -u)\" {}", quoted_path(path));
         return Some((failed(ids::FILES_MODE, why, Some(fix)), None));
     }
     if facts.mode & 0o077 == 0 {
@@ -129,7 +132,7 @@ fn judge_directory(directory: &Directory) -> (Check, Option<Remedy>) {
         Ok(true) => (ok(id, format!("`{}` ({holds}) is there", path.display())), None),
         Ok(false) => {
             let why = format!("`{}` ({holds}) is no directory", path.display());
-            (failed(id, why, Some(format!("ls -ld {}", quoted(path)))), None)
+            (failed(id, why, Some(format!("ls -ld {}", quoted_path(path)))), None)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let remedy = Remedy::Directory(path.clone());
@@ -138,7 +141,7 @@ fn judge_directory(directory: &Directory) -> (Check, Option<Remedy>) {
         }
         Err(error) => {
             let why = format!("`{}` ({holds}) cannot be looked at: {error}", path.display());
-            (failed(id, why, Some(format!("ls -ld {}", quoted(path)))), None)
+            (failed(id, why, Some(format!("ls -ld {}", quoted_path(path)))), None)
         }
     }
 }
@@ -161,7 +164,7 @@ fn places(patient: &Patient) -> Vec<Place> {
         paths.push((directory.clone(), holds));
         paths.extend(files_in(directory).map(|path| (path, holds)));
     }
-    paths.extend(setup.identities.iter().flat_map(of_identity));
+    paths.extend(setup.identities.iter().flat_map(of_identity).filter_map(secret_in));
     // Sealed, and nobody else's business all the same: whoever may write here can put back an older store.
     for name in ["", "vault.age", "vault.age.bak", "passphrase.age", "inbox"] {
         paths.push((setup.vault.directory.join(name), "sealed keys"));
@@ -172,25 +175,18 @@ fn places(patient: &Patient) -> Vec<Place> {
     let runtime = setup.lease_directory.parent().filter(|_| settings.grants.is_empty());
     paths.extend(runtime.map(|directory| (directory.to_owned(), "the socket and leases")));
     paths.push((patient.world.environment.runtime_directory().join("endpoint/token"), "a token"));
-    paths.extend(
-        settings.endpoint.iter().flat_map(|endpoint| endpoint.token_file.clone()).map(|path| (path, "a token")),
-    );
-    paths.extend(settings.grants.iter().filter_map(|grant| grant.token_file.clone()).map(|path| (path, "a token")));
+    paths.extend(settings.files().into_iter().filter_map(secret_in));
     paths.extend(of_jobs(patient, &settings));
     paths.sort();
     paths.dedup_by(|one, other| one.0 == other.0);
     paths.into_iter().map(|(path, holds)| Place { facts: facts(&path), path, holds }).collect()
 }
 
-/// What the jobs of `bowline.toml` keep or are given.
+/// What the jobs of `bowline.toml` keep.
 fn of_jobs(patient: &Patient, settings: &Config) -> Vec<(PathBuf, &'static str)> {
     let environment = &patient.world.environment;
     let log = audit::places(environment, &settings.audit).directory;
     let mut paths = vec![(log, "the audit log and its key"), (environment.state_directory(), "what the jobs remember")];
-    paths.extend(settings.secret_files().into_iter().map(|path| (path, "a secret of bowline.toml")));
-    let tls = settings.artifacts.iter().filter_map(|section| section.tls.as_ref());
-    let tls = tls.chain(settings.vpn.iter().filter_map(|section| section.tls.as_ref()));
-    paths.extend(tls.map(|tls| (tls.private_key.clone(), "a private key")));
     let stores = settings.vpn.iter().map(|section| wiring::store_place(&patient.world, section));
     paths.extend(stores.filter_map(|place| match place {
         StorePlace::File(path) => Some((path, "the VPN's users")),
@@ -199,14 +195,16 @@ fn of_jobs(patient: &Patient, settings: &Config) -> Vec<(PathBuf, &'static str)>
     paths
 }
 
-/// A certificate is public; only a PKCS#12 file, which has no key beside it, holds one.
-fn of_identity(identity: &RolesAnywhere) -> Vec<(PathBuf, &'static str)> {
-    let key = identity.private_key.as_ref().unwrap_or(&identity.certificate);
-    let password = match &identity.password {
-        Some(Password::File(path)) => Some((path.clone(), "a password")),
-        Some(Password::Variable(_) | Password::Given(_)) | None => None,
+/// What is public is open to everybody.
+fn secret_in(file: NamedFile) -> Option<(PathBuf, &'static str)> {
+    let holds = match file.content {
+        Content::Certificate | Content::Directory => return None,
+        Content::PrivateKey | Content::VaultKey => "a private key",
+        Content::Password => "a password",
+        Content::Secret => "a secret of bowline.toml",
+        Content::Token => "a token",
     };
-    std::iter::once((key.clone(), "a private key")).chain(password).collect()
+    Some((file.path, holds))
 }
 
 fn files_in(directory: &Path) -> impl Iterator<Item = PathBuf> {

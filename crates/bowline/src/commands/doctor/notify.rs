@@ -3,6 +3,7 @@
 
 use std::{io, path::Path};
 
+use bowline_base::shell::quoted_path;
 use bowline_host::{
     Check,
     notify::{Channels, Desktop, Hook, Webhook},
@@ -10,7 +11,7 @@ use bowline_host::{
 };
 use rustix::fs::Access;
 
-use super::{Patient, files::is_program, ids, network, remedy::quoted, verdict::*};
+use super::{Patient, files::is_program, ids, network, verdict::*};
 use crate::{
     daemon::notify::{channels, describe},
     world::small_runtime,
@@ -93,7 +94,7 @@ fn file(path: &Path, allowed: io::Result<()>) -> Check {
         Ok(()) => ok(id, format!("`{}` can be written", path.display())),
         Err(error) => {
             let why = format!("`{}` cannot be written: {error}", path.display());
-            failed(id, why, Some(format!("ls -ld {}", quoted(path.parent().unwrap_or(path)))))
+            failed(id, why, Some(format!("ls -ld {}", quoted_path(path.parent().unwrap_or(path)))))
         }
     }
 }

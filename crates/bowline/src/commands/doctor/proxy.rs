@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use bowline_base::Fault;
+use bowline_base::{Fault, shell::quoted_path};
 use bowline_host::{Check, tls};
 use http::Uri;
 
-use super::{Patient, ids, remedy::quoted, verdict::*};
+use super::{Patient, ids, verdict::*};
 
 /// What must never be asked of a proxy: this machine, and the two metadata services.
 const NEAR: [&str; 4] = ["localhost", "127.0.0.1", "169.254.169.254", "169.254.170.2"];
@@ -118,7 +118,7 @@ fn authorities(bundles: &[(&str, PathBuf, Result<usize, Fault>)]) -> Vec<Check> 
         Err(fault) => {
             let fix = format!(
                 "unset {name}   # or let it name a PEM file: openssl x509 -in {} -noout -subject",
-                quoted(path)
+                quoted_path(path)
             );
             failed(id, format!("{name}: {}", fault.chain()), Some(fix))
         }

@@ -5,10 +5,10 @@ use std::{
     fs::{self, Permissions},
     io,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-use bowline_base::{atomic, shell};
+use bowline_base::{atomic, shell::quoted_path};
 use bowline_host::listen;
 
 /// A step that cannot make anything worse.
@@ -26,9 +26,9 @@ impl Remedy {
     /// The command that does the same.
     pub(super) fn command(&self) -> String {
         match self {
-            Self::Mode(path, mode) => format!("chmod {mode:o} {}", quoted(path)),
-            Self::Directory(path) => format!("mkdir -p -m 700 {}", quoted(path)),
-            Self::DeadSocket(path) => format!("rm {}", quoted(path)),
+            Self::Mode(path, mode) => format!("chmod {mode:o} {}", quoted_path(path)),
+            Self::Directory(path) => format!("mkdir -p -m 700 {}", quoted_path(path)),
+            Self::DeadSocket(path) => format!("rm {}", quoted_path(path)),
         }
     }
 
@@ -39,11 +39,6 @@ impl Remedy {
             Self::DeadSocket(path) => listen::remove_dead_socket(path),
         }
     }
-}
-
-/// A path as a shell reads it back.
-pub(in crate::commands) fn quoted(path: &Path) -> String {
-    shell::quoted(&path.display().to_string())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `bowline vpn serve` with users: flags over environment over the file, and the daemon does the rest.
 
 use std::{
+    iter,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -11,7 +12,8 @@ use tracing::warn;
 use crate::{
     cli::VpnServe,
     config::{
-        self, Config, DaemonSection, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, vpn_endpoint,
+        self, Config, DaemonSection, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, are_one,
+        vpn_endpoint,
     },
     config_place,
     daemon::{self, Start, confinement},
@@ -33,7 +35,7 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
     let ip = if configured.vpn.is_some() { Ipv4Addr::LOCALHOST.into() } else { environment.listen()? };
     let file = configured.vpn.unwrap_or_else(|| reachable_by(ip));
     let section = section(arguments, &environment, file)?;
-    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section, ip) };
+    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section, ip, arguments.status) };
     if let Some(why) = missed_store(&environment, &section) {
         warn!("{why}");
     }
@@ -107,12 +109,19 @@ pub(crate) fn section(arguments: &VpnServe, environment: &Environment, file: Vpn
     })
 }
 
-/// The predecessor's port of the proxy at `ip`, where nobody names another place.
-fn with_usual_proxy(section: VpnSection, ip: IpAddr) -> VpnSection {
+/// The predecessor's port of the proxy at `ip`, where nobody names another place, and no other door of ours is there.
+fn with_usual_proxy(section: VpnSection, ip: IpAddr, status: Option<SocketAddr>) -> VpnSection {
     if section.proxy.is_some() {
         return section;
     }
-    VpnSection { proxy: Some(SocketAddr::new(ip, PROXY_PORT)), proxy_by_default: true, ..section }
+    let usual = SocketAddr::new(ip, PROXY_PORT);
+    if iter::once(section.api).chain(status).any(|door| are_one(door, usual)) {
+        warn!(
+            "no CONNECT proxy: its usual place {usual} is another door's; --proxy ADDRESS:PORT names another one for it"
+        );
+        return section;
+    }
+    VpnSection { proxy: Some(usual), proxy_by_default: true, ..section }
 }
 
 /// A flag, then the predecessor's variable, then the file.
@@ -188,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_predecessors_ports_are_the_usual_ones_and_its_prefix_is_asked_for() {
-        let usual = with_usual_proxy(read("", &[]), Ipv4Addr::LOCALHOST.into());
+        let usual = with_usual_proxy(read("", &[]), Ipv4Addr::LOCALHOST.into(), None);
         assert_eq!((usual.api.to_string(), usual.proxy.unwrap().to_string()), here(8000, 3128));
         assert_eq!((usual.store, usual.region, usual.proxy_endpoint), (None, None, None));
         let told = read("", &[("VPN_PROXY_HOST", "localhost")]).proxy_endpoint;
@@ -214,19 +223,32 @@ mod tests {
     #[test]
     fn where_nobody_says_where_the_environment_does() {
         let everywhere = IpAddr::from([0, 0, 0, 0]);
-        let section = with_usual_proxy(reachable_by(everywhere), everywhere);
+        let section = with_usual_proxy(reachable_by(everywhere), everywhere, None);
         assert_eq!((section.api.to_string().as_str(), section.proxy_by_default), ("0.0.0.0:8000", true));
         assert_eq!(section.proxy.unwrap().to_string(), "0.0.0.0:3128");
     }
 
     #[test]
     fn the_proxy_is_on_loopback_unless_it_is_said_where() {
-        let usual = with_usual_proxy(read("", &[]), Ipv4Addr::LOCALHOST.into());
+        let with_usual_proxy = |section| with_usual_proxy(section, Ipv4Addr::LOCALHOST.into(), None);
+        let usual = with_usual_proxy(read("", &[]));
         assert_eq!((usual.proxy, usual.proxy_by_default), (Some("127.0.0.1:3128".parse().unwrap()), true));
-        let here = Ipv4Addr::LOCALHOST.into();
-        let everywhere = with_usual_proxy(read("", &[("PROXY_PORT", "3129")]), here);
+        let everywhere = with_usual_proxy(read("", &[("PROXY_PORT", "3129")]));
         assert_eq!((everywhere.proxy, everywhere.proxy_by_default), (Some("0.0.0.0:3129".parse().unwrap()), false));
-        assert_eq!(with_usual_proxy(read("--proxy 10.0.0.1:1", &[]), here).proxy, Some("10.0.0.1:1".parse().unwrap()));
+        assert_eq!(with_usual_proxy(read("--proxy 10.0.0.1:1", &[])).proxy, Some("10.0.0.1:1".parse().unwrap()));
+    }
+
+    #[test]
+    fn where_another_door_has_the_proxys_usual_place_there_is_none() {
+        let proxy = |words: &str, status: Option<&str>| {
+            let status = status.map(|status| status.parse().unwrap());
+            with_usual_proxy(read(words, &[]), Ipv4Addr::LOCALHOST.into(), status).proxy
+        };
+        assert_eq!(proxy("--api 0.0.0.0:3128", None), None);
+        assert_eq!(proxy("", Some("127.0.0.1:3128")), None);
+        assert!(proxy("--api 127.0.0.2:3128", Some("127.0.0.1:9920")).is_some());
+        let asked = proxy("--api 0.0.0.0:3128 --proxy 127.0.0.1:3128", None);
+        assert!(asked.is_some(), "`clashes` says what is wrong with it");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use crate::{cli::VpnConnect, environment::Environment, output, world::small_runt
 
 /// A link that needs a process is held by a child that we leave behind; it is up, or has ended, by then.
 const LONGEST_START: Duration = Duration::from_secs(60);
+/// How a line of that child's begins that is for people, and the one behind those.
+const REMARK: &str = "note: ";
+const CONNECTED: &str = "connected: ";
 
 pub(super) fn connect(environment: &Environment, arguments: &VpnConnect) -> Result<(), Fault> {
     if !rustix::process::geteuid().is_root() {
@@ -54,7 +57,8 @@ async fn bring_up(environment: &Environment, arguments: &VpnConnect) -> Result<(
     let client = Client::new(surroundings(environment))?;
     let stopping = stopping()?;
     let connected = client.connect(&wanted, clock::now().wall).await?;
-    output::say(&format!("connected: {} by {}", connected.record.name, connected.record.interface));
+    connected.remarks.iter().for_each(|remark| output::say(&format!("{REMARK}{remark}")));
+    output::say(&format!("{CONNECTED}{} by {}", connected.record.name, connected.record.interface));
     if arguments.foreground || connected.needs_us() {
         connected.hold(&client, stopping).await?;
         output::say("routes and DNS are as they were");
@@ -135,10 +139,11 @@ async fn leave_behind(environment: &Environment) -> Result<(), Fault> {
     let mut command = tokio::process::Command::new(environment.program_file());
     command.args(std::env::args_os().skip(1)).arg("--foreground").stdin(Stdio::null()).stdout(output).stderr(errors);
     let mut child = command.process_group(0).spawn().map_err(|cause| failed("cannot start").cause(cause))?;
+    let said = || fs::read_to_string(&log).unwrap_or_default();
     let up = async {
-        while !client.record()?.is_some_and(|record| record.up) {
+        while !(client.record()?.is_some_and(|record| record.up) && said().contains(CONNECTED)) {
             if child.try_wait().is_ok_and(|ended| ended.is_some()) {
-                let said = fs::read_to_string(&log).unwrap_or_default();
+                let said = said();
                 return Err(failed("the link did not come up").cause(said.trim().to_owned()));
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -146,6 +151,7 @@ async fn leave_behind(environment: &Environment) -> Result<(), Fault> {
         Ok(())
     };
     tokio::time::timeout(LONGEST_START, up).await.unwrap_or_else(|_| Err(failed("the link does not come up")))?;
+    said().lines().filter(|line| line.starts_with(REMARK)).for_each(output::say);
     output::say("connected; bowline vpn disconnect ends it");
     Ok(())
 }

@@ -49,7 +49,7 @@ fn fits(code: &Secret, columns: Option<usize>, name: &str) -> Result<(), Fault> 
                 "the code is {width} columns wide, and this window {columns}: smaller letters or a wider window show it"
             ),
         )
-        .hint(format!("bowline vpn users qr {name} --svg > {name}.svg"))),
+        .hint(format!("umask 077; bowline vpn users qr {name} --svg > {name}.svg"))),
         None => Ok(()),
     }
 }
@@ -168,6 +168,6 @@ mod tests {
         assert!(fits(&code, None, "alice").is_ok() && fits(&code, Some(3), "alice").is_ok());
         let fault = fits(&code, Some(2), "alice").unwrap_err();
         assert!(fault.message.contains("3 columns wide, and this window 2"), "{}", fault.message);
-        assert_eq!(fault.hint.as_deref(), Some("bowline vpn users qr alice --svg > alice.svg"));
+        assert_eq!(fault.hint.as_deref(), Some("umask 077; bowline vpn users qr alice --svg > alice.svg"));
     }
 }

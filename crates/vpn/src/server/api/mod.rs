@@ -103,6 +103,9 @@ fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
+/// What a good key of a user's is told that asks for everybody's.
+pub(crate) const ADMINISTRATORS: &str = "this is the administrator's";
+
 /// Keys do not travel in the clear: over plain HTTP only this machine is heard, and everybody's question for health.
 async fn answer(mut router: Router, peer: &Peer, mut request: Request<Body>) -> Response {
     let (address, sealed) = match peer {
@@ -153,7 +156,7 @@ impl Api {
     pub(crate) fn master(&self, asker: &Asker) -> Result<(), Problem> {
         match self.who(asker)? {
             Who::Master => Ok(()),
-            Who::User(_) => Err(Problem::forbidden("this is the administrator's").hint("use the master key")),
+            Who::User(_) => Err(Problem::forbidden(ADMINISTRATORS).hint("use the master key")),
         }
     }
 

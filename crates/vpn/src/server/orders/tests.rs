@@ -132,7 +132,12 @@ fn an_invitation_survives_a_crash_behind_the_user_and_ends_where_the_user_is_mad
     assert!(key != lost && user.key.matches(&KeyHash::of(&key)));
     assert!(matches!(office.order(3, Order::Accept(link.clone(), None)), Err(Refusal::NoInvitation)));
     office.directory.apply(&layout::invitation(&KeyHash::of(&link)), Some(&left));
-    office.order(4, Order::Delete(id("alice"))).unwrap();
+    let (steps, _) = office.desk(4, |desk| desk.decide(Order::Delete(id("alice")))).unwrap();
+    assert!(
+        matches!(&steps[0], Step::Remove(name) if *name == layout::invitation(&KeyHash::of(&link))),
+        "it goes first"
+    );
+    office.make(steps);
     assert!(
         matches!(office.order(5, Order::Accept(link, None)), Err(Refusal::NoInvitation)),
         "who is deleted stays away"
@@ -153,10 +158,30 @@ fn a_key_that_nobody_has_heard_takes_nothing_from_anybody() {
 
     let order = Order::Invite(id("bob"), Wanted::default(), Duration::from_secs(60));
     let Done::Invited(_, link) = office.order(3, order).unwrap() else { panic!("no invitation") };
+    office.unheard(4, Order::Create(id("bob"), Wanted::default()));
     let (_, lost) = office.unheard(4, Order::Accept(link.clone(), None));
+    assert!(office.directory.user(&id("bob")).is_none(), "nobody has that user's key");
     let (user, key) = office.keyed(5, Order::Accept(link.clone(), None));
     assert!(key != lost && user.key.matches(&KeyHash::of(&key)), "the link is good still");
-    assert!(matches!(office.order(6, Order::Accept(link, None)), Err(Refusal::NoInvitation)), "once");
+    assert!(matches!(office.order(6, Order::Accept(link.clone(), None)), Err(Refusal::NoInvitation)), "once");
+
+    // A crash has left the link beside the user.
+    let key = KeyHash::of(&link);
+    office.directory.apply(&layout::invitation(&key), Some(&Value::sealed(invitation(&key).to_record())));
+    office.unheard(7, Order::Accept(link.clone(), None));
+    assert_eq!(office.directory.user(&id("bob")).map(|bob| &bob.key), Some(&user.key), "who was there is there");
+    office.keyed(8, Order::Accept(link, None));
+}
+
+fn invitation(key: &KeyHash) -> Invitation {
+    Invitation {
+        id: id("bob"),
+        key: *key,
+        created_at: at(0),
+        expires_at: at(60),
+        user_expires_at: None,
+        limits: UserLimits::default(),
+    }
 }
 
 #[test]
