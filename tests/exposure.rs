@@ -1,4 +1,4 @@
-//! Where secrets may not be: in the arguments of a process, and in a file that others can read.
+//! Where secrets may not be: in the arguments and the environment of a process, and in a file that others can read.
 
 use std::{
     fs,
@@ -15,6 +15,14 @@ use crate::harness::{Raise, World, is_private};
 fn arguments_of_all() -> Vec<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok()).map(text).collect()
+}
+
+/// The environment of every process that has this world's home: others have secrets of worlds of their own there.
+fn environments_of(home: &Path) -> Vec<String> {
+    let named = format!("HOME={}\0", home.display());
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let all = processes.filter_map(|process| fs::read(process.path().join("environ")).ok()).map(text);
+    all.filter(|environment| environment.contains(&named)).collect()
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -43,6 +51,7 @@ fn no_process_has_a_secret_in_its_arguments_and_no_file_shows_one_to_others() {
             let mut seen = Vec::new();
             while !done.load(Ordering::Relaxed) {
                 seen.extend(arguments_of_all());
+                seen.extend(environments_of(&world.path("").components().collect::<PathBuf>()));
                 seen.sort();
                 seen.dedup();
             }
@@ -60,12 +69,16 @@ fn no_process_has_a_secret_in_its_arguments_and_no_file_shows_one_to_others() {
         watch.join().unwrap()
     });
     assert!(seen.iter().any(|arguments| arguments.contains("creds\0deploy")), "the watch saw the program itself");
+    assert!(seen.iter().any(|environment| environment.contains("XDG_RUNTIME_DIR=")), "and what it was given");
     world.keep("arguments", seen.join("\n").as_bytes());
     let secrets = world.cloud().secrets_in_play();
     assert!(secrets.len() >= 5, "there were secrets to find");
     let mut holders = 0;
     for secret in &secrets {
-        assert!(!seen.iter().any(|arguments| arguments.contains(secret.expose())), "a secret in process arguments");
+        assert!(
+            !seen.iter().any(|arguments| arguments.contains(secret.expose())),
+            "a secret in arguments or environment"
+        );
     }
     for file in files(&world.path("")) {
         let contents = text(fs::read(&file).unwrap());

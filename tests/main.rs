@@ -22,6 +22,7 @@ mod env_file;
 mod everything;
 mod exposure;
 mod fargate;
+mod foreground;
 mod gateway;
 mod grants;
 mod harness;

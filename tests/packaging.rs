@@ -47,6 +47,7 @@ fn what_compose_swarm_and_kubernetes_start_is_understood() {
     for file in ["compose.yaml", "stack.yaml"] {
         assert_eq!(texts(&found["services"][file]), ["proxy", "gateway", "vpn"], "{file}");
     }
+    assert_eq!(texts(&found["services"]["gateway.yaml"]), ["gateway"]);
     for command in found["commands"].as_array().unwrap() {
         // The parser takes all the words before it comes to the last.
         let words = [&texts(command)[..], &["--help"]].concat();
@@ -72,7 +73,9 @@ fn the_image_is_one_file_of_a_user_without_rights() {
     let file = fs::read_to_string(ours("deploy/docker/Dockerfile")).unwrap();
     let last = file.rsplit("\nFROM ").next().unwrap();
     assert!(last.starts_with("scratch\n"), "{last}");
-    for line in ["USER 65532:65532", "ENTRYPOINT [\"/bowline\"]", "ENV HOME=/data BOWLINE_LANDLOCK=on"] {
+    for line in
+        ["USER 65532:65532", "ENTRYPOINT [\"/bowline\"]", "ENV HOME=/data BOWLINE_LANDLOCK=on BOWLINE_LISTEN=0.0.0.0"]
+    {
         assert!(last.lines().any(|known| known == line), "no `{line}` in {last}");
     }
     assert!(file.contains("target-feature=+crt-static"), "{file}");
@@ -81,6 +84,27 @@ fn the_image_is_one_file_of_a_user_without_rights() {
     let words: Vec<String> = serde_json::from_str(check).unwrap();
     let words: Vec<&str> = words.iter().skip(1).map(String::as_str).chain(["--help"]).collect();
     assert_eq!(world.run(&words).code, Some(0));
+    listens_everywhere_once_it_is_said_who_may_come(&world);
+}
+
+/// As `docker run` of the image starts it, but for the directory.
+fn listens_everywhere_once_it_is_said_who_may_come(world: &World) {
+    world.write("maven/a.jar", "jar");
+    let port = free_address().port();
+    let serve = |more: &[&str]| {
+        let mut serve = world.bowline(&[&["artifacts", "serve", "--from", "maven"], more].concat());
+        serve.env("BOWLINE_LISTEN", "0.0.0.0").env("PROXY_PORT", port.to_string());
+        serve
+    };
+    let refused = world.run_foreign("refused", &mut serve(&[]));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("who may read") && refused.stderr.contains("--open"), "{}", refused.stderr);
+    let _serving = world.start("serve", &mut serve(&["--open"]));
+    // Nobody listens here who listens on 127.0.0.1 alone.
+    let elsewhere = ([127, 0, 0, 2], port).into();
+    until(Duration::from_secs(10), "it is reached by another address", || {
+        fetch(elsewhere, "/a.jar").is_ok_and(|answer| answer.body == b"jar")
+    });
 }
 
 #[test]

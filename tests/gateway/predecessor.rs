@@ -92,6 +92,8 @@ fn the_predecessors_environment_moves_its_connection_and_leaves_nothing_behind()
     // Keys of somebody else lie about: the certificate wins.
     let mut command = old.command("run", |_| true);
     command.env("AWS_ACCESS_KEY_ID", "AKIANOBODY").env("AWS_SECRET_ACCESS_KEY", "nothing").env("AWS_PROFILE", "build");
+    // As in the image: its certificate is one of the few files that it may open.
+    command.env("BOWLINE_LANDLOCK", "on");
     let process = old.site.world.start("run", &mut command);
     until(LONG, "the address is known", || process.stderr().contains("the site's address"));
     old.site.moves_to(B);
@@ -99,6 +101,8 @@ fn the_predecessors_environment_moves_its_connection_and_leaves_nothing_behind()
     until(LONG, "the change is over", || process.stderr().contains("the change is done"));
     old.site.looks(4);
     assert_eq!((old.site.changes(), old.sessions()), ([1, 1, 0], 1), "{}", process.stderr());
+    let well = old.site.world.run(&["healthcheck"]);
+    assert!(well.code == Some(0) && well.stdout.contains("gateway.sock/readyz answers 200"), "{}", well.stderr);
     let gateways = old.site.world.cloud().customer_gateways();
     let made = gateways.iter().find(|one| one.address == Some(B.into())).unwrap();
     assert!(made.tags.contains(&("Name".to_owned(), "Branch office".to_owned())), "CGW_NAME: {:?}", made.tags);

@@ -17,8 +17,13 @@ found = {"commands": [], "variables": [], "configurations": [], "services": {}}
 
 
 def filled(text):
-    """Compose's own replacement: ${NAME}, ${NAME:-default}, ${NAME:?message}."""
-    return re.sub(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}", lambda match: match[2] or ("x" if match[0].find(":-") < 0 else ""), text)
+    """Compose's own replacement where nothing is set: ${NAME}, ${NAME:-default}, ${NAME:+if it is set}, ${NAME:?message}."""
+
+    def value(match):
+        operator, word = match[2], match[3]
+        return {None: "x", ":?": "x", ":-": word, ":+": ""}[operator]
+
+    return re.sub(r"\$\{(\w+)(?:(:[-?+])([^}]*))?\}", value, text)
 
 
 def compose(path):
@@ -29,16 +34,19 @@ def compose(path):
         assert service["user"] == "65532:65532", where
         found["services"].setdefault(path.name, []).append(name)
         found["commands"].append(service["command"])
-        found["variables"] += list(service.get("environment", {}))
-        check = service["healthcheck"]
-        if not check.get("disable"):
-            assert check["test"][:2] == ["CMD", "/bowline"], where
-            found["commands"].append(check["test"][2:])
+        variables = service.get("environment", {})
+        found["variables"] += list(variables)
+        given = [variable for variable, text in variables.items() if variable.startswith("ROLESANYWHERE_") and text]
+        assert len(given) in (0, 5), f"{where}: {given} without the others"
+        # The image has one that suits every server; nothing takes it away.
+        assert "healthcheck" not in service, where
         for secret in service.get("secrets", []):
             assert (secret["source"] if isinstance(secret, dict) else secret) in document["secrets"], where
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             assert source.startswith(("/", ".", "x/")) or source in document["volumes"], where
+        # HOME of the image: nothing else can be written.
+        assert f"{name}:/data" in service.get("volumes", []), f"{where}: its state has no place"
         ports = service.get("ports", [])
         assert not ports or any("0.0.0.0" in word for word in service["command"]), f"{where}: nobody outside reaches it"
 
@@ -64,6 +72,7 @@ def kubernetes(path):
 
 compose(folder / "compose/compose.yaml")
 compose(folder / "swarm/stack.yaml")
+compose(folder / "swarm/gateway.yaml")
 kubernetes(folder / "kubernetes/artifacts.yaml")
 for path in sorted((folder / "prometheus").iterdir()):
     assert isinstance(yaml.safe_load(path.read_text()), dict), path

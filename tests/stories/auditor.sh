@@ -14,7 +14,7 @@ aws sts get-caller-identity --profile build-via-bowline > /dev/null
 [ "$JOB" = on ] || { kill "$DAEMON"; wait "$DAEMON" || true; rm -r audit; }
 
 audit() { part=$1; shift; bowline audit "$part" --config bowline.toml "$@"; }
-audit query --profile build --event issued --output json > issued.json
+audit query --profile build --event issued --output json > issued.json || fail "nobody can be asked who got what"
 "$PYTHON" - <<'X' || fail "the record does not say who, what and until when"
 import json
 records = [json.loads(line) for line in open("issued.json")]

@@ -21,5 +21,7 @@ bowline verify default --rotate || fail "no new session"
 has_another_key default "$first" || fail "the old session is handed out"
 say "the runner's new token is read, and a new session comes of it"
 
-bowline exec default -- sh -c 'exit 7' || [ $? = 7 ] || fail "the exit code is lost"
+code=0
+bowline exec default -- sh -c 'exit 7' || code=$?
+[ "$code" = 7 ] || fail "the exit code is lost: $code"
 say "exit codes pass through"

@@ -30,6 +30,6 @@ eventually "the session was renewed" has_another_key build "$first"
 is_role || fail "no credentials after the renewal"
 
 ask() { curl -s -o answer -w '%{http_code}' "http://$PORT/v1/role/build" "$@"; }
-[ "$(ask)" != 200 ] || fail "without a token"
+[ "$(ask)" = 401 ] || fail "without a token"
 [ "$(ask -H "Authorization: $(cat mounted/token)" -H 'X-Forwarded-For: 10.0.0.1')" = 403 ] || fail "through a proxy"
 say "who has no token, or comes through a proxy, gets nothing"

@@ -1,5 +1,6 @@
-# A laptop: one sign-in through IAM Identity Center, then the AWS CLI and builds against a bucket, while sessions of four
-# seconds come and go and at the end S3 does too.
+# A laptop: one sign-in through IAM Identity Center, then the AWS CLI and what a build fetches from a bucket, while sessions
+# of four seconds come and go and at the end S3 does too. curl stands for the build: Maven's and Bazel's own are told by
+# tests/maven.rs and tests/bazel.rs.
 . "$(dirname "$0")/lib.sh"
 
 cat > bowline.toml <<X
@@ -15,6 +16,7 @@ cache = { path = "$HOME/cache", max-size = "1 GiB" }
 [[artifacts.repository]]
 from = "s3://maven/releases"
 X
+bowline login build --device || fail "nobody can sign in"
 daemon
 
 bowline status build | grep -q fresh || fail "the session is not shown"

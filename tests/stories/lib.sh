@@ -1,7 +1,9 @@
 # Words that the seven stories share. Each is run by tests/stories/mod.rs, twice: with JOB=on it has to end well, with
-# JOB=off, which leaves the job's section out of bowline.toml, it must not.
+# JOB=off it has to fail at the line that misses the job. What is off then: the section of bowline.toml (laptop, router,
+# fleet); the runner's token (ci), the manager's key (lead), the log (auditor) or the server (traveller), where no section
+# is the job.
 #
-# From outside: HOME, PATH (with `bowline` installed), AWS_ENDPOINT_URL, PYTHON (with boto3 and the AWS CLI), CALLERS (the
+# From outside: HOME, PATH (with `bowline`, the program under test), AWS_ENDPOINT_URL, PYTHON (with boto3 and the AWS CLI), CALLERS (the
 # folder of little boto3 programs), STATUS and PORT (free addresses), JOB.
 set -eu
 cd "$HOME"

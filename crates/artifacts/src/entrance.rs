@@ -39,7 +39,7 @@ pub(crate) fn may_serve(address: &Address, access: &Access) -> Result<(), Fault>
         Address::Tcp(tcp) if *access == Access::Local && !tcp.ip().to_canonical().is_loopback() => {
             let message = format!("`{tcp}` can be reached from other machines, and nothing says who may read");
             Err(Fault::new(Kind::Config, "artifacts", message).hint(
-                "set `access = { tokens = [{ name = \"ci\", file = \"…\" }] }` in [artifacts], or `access = \"open\"`, or listen on 127.0.0.1",
+                "set `access = { tokens = [{ name = \"ci\", file = \"…\" }] }` in [artifacts], or `access = \"open\"` (flags: --token-file FILE, --open), or listen on 127.0.0.1",
             ))
         }
         Address::Tcp(_) | Address::Unix(_) => Ok(()),

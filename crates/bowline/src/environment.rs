@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -183,6 +184,16 @@ impl Environment {
         Ok(self.number("RENEWAL_THRESHOLD", "seconds")?.map_or(TOKEN_WINDOW, Duration::from_secs))
     }
 
+    /// Where a server listens that neither flag nor file tells where: `BOWLINE_LISTEN`, an address without a port (the image
+    /// says 0.0.0.0), else this machine alone. Who may come in is no matter of it.
+    pub(crate) fn listen(&self) -> Result<IpAddr, Fault> {
+        let Some(text) = self.var("BOWLINE_LISTEN") else { return Ok(Ipv4Addr::LOCALHOST.into()) };
+        text.parse().map_err(|_| {
+            Fault::new(Kind::Config, "environment", format!("BOWLINE_LISTEN is `{text}`, which is no address"))
+                .hint("set BOWLINE_LISTEN to an address without a port: 127.0.0.1 or 0.0.0.0")
+        })
+    }
+
     fn number(&self, name: &str, unit: &str) -> Result<Option<u64>, Fault> {
         let Some(text) = self.var(name) else { return Ok(None) };
         text.trim().parse().map(Some).map_err(|_| {
@@ -302,6 +313,14 @@ mod tests {
         assert_eq!(with("RENEWAL_THRESHOLD", "3600").unwrap(), Duration::from_secs(3600));
         assert_eq!(with("CHECK_INTERVAL", "900").unwrap(), TOKEN_WINDOW);
         assert!(with("REFRESH_INTERVAL", "a minute").unwrap_err().message.contains("REFRESH_INTERVAL"));
+    }
+
+    #[test]
+    fn a_server_listens_on_this_machine_unless_the_image_says_otherwise() {
+        let listen = |value: &str| Environment::of([("BOWLINE_LISTEN".to_owned(), value.to_owned())].into()).listen();
+        assert_eq!(listen("").unwrap(), Ipv4Addr::LOCALHOST);
+        assert_eq!(listen("0.0.0.0").unwrap(), Ipv4Addr::UNSPECIFIED);
+        assert!(listen("0.0.0.0:9000").unwrap_err().message.contains("0.0.0.0:9000"));
     }
 
     #[test]

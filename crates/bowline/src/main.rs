@@ -10,6 +10,7 @@ mod daemon;
 mod demo;
 mod dropin;
 mod environment;
+mod health;
 mod keyring;
 mod left_behind;
 mod logging;

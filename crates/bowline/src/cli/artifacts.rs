@@ -11,7 +11,7 @@ use super::{duration, size};
 pub(crate) enum Artifacts {
     /// Serve repositories, without a configuration file if need be
     #[command(
-        after_help = "Environment: AWS_PROFILE, AWS_REGION, S3_BUCKET_NAME (bucket or bucket/prefix), PROXY_PORT (9000).\n\nExamples:\n  bowline artifacts serve --from s3://corp-maven/releases --profile build\n  S3_BUCKET_NAME=corp-maven AWS_PROFILE=build bowline artifacts serve"
+        after_help = "Environment: AWS_PROFILE, AWS_REGION, S3_BUCKET_NAME (bucket or bucket/prefix), PROXY_PORT (9000), BOWLINE_LISTEN (127.0.0.1).\n\nExamples:\n  bowline artifacts serve --from s3://corp-maven/releases --profile build\n  S3_BUCKET_NAME=corp-maven AWS_PROFILE=build bowline artifacts serve"
     )]
     Serve(ArtifactsServe),
     /// Show what is in the cache
@@ -154,7 +154,7 @@ pub(crate) struct ArtifactsServe {
     /// Profile that may read the bucket
     #[arg(long, visible_alias = "identity", value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
-    /// Address to listen on [default: 127.0.0.1:9000]
+    /// Address to listen on [default: 127.0.0.1:9000; another address by $BOWLINE_LISTEN]
     #[arg(long, value_name = "ADDRESS", value_parser = crate::config::address)]
     pub(crate) listen: Vec<SocketAddr>,
     /// s3://bucket/prefix, https://host/path or a directory; repeat to ask several in turn

@@ -119,6 +119,7 @@ pub(crate) enum Trust {
     Ecs(TrustEcs),
     /// Tokens of an OIDC provider: GitHub Actions, EKS, any CI
     #[command(
+        visible_alias = "eks",
         after_help = "Example:\n  bowline policy trust web-identity --account 111122223333 --issuer URL --subject SUBJECT"
     )]
     WebIdentity(TrustWebIdentity),

@@ -80,10 +80,10 @@ pub(crate) struct UserFlags {
     /// file:DIR or ssm:/PREFIX [default: ssm:/$SSM_PREFIX, else `vpn` in the state directory]
     #[arg(long, value_name = "STORE", value_parser = store)]
     pub(crate) store: Option<StorePlace>,
-    /// Where the API and the page listen [default: 127.0.0.1:8000]
+    /// Where the API and the page listen [default: 127.0.0.1:8000; another address by $BOWLINE_LISTEN]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) api: Option<SocketAddr>,
-    /// Let users out by CONNECT as well, here [default: 127.0.0.1:3128, if it is free]
+    /// Let users out by CONNECT as well, here [default: 127.0.0.1:3128, if it is free; another address by $BOWLINE_LISTEN]
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub(crate) proxy: Option<SocketAddr>,
     /// Let nobody out by CONNECT

@@ -7,9 +7,9 @@ use bowline_base::{Fault, Kind};
 use super::{artifacts_cache, artifacts_prefetch, artifacts_settings::section, artifacts_setup};
 use crate::{
     cli::{Artifacts, ArtifactsServe, ArtifactsTls},
-    config::Config,
+    config::{self, Config, DaemonSection},
     config_place,
-    daemon::{self, Start},
+    daemon::{self, Start, confinement},
     environment::Environment,
     logging,
     world::World,
@@ -32,11 +32,14 @@ fn serve(mut environment: Environment, file: Option<PathBuf>, arguments: &Artifa
         read_variables(&mut environment, path)?;
     }
     logging::start(environment.var("LOG_LEVEL"))?;
-    let config = config_place::load(file, &environment)?;
-    let artifacts = section(arguments, &environment, config.artifacts)?;
-    let identities = config.identities;
-    let config = Config { artifacts: Some(artifacts), identities, ..Config::default() };
-    daemon::run(World::new(environment)?.with_config(&config), config, Start::ArtifactsAlone)
+    let path = config_place::find(file, &environment);
+    let file = path.as_deref().map_or_else(|| Ok(Config::default()), config::load)?;
+    let artifacts = section(arguments, &environment, file.artifacts)?;
+    let daemon = DaemonSection { landlock: file.daemon.landlock, ..DaemonSection::default() };
+    let config = Config { daemon, artifacts: Some(artifacts), identities: file.identities, ..Config::default() };
+    let mut world = World::new(environment)?.with_config(&config);
+    world.bounds = confinement::enter(&world, &config, path.as_deref())?;
+    daemon::run(world, config, Start::ArtifactsAlone)
 }
 
 fn read_variables(environment: &mut Environment, path: &std::path::Path) -> Result<(), Fault> {

@@ -21,7 +21,12 @@ pub(crate) fn section(
     environment: &Environment,
     file: Option<ArtifactsSection>,
 ) -> Result<ArtifactsSection, Fault> {
-    let base = file.unwrap_or_default();
+    let ip = environment.listen()?;
+    let base = file.unwrap_or_else(|| {
+        let standard = ArtifactsSection::default();
+        let listen = standard.listen.iter().map(|address| SocketAddr::new(ip, address.port())).collect();
+        ArtifactsSection { listen, ..standard }
+    });
     let repositories = match places(arguments, environment)? {
         from if from.is_empty() => base.repositories,
         from => vec![RepositorySection { path: "/".to_owned(), from }],
@@ -37,7 +42,7 @@ pub(crate) fn section(
             .or(base.identity),
         listen: listen(arguments, environment)?.unwrap_or(base.listen),
         cache: CacheSection {
-            path: arguments.cache.clone().or(base.cache.path),
+            path: arguments.cache.as_deref().map(whole).transpose()?.or(base.cache.path),
             max_size: arguments.max_size.unwrap_or(base.cache.max_size),
             memory: arguments.memory.unwrap_or(base.cache.memory),
         },
@@ -101,7 +106,7 @@ fn listen(arguments: &ArtifactsServe, environment: &Environment) -> Result<Optio
     }
     let Some(port) = environment.var("PROXY_PORT") else { return Ok(None) };
     let port: u16 = port.parse().map_err(|_| wrong(format!("PROXY_PORT `{port}` is not a port"), "PROXY_PORT=9000"))?;
-    Ok(Some(vec![([127, 0, 0, 1], port).into()]))
+    Ok(Some(vec![SocketAddr::new(environment.listen()?, port)]))
 }
 
 fn nothing_to_serve() -> Fault {
@@ -137,6 +142,25 @@ mod tests {
             section.repositories[0].from,
             [Origin::S3 { bucket: "corp-maven".to_owned(), prefix: String::new() }]
         );
+    }
+
+    /// The image names every address; a file says itself where.
+    #[test]
+    fn where_nobody_says_where_the_environment_does() {
+        let everywhere = ("BOWLINE_LISTEN", "0.0.0.0");
+        let listen = |variables: &[(&str, &str)]| read(&["--from", "/srv"], variables).unwrap().listen[0].to_string();
+        assert_eq!((listen(&[]).as_str(), listen(&[everywhere]).as_str()), ("127.0.0.1:9000", "0.0.0.0:9000"));
+        assert_eq!(listen(&[everywhere, ("PROXY_PORT", "9100")]), "0.0.0.0:9100");
+        let environment = Environment::of([("BOWLINE_LISTEN".to_owned(), "0.0.0.0".to_owned())].into());
+        let file = ArtifactsSection {
+            repositories: vec![RepositorySection {
+                path: "/".to_owned(),
+                from: vec![Origin::Directory("/srv".into())],
+            }],
+            ..ArtifactsSection::default()
+        };
+        let told = section(&ArtifactsServe::default(), &environment, Some(file)).unwrap();
+        assert_eq!(told.listen[0].to_string(), "127.0.0.1:9000");
     }
 
     #[test]

@@ -71,7 +71,26 @@ fn page(command: &clap::Command) -> String {
     let mut text = Vec::new();
     let named = command.clone().name(file_name(command));
     Page::new(named).render(&mut text).expect("a Vec takes everything");
-    tidied(&String::from_utf8_lossy(&text), &file_name(command))
+    with_values(&tidied(&String::from_utf8_lossy(&text), &file_name(command)), command)
+}
+
+/// The synopsis names what each option takes, which the generator leaves out.
+fn with_values(page: &str, command: &clap::Command) -> String {
+    let Some((before, rest)) = page.split_once("\n.SH SYNOPSIS\n") else { return page.to_owned() };
+    let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+    let takes_something = command.get_arguments().filter(|argument| argument.get_action().takes_values());
+    let line = takes_something.fold(line.to_owned(), |line, argument| {
+        let Some(long) = argument.get_long() else { return line };
+        let option = format!("\\fB\\-\\-{}\\fR", long.replace('-', "\\-"));
+        let whole = format!("{option} \\fI{}\\fR", value_of(argument));
+        line.replace(&format!("[{option}]"), &format!("[{whole}]")).replace(&format!("<{option}>"), &whole)
+    });
+    format!("{before}\n.SH SYNOPSIS\n{line}\n{after}")
+}
+
+fn value_of(argument: &clap::Arg) -> String {
+    let names = argument.get_value_names().map(|names| names.join(" "));
+    names.unwrap_or_else(|| argument.get_id().as_str().to_uppercase()).replace('-', "\\-")
 }
 
 /// What the generator writes, as the formatters want it: an empty date keeps its place in the title, an empty line is one
@@ -99,4 +118,24 @@ fn under_their_names(page: &str) -> String {
 
 fn cannot(path: &Path, cause: std::io::Error) -> Fault {
     Fault::new(Kind::Config, "man", format!("cannot write `{}`", path.display())).cause(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_synopsis_says_what_each_option_takes() {
+        let mut program = Cli::command();
+        program.build();
+        let synopsis = |path: &[&str]| {
+            let command = path.iter().fold(&program, |command, name| command.find_subcommand(name).unwrap());
+            let text = page(command);
+            text.split_once(".SH SYNOPSIS\n").unwrap().1.lines().next().unwrap().to_owned()
+        };
+        let init = synopsis(&["init"]);
+        assert!(init.contains(r"[\fB\-\-from\fR \fIFILE\fR]") && init.contains(r"[\fB\-\-yes\fR]"), "{init}");
+        let trust = synopsis(&["policy", "trust", "ec2"]);
+        assert!(trust.contains(r" \fB\-\-account\fR \fIACCOUNT\fR"), "{trust}");
+    }
 }

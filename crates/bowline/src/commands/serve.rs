@@ -8,9 +8,9 @@ use bowline_host::Tasks;
 
 use crate::{
     cli::Serve,
-    config::{Config, EndpointSection},
+    config::{self, Config, DaemonSection, EndpointSection},
     config_place,
-    daemon::{self, Start},
+    daemon::{self, Start, confinement},
     environment::Environment,
     logging,
     world::World,
@@ -18,8 +18,9 @@ use crate::{
 
 pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &Serve) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL"))?;
-    let configured = config_place::load(file, &environment)?;
-    let world = World::new(environment)?.with_config(&configured);
+    let path = config_place::find(file, &environment);
+    let configured = path.as_deref().map_or_else(|| Ok(Config::default()), config::load)?;
+    let mut world = World::new(environment)?.with_config(&configured);
     let mut endpoint = configured.endpoint.unwrap_or_default();
     let flags = arguments.clone();
     merge(&mut endpoint, flags)?;
@@ -32,12 +33,14 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, arguments: &S
         sources.resolve_in(&files, profile)?;
     }
     let config = Config {
+        daemon: DaemonSection { landlock: configured.daemon.landlock, ..DaemonSection::default() },
         endpoint: Some(endpoint),
         grants: configured.grants,
         identities: configured.identities,
         audit: configured.audit,
         ..Config::default()
     };
+    world.bounds = confinement::enter(&world, &config, path.as_deref())?;
     daemon::run(world, config, Start::EndpointAlone)
 }
 

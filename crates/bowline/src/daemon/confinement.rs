@@ -1,4 +1,5 @@
-//! Which files the daemon may open once it has started, and whether it can be bound to them at all.
+//! Which files the daemon, or a server in the foreground, may open once it has started, and whether it can be bound to them
+//! at all.
 //!
 //! The list is made from the configuration and the environment before anything is started; the kernel keeps to it for as
 //! long as the process lives. So a reload that needs more is refused with the way out, and only what a supervisor has
@@ -51,28 +52,59 @@ const SWITCH: &str = "BOWLINE_LANDLOCK";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds(BTreeSet<Place>);
 
+/// Files that a command line names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Named {
+    pub(crate) read: Vec<PathBuf>,
+    pub(crate) written: Vec<PathBuf>,
+}
+
 /// Binds this process to what `config` needs. `None`: it is not bound, and the log says why.
 ///
 /// # Errors
 /// The kernel can and would not.
 pub(crate) fn enter(world: &World, config: &Config, file: Option<&Path>) -> Result<Option<Bounds>, Fault> {
     if !is_wanted(&world.environment, config) {
-        info!("every file of this user can be opened: Landlock is not switched on");
-        return Ok(None);
+        return Ok(unbound());
     }
     if let Some(reason) = foreign_program(world, config) {
         info!(%reason, "every file of this user can be opened: programs of others are run, which Landlock would bind as well");
         return Ok(None);
     }
     let bounds = Bounds(places(world, config, file));
-    // A rule has to name something that exists. Who needs a directory and cannot have it says so itself.
-    for directory in ours(&world.environment, world, config) {
-        atomic::private_directory(&directory).ok();
+    bind(bounds, &ours(&world.environment, world, config))
+}
+
+/// The same for a server that knows neither AWS nor `bowline.toml`, but files of its command line.
+///
+/// # Errors
+/// As [`enter`].
+pub(crate) fn enter_by_name(environment: &Environment, named: &Named) -> Result<Option<Bounds>, Fault> {
+    if !is_wanted(environment, &Config::default()) {
+        return Ok(unbound());
+    }
+    let runtime = environment.runtime_directory();
+    let folders = |files: &[PathBuf]| files.iter().filter_map(|file| folder_of(file)).collect::<Vec<_>>();
+    let read = system(environment).into_iter().chain(folders(&named.read));
+    let written = folders(&named.written).into_iter().chain([runtime.clone(), PathBuf::from("/dev/null")]);
+    bind(Bounds(usable(read, written)), &[runtime])
+}
+
+fn unbound() -> Option<Bounds> {
+    info!("every file of this user can be opened: Landlock is not switched on");
+    None
+}
+
+/// `ours` are made where they are missing: a rule has to name something that exists. Who needs a directory and cannot have
+/// it says so itself.
+fn bind(bounds: Bounds, ours: &[PathBuf]) -> Result<Option<Bounds>, Fault> {
+    for directory in ours {
+        atomic::private_directory(directory).ok();
     }
     let places: Vec<Place> = bounds.0.iter().cloned().collect();
     let refused = |cause| {
         Fault::new(Kind::Bug, "landlock", "the kernel did not confine this process")
-            .hint("run without: `landlock = false` in [daemon]")
+            .hint("run without: `landlock = false` in [daemon], or BOWLINE_LANDLOCK=off")
             .cause(cause)
     };
     match confine::to(&places).map_err(refused)? {
@@ -147,10 +179,8 @@ fn is_ours(program: &Path, own: &Path) -> bool {
 /// Everything that the daemon opens by this configuration.
 fn places(world: &World, config: &Config, file: Option<&Path>) -> BTreeSet<Place> {
     let environment = &world.environment;
-    let mut read: Vec<PathBuf> = SYSTEM.map(PathBuf::from).to_vec();
-    // A link to what another program writes.
-    read.extend(folder_of(&whole(Path::new("/etc/resolv.conf"))));
-    read.extend(file.and_then(folder_of).into_iter().chain(folder_of(&environment.program_file())));
+    let mut read = system(environment);
+    read.extend(file.and_then(folder_of));
     read.extend(world.setup.directories());
     read.extend(
         READ_BY_NAME.iter().filter_map(|name| environment.var(name)).filter_map(|path| folder_of(Path::new(path))),
@@ -158,10 +188,22 @@ fn places(world: &World, config: &Config, file: Option<&Path>) -> BTreeSet<Place
     read.extend(token_files(world).iter().filter_map(|path| folder_of(path)));
     read.extend(of_vault(&world.setup.vault));
     read.extend(config.files().iter().filter_map(open_for));
-    let write = written(environment, world, config);
+    usable(read, written(environment, world, config))
+}
+
+/// What any of our processes reads.
+fn system(environment: &Environment) -> Vec<PathBuf> {
+    let mut read: Vec<PathBuf> = SYSTEM.map(PathBuf::from).to_vec();
+    // A link to what another program writes.
+    read.extend(folder_of(&whole(Path::new("/etc/resolv.conf"))));
+    read.extend(folder_of(&environment.program_file()));
+    read
+}
+
+/// A place named `/` would be no bound at all, and is what a URL's path looks like.
+fn usable(read: impl IntoIterator<Item = PathBuf>, written: impl IntoIterator<Item = PathBuf>) -> BTreeSet<Place> {
     let place = |access| move |path| Place { path, access };
-    let all = read.into_iter().map(place(Access::Read)).chain(write.into_iter().map(place(Access::Write)));
-    // A place named `/` would be no bound at all, and is what a URL's path looks like.
+    let all = read.into_iter().map(place(Access::Read)).chain(written.into_iter().map(place(Access::Write)));
     all.filter(|place| place.path.is_absolute() && place.path.parent().is_some()).collect()
 }
 

@@ -10,6 +10,7 @@ mod changes;
 pub(crate) mod confinement;
 pub(crate) mod endpoint;
 pub(crate) mod gateway;
+pub(crate) mod health;
 pub(crate) mod notify;
 mod parts;
 mod process_metrics;
@@ -205,6 +206,7 @@ impl Daemon {
             }
         }
         self.listeners.retain(&self.addresses());
+        self.open_health_door().await;
         self.board.starts(None);
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
         Ok(())
@@ -325,7 +327,7 @@ impl Daemon {
         artifacts
             .chain(endpoint)
             .chain(vpn.map(Address::Tcp))
-            .chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket)])
+            .chain([Address::Tcp(self.config.daemon.listen), Address::Unix(socket), self.health_door()])
             .collect()
     }
 }

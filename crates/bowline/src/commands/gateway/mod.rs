@@ -14,8 +14,9 @@ use bowline_gateway::Patrol;
 use super::obtain;
 use crate::{
     cli::{Gateway, GatewaySettings, MfaCode},
-    config::{Config, GatewaySection},
-    daemon::{self, Start, gateway as wiring},
+    config::{Config, DaemonSection, GatewaySection},
+    config_place,
+    daemon::{self, Start, confinement, gateway as wiring},
     environment::Environment,
     logging,
     world::World,
@@ -36,9 +37,13 @@ pub(crate) fn run(environment: Environment, file: Option<PathBuf>, command: &Gat
 /// In the foreground, until SIGTERM.
 fn follow(environment: Environment, file: Option<PathBuf>, settings: &GatewaySettings) -> Result<(), Fault> {
     logging::start(environment.var("LOG_LEVEL"))?;
-    let (world, config, section) = gather(environment, file, settings)?;
-    let (gateway, identities, audit) = (Some(section), config.identities, config.audit);
-    daemon::run(world, Config { gateway, identities, audit, ..Config::default() }, Start::GatewayAlone)
+    let path = config_place::find(file, &environment);
+    let (mut world, file, section) = gather(environment, path.clone(), settings)?;
+    let daemon = DaemonSection { landlock: file.daemon.landlock, ..DaemonSection::default() };
+    let (gateway, identities, audit) = (Some(section), file.identities, file.audit);
+    let config = Config { daemon, gateway, identities, audit, ..Config::default() };
+    world.bounds = confinement::enter(&world, &config, path.as_deref())?;
+    daemon::run(world, config, Start::GatewayAlone)
 }
 
 /// The world, what the file says, and the section that comes of the command line and it.
@@ -47,7 +52,7 @@ fn gather(
     file: Option<PathBuf>,
     settings: &GatewaySettings,
 ) -> Result<(World, Config, GatewaySection), Fault> {
-    let config = crate::config_place::load(file, &environment)?;
+    let config = config_place::load(file, &environment)?;
     let section = section(settings, &environment, config.gateway.clone())?;
     let world = World::new(environment)?.with_config(&config);
     Ok((world, config, section))

@@ -14,8 +14,14 @@ use super::{
 };
 use crate::{
     cli::VpnServe,
-    daemon::{Signalled, Signals, board::Board, status_page},
+    daemon::{
+        Signalled, Signals,
+        board::Board,
+        confinement::{self, Named},
+        health, status_page,
+    },
     environment::Environment,
+    health::Server,
     logging,
     troubles::Troubles,
     world::small_runtime,
@@ -26,6 +32,7 @@ const ROUND: Duration = Duration::from_secs(5);
 
 pub(super) fn run(environment: &Environment, arguments: &VpnServe, file: &Path) -> Result<(), Fault> {
     let troubles = logging::start(environment.var("LOG_LEVEL"))?;
+    bind(environment, arguments, file)?;
     bowline_host::process::raise_file_limit();
     let conf = peers_file::read(file)?;
     let config = settings::config(arguments, &conf, &this_machine())?;
@@ -36,16 +43,23 @@ pub(super) fn run(environment: &Environment, arguments: &VpnServe, file: &Path) 
         let signals = Signals::listen()?;
         let egress = Arc::clone(&config.egress);
         let job = TunnelJob::begin(config, peers)?;
-        let tasks = Tasks::new();
+        let (tasks, listeners, board) = (Tasks::new(), Listeners::default(), board(&job, troubles));
         if let Some(address) = arguments.status {
-            let bound = serve_status(&job, &tasks, address, troubles).await?;
+            let bound = serve_status(&tasks, &listeners, address, board.clone()).await?;
             bound.iter().for_each(|address| egress.shut(address.port()));
         }
+        health::open(environment, Server::Vpn, &tasks, &listeners, board).await;
         announce(&job.stats().unwrap_or_default());
         Serving { arguments, file, conf, usage, job }.attend(signals).await
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
+}
+
+/// To the files that it reads again and writes.
+fn bind(environment: &Environment, arguments: &VpnServe, file: &Path) -> Result<(), Fault> {
+    let named = Named { read: vec![file.to_owned()], written: arguments.limits.usage.clone().into_iter().collect() };
+    confinement::enter_by_name(environment, &named).map(drop)
 }
 
 /// What runs until a signal ends it.
@@ -120,17 +134,20 @@ pub(crate) fn this_machine() -> Machine {
     Machine { addresses: addresses::own(), resolv_conf }
 }
 
-/// Gives the address, with the port that the system chose.
-async fn serve_status(
-    job: &TunnelJob,
-    tasks: &Tasks,
-    address: SocketAddr,
-    troubles: Troubles,
-) -> Result<Option<SocketAddr>, Fault> {
-    let listeners = Listeners::default();
+fn board(job: &TunnelJob, troubles: Troubles) -> Board {
     let (metrics, board) = (Metrics::default(), Board::new(clock::now(), troubles));
     job.show(&metrics);
     board.add(Arc::new(job.clone()), metrics);
+    board
+}
+
+/// Gives the address, with the port that the system chose.
+async fn serve_status(
+    tasks: &Tasks,
+    listeners: &Listeners,
+    address: SocketAddr,
+    board: Board,
+) -> Result<Option<SocketAddr>, Fault> {
     let listener = listeners.listen(&Address::Tcp(address)).await?;
     let bound = listener.local_addr();
     info!(address = ?bound, "the status page is served");

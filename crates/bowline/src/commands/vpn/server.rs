@@ -2,7 +2,7 @@
 
 use std::{
     iter,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -11,20 +11,36 @@ use tracing::warn;
 
 use crate::{
     cli::VpnServe,
-    config::{Config, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, are_one, vpn_endpoint},
+    config::{
+        self, Config, DaemonSection, EgressSection, SecretPlace, StorePlace, TlsSection, VpnSection, are_one,
+        vpn_endpoint,
+    },
     config_place,
-    daemon::{self, Start},
+    daemon::{self, Start, confinement},
     environment::Environment,
     logging,
     world::World,
 };
 
+/// The predecessor's ports.
+const API_PORT: u16 = 8000;
+const PROXY_PORT: u16 = 3128;
+
 pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &VpnServe) -> Result<(), Fault> {
     let troubles = logging::start(environment.var("LOG_LEVEL"))?;
-    let configured = config_place::load(file, &environment)?;
-    let section = section(arguments, &environment, configured.vpn.unwrap_or_default())?;
-    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section, arguments.status) };
+    let path = config_place::find(file, &environment);
+    let configured = path.as_deref().map_or_else(|| Ok(Config::default()), config::load)?;
+    let landlock = configured.daemon.landlock;
+    // A file says itself where.
+    let ip = if configured.vpn.is_some() { Ipv4Addr::LOCALHOST.into() } else { environment.listen()? };
+    let file = configured.vpn.unwrap_or_else(|| reachable_by(ip));
+    let section = section(arguments, &environment, file)?;
+    let section = if arguments.users.no_proxy { section } else { with_usual_proxy(section, ip, arguments.status) };
+    if let Some(why) = missed_store(&environment, &section) {
+        warn!("{why}");
+    }
     let mut config = Config {
+        daemon: DaemonSection { landlock, ..DaemonSection::default() },
         vpn: Some(section),
         identities: configured.identities,
         audit: configured.audit,
@@ -34,11 +50,26 @@ pub(super) fn run(environment: Environment, file: Option<PathBuf>, arguments: &V
     if let Some(status) = arguments.status {
         config.daemon.listen = status;
     }
-    daemon::run(
-        World::new(environment)?.with_config(&config).remembering(troubles),
-        config,
-        Start::VpnAlone { status: arguments.status.is_some() },
-    )
+    let mut world = World::new(environment)?.with_config(&config).remembering(troubles);
+    world.bounds = confinement::enter(&world, &config, path.as_deref())?;
+    daemon::run(world, config, Start::VpnAlone { status: arguments.status.is_some() })
+}
+
+/// Without a word about it the API is there, as the usual proxy is.
+fn reachable_by(ip: IpAddr) -> VpnSection {
+    let standard = VpnSection::default();
+    VpnSection { api: SocketAddr::new(ip, standard.api.port()), ..standard }
+}
+
+/// The predecessor read its users from `/ephem-vpn` where nobody named a prefix. Whoever brings its variables along and no
+/// prefix means that, and would begin with nobody.
+fn missed_store(environment: &Environment, section: &VpnSection) -> Option<String> {
+    let theirs = ["API_PORT", "VPN_PROXY_HOST", "VPN_PROXY_PORT"];
+    let set = theirs.into_iter().find(|name| environment.var(name).is_some()).filter(|_| section.store.is_none())?;
+    Some(format!(
+        "{set} is set and SSM_PREFIX is not: users are kept in a directory of this machine, not in /ephem-vpn as the \
+         predecessor would; SSM_PREFIX=/ephem-vpn or --store ssm:/ephem-vpn reads those, --store file:… says that this is meant"
+    ))
 }
 
 /// The section that flags and environment ask for, on top of what the file has.
@@ -48,8 +79,8 @@ pub(crate) fn section(arguments: &VpnServe, environment: &Environment, file: Vpn
         identity: flags.profile.clone().or(file.identity),
         region: flags.region.clone().or(file.region),
         listen: if arguments.listen.is_empty() { file.listen } else { arguments.listen.clone() },
-        api: everywhere(flags.api, ("API_PORT", 8000), environment)?.unwrap_or(file.api),
-        proxy: everywhere(flags.proxy, ("PROXY_PORT", 3128), environment)?.or(file.proxy),
+        api: everywhere(flags.api, ("API_PORT", API_PORT), environment)?.unwrap_or(file.api),
+        proxy: everywhere(flags.proxy, ("PROXY_PORT", PROXY_PORT), environment)?.or(file.proxy),
         proxy_by_default: false,
         proxy_ports: if flags.proxy_port.is_empty() { file.proxy_ports } else { flags.proxy_port.clone() },
         endpoint: flags.endpoint.clone().or(file.endpoint),
@@ -78,13 +109,12 @@ pub(crate) fn section(arguments: &VpnServe, environment: &Environment, file: Vpn
     })
 }
 
-/// The predecessor's place of the proxy, for this machine alone, where nobody names another one, and no other door of ours
-/// is there.
-fn with_usual_proxy(section: VpnSection, status: Option<SocketAddr>) -> VpnSection {
+/// The predecessor's port of the proxy at `ip`, where nobody names another place, and no other door of ours is there.
+fn with_usual_proxy(section: VpnSection, ip: IpAddr, status: Option<SocketAddr>) -> VpnSection {
     if section.proxy.is_some() {
         return section;
     }
-    let usual = ([127, 0, 0, 1], 3128).into();
+    let usual = SocketAddr::new(ip, PROXY_PORT);
     if iter::once(section.api).chain(status).any(|door| are_one(door, usual)) {
         warn!(
             "no CONNECT proxy: its usual place {usual} is another door's; --proxy ADDRESS:PORT names another one for it"
@@ -124,7 +154,8 @@ fn told_proxy(environment: &Environment) -> Result<Option<String>, Fault> {
     if host.is_none() && port.is_none() {
         return Ok(None);
     }
-    let told = format!("{}:{}", host.unwrap_or("localhost"), port.unwrap_or("3128"));
+    let usual = PROXY_PORT.to_string();
+    let told = format!("{}:{}", host.unwrap_or("localhost"), port.unwrap_or(&usual));
     vpn_endpoint(&told)
         .map(Some)
         .map_err(|why| Fault::new(Kind::Config, "vpn", why).hint("VPN_PROXY_HOST=vpn.example.net VPN_PROXY_PORT=3128"))
@@ -165,8 +196,41 @@ mod tests {
     }
 
     #[test]
+    fn the_predecessors_ports_are_the_usual_ones_and_its_prefix_is_asked_for() {
+        let usual = with_usual_proxy(read("", &[]), Ipv4Addr::LOCALHOST.into(), None);
+        assert_eq!((usual.api.to_string(), usual.proxy.unwrap().to_string()), here(8000, 3128));
+        assert_eq!((usual.store, usual.region, usual.proxy_endpoint), (None, None, None));
+        let told = read("", &[("VPN_PROXY_HOST", "localhost")]).proxy_endpoint;
+        assert_eq!(told.as_deref(), Some("localhost:3128"));
+        let missed = |words: &str, variables: &[(&str, &str)]| {
+            let of = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            missed_store(&Environment::of(of), &read(words, variables))
+        };
+        for name in ["API_PORT", "VPN_PROXY_HOST", "VPN_PROXY_PORT"] {
+            let why = missed("", &[(name, "8000")]).unwrap();
+            assert!(why.contains(name) && why.contains("SSM_PREFIX=/ephem-vpn"), "{why}");
+            assert_eq!(missed("", &[(name, "8000"), ("SSM_PREFIX", "/ephem-vpn")]), None);
+            assert_eq!(missed("--store file:/srv/vpn", &[(name, "8000")]), None);
+        }
+        assert_eq!(missed("", &[]), None);
+    }
+
+    fn here(api: u16, proxy: u16) -> (String, String) {
+        (format!("127.0.0.1:{api}"), format!("127.0.0.1:{proxy}"))
+    }
+
+    /// The image names every address; a flag and a variable with a port win.
+    #[test]
+    fn where_nobody_says_where_the_environment_does() {
+        let everywhere = IpAddr::from([0, 0, 0, 0]);
+        let section = with_usual_proxy(reachable_by(everywhere), everywhere, None);
+        assert_eq!((section.api.to_string().as_str(), section.proxy_by_default), ("0.0.0.0:8000", true));
+        assert_eq!(section.proxy.unwrap().to_string(), "0.0.0.0:3128");
+    }
+
+    #[test]
     fn the_proxy_is_on_loopback_unless_it_is_said_where() {
-        let with_usual_proxy = |section| with_usual_proxy(section, None);
+        let with_usual_proxy = |section| with_usual_proxy(section, Ipv4Addr::LOCALHOST.into(), None);
         let usual = with_usual_proxy(read("", &[]));
         assert_eq!((usual.proxy, usual.proxy_by_default), (Some("127.0.0.1:3128".parse().unwrap()), true));
         let everywhere = with_usual_proxy(read("", &[("PROXY_PORT", "3129")]));
@@ -177,7 +241,8 @@ mod tests {
     #[test]
     fn where_another_door_has_the_proxys_usual_place_there_is_none() {
         let proxy = |words: &str, status: Option<&str>| {
-            with_usual_proxy(read(words, &[]), status.map(|status| status.parse().unwrap())).proxy
+            let status = status.map(|status| status.parse().unwrap());
+            with_usual_proxy(read(words, &[]), Ipv4Addr::LOCALHOST.into(), status).proxy
         };
         assert_eq!(proxy("--api 0.0.0.0:3128", None), None);
         assert_eq!(proxy("", Some("127.0.0.1:3128")), None);
