@@ -472,3 +472,6 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|_| Err(Fault::new(Kind::Bug, "tunnel", "the tunnel's answer is lost")))
 }
+
+#[cfg(test)]
+mod tests;
