@@ -43,7 +43,7 @@ impl Everything {
             status,
             &format!(
                 "identity = \"vpn-manager\"\nregion = \"us-east-1\"\n\
-                 [artifacts]\nidentity = \"build\"\nlisten = \"{artifacts}\"\ncache = {{ path = \"{}\" }}\n\
+                 [artifacts]\nidentity = \"build\"\nlisten = \"{artifacts}\"\ncache = {{ path = \"{}\" }}\nupstream-timeout = \"3s\"\n\
                  [[artifacts.repository]]\nfrom = \"s3://maven\"\n\
                  [endpoint]\nlisten = \"{endpoint}\"\nserve = [\"build\"]\n\
                  [vpn]\nlisten = \"{tunnel}\"\napi = \"{api}\"\nendpoint = \"{tunnel}\"\nstore = \"file:{}\"\n",

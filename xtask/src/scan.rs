@@ -74,9 +74,16 @@ impl Needles {
         Self(needles)
     }
 
-    /// Every needle that occurs, once.
+    /// Every needle that occurs, once, also where it goes on in the next line, as base64 of mail and PEM does.
     fn found_in(&self, contents: &[u8]) -> Vec<&Needle> {
-        let mut found: Vec<&Needle> = Vec::new();
+        let mut found = Vec::new();
+        self.look_in(contents, &mut found);
+        let unwrapped: Vec<u8> = contents.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+        self.look_in(&unwrapped, &mut found);
+        found
+    }
+
+    fn look_in<'a>(&'a self, contents: &[u8], found: &mut Vec<&'a Needle>) {
         for start in 0..contents.len() {
             let rest = &contents[start..];
             let Some(candidates) = rest.first_chunk().and_then(|chunk| self.0.get(chunk)) else { continue };
@@ -86,7 +93,6 @@ impl Needles {
                 }
             }
         }
-        found
     }
 }
 
@@ -205,6 +211,15 @@ mod tests {
         for before in ["", "u", "us", "use"] {
             let basic = STANDARD_NO_PAD.encode(format!("{before}{SECRET}:x"));
             assert!(found_in(&basic).contains(&"base64"), "{basic}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_goes_on_in_the_next_line_is_found() {
+        let encoded = STANDARD_NO_PAD.encode(format!("user:{SECRET}"));
+        for end in ["\n", "\r\n"] {
+            let (first, rest) = encoded.split_at(20);
+            assert!(found_in(&format!("{first}{end}{rest}{end}")).contains(&"base64"), "{end:?}");
         }
     }
 

@@ -79,23 +79,18 @@ impl Daemon {
         };
         // The VPN looks after its old one itself, also where that does not come back at once.
         let old_vpn = part == Part::Vpn && self.config.vpn.is_some();
-        match (ran, self.running.contains_key(&part)) {
-            (_, true) => {
-                error!(?step, reason, "this part of the new configuration cannot be used; the old one goes on")
-            }
-            _ if old_vpn => {
-                error!(?step, reason, "this part of the new configuration cannot be used; the old one is tried again")
-            }
-            (false, false) if fault.kind == Kind::Config => {
-                error!(?step, reason, "this part of the new configuration cannot be used; nothing is started");
-            }
+        let what_goes_on = match (ran, self.running.contains_key(&part)) {
+            (_, true) => "the old one goes on",
+            _ if old_vpn => "the old one is tried again",
+            (false, false) if fault.kind == Kind::Config => "nothing is started",
             _ => {
                 // Of the old one nothing is left: neither does it answer questions about itself.
                 self.board.remove(part.name());
                 self.adopt(part, new);
-                self.wait(part, Loss::not_started(fault));
+                return self.wait(part, Loss::not_started(fault));
             }
-        }
+        };
+        error!(?step, reason, "this part of the new configuration cannot be used; {what_goes_on}");
     }
 
     /// The section of `part` as it is now is what is in force.

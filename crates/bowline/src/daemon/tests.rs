@@ -169,14 +169,15 @@ async fn a_job_whose_new_address_cannot_be_had_goes_on_at_the_old_one_and_is_not
     let start = Start::Daemon { file: Some(file.clone()) };
     let mut daemon = Daemon::start(world(home.path(), &fake), parse(&before).unwrap(), start).await.unwrap();
     let address = Address::Tcp("127.0.0.2:0".parse().unwrap());
-    let bound = daemon.listeners.bound(&address).unwrap();
+    let bound = daemon.listeners.listen(&address).await.unwrap().local_addr().unwrap();
     // Of the block for documentation: no machine has it. Then as it was.
     for text in [with_artifacts(home.path(), "192.0.2.1:9000"), before] {
         atomic::write_private(&file, text.as_bytes()).unwrap();
         daemon.reload().await;
         assert!(said(&daemon.board, Part::Artifacts).is_none(), "it runs: {:?}", daemon.board.checks());
         assert_eq!(daemon.supervision.ledger().next_wake(), None);
-        assert_eq!(daemon.listeners.bound(&address), Some(bound), "where it was");
+        let now = daemon.listeners.listen(&address).await.unwrap().local_addr();
+        assert_eq!(now, Some(bound), "where it was");
         tokio::net::TcpStream::connect(bound).await.unwrap();
     }
     daemon.stop().await;

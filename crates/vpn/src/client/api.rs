@@ -5,6 +5,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use bowline_base::{
     Fault, Kind, Secret,
+    url::harmless,
     wire::{Limits, Wire, WireError},
 };
 use bowline_host::tls::Pin;
@@ -50,8 +51,9 @@ impl Account {
     /// # Errors
     /// It is no such address.
     pub fn new(url: &str, pin: Option<Pin>) -> Result<Self, Fault> {
-        let with_hint =
-            |what: &str, hint: String| Fault::new(Kind::Config, "vpn", format!("`{url}` {what}")).hint(hint);
+        let with_hint = |what: &str, hint: String| {
+            Fault::new(Kind::Config, "vpn", format!("`{}` {what}", harmless(url))).hint(hint)
+        };
         let wrong = |what: &str| with_hint(what, "bowline vpn setup https://vpn.example.net:8000".to_owned());
         let uri: Uri = url.parse().map_err(|_| wrong("is no address"))?;
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
