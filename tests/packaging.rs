@@ -73,9 +73,11 @@ fn the_image_is_one_file_of_a_user_without_rights() {
     let file = fs::read_to_string(ours("deploy/docker/Dockerfile")).unwrap();
     let last = file.rsplit("\nFROM ").next().unwrap();
     assert!(last.starts_with("scratch\n"), "{last}");
-    for line in
-        ["USER 65532:65532", "ENTRYPOINT [\"/bowline\"]", "ENV HOME=/data BOWLINE_LANDLOCK=on BOWLINE_LISTEN=0.0.0.0"]
-    {
+    for line in [
+        "USER 65532:65532",
+        "ENTRYPOINT [\"/bowline\"]",
+        "ENV HOME=/data BOWLINE_LANDLOCK=on BOWLINE_LISTEN=0.0.0.0 BOWLINE_HEALTH=/dev/shm/bowline",
+    ] {
         assert!(last.lines().any(|known| known == line), "no `{line}` in {last}");
     }
     assert!(file.contains("target-feature=+crt-static"), "{file}");

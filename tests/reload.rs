@@ -26,11 +26,11 @@ fn a_bad_file_keeps_the_old_one_and_a_good_one_takes_effect() {
     until(Duration::from_secs(5), "the mistake is told", || daemon.process.stderr().contains("artefacts"));
     assert_eq!(fetch(daemon.artifacts, "/a.jar").unwrap().status, 200);
 
-    // A name that no profile has: `check`, `run` and the reload say the same.
-    world.write("other.toml", &good.replace("[\"build\"]", "[\"build\", \"biuld\"]"));
+    // A job with a name that no profile has: `check`, `run` and the reload say the same.
+    world.write("other.toml", &good.replace("identity = \"build\"", "identity = \"biuld\""));
     let other = world.path("other.toml").display().to_string();
     let [checked, run] = ["check", "run"].map(|command| world.run(&[command, "--config", &other]));
-    let words = "3:24: profile `biuld` does not exist";
+    let words = "6:12: profile `biuld` does not exist";
     assert_eq!((checked.code, run.code), (Some(2), Some(2)), "{}", run.stderr);
     assert!(checked.stderr.contains(words) && checked.stderr == run.stderr, "{}{}", checked.stderr, run.stderr);
     std::fs::rename(&other, &daemon.config).unwrap();

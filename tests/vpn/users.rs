@@ -56,7 +56,7 @@ fn limits_are_set_when_a_user_is_made_and_changed_later_one_by_one() {
     assert_eq!(end.code, Some(2), "nothing to change: {}", end.stderr);
     let end = vpn(&world, &["users", "set", "nobody", "--disable"]);
     assert_eq!(end.code, Some(1), "{}", end.stderr);
-    assert!(end.stderr.contains("there is no such user"), "{}", end.stderr);
+    assert!(end.stderr.contains("there is no user `nobody`"), "{}", end.stderr);
     server.stop();
 }
 

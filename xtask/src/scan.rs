@@ -28,6 +28,9 @@ pub(crate) struct Leak {
     pub(crate) secret: String,
 }
 
+/// The form in which headers and mails carry a secret.
+const BASE64: &str = "base64";
+
 /// How much was searched, and what was found.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
@@ -74,20 +77,21 @@ impl Needles {
         Self(needles)
     }
 
-    /// Every needle that occurs, once, also where it goes on in the next line, as base64 of mail and PEM does.
+    /// Every needle that occurs, once; of base64 also what goes on in the next line, as that of mail does.
     fn found_in(&self, contents: &[u8]) -> Vec<&Needle> {
         let mut found = Vec::new();
-        self.look_in(contents, &mut found);
+        self.look_in(contents, |_| true, &mut found);
         let unwrapped: Vec<u8> = contents.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
-        self.look_in(&unwrapped, &mut found);
+        // Not as it is: the last lines of a PEM key are its public half, which a certificate has too.
+        self.look_in(&unwrapped, |form| form == BASE64, &mut found);
         found
     }
 
-    fn look_in<'a>(&'a self, contents: &[u8], found: &mut Vec<&'a Needle>) {
+    fn look_in<'a>(&'a self, contents: &[u8], of: fn(&str) -> bool, found: &mut Vec<&'a Needle>) {
         for start in 0..contents.len() {
             let rest = &contents[start..];
             let Some(candidates) = rest.first_chunk().and_then(|chunk| self.0.get(chunk)) else { continue };
-            for needle in candidates.iter().filter(|needle| rest.starts_with(&needle.text)) {
+            for needle in candidates.iter().filter(|needle| of(needle.form) && rest.starts_with(&needle.text)) {
                 if !found.iter().any(|seen| seen.text == needle.text) {
                     found.push(needle);
                 }
@@ -147,7 +151,7 @@ fn disguises(secret: &str) -> Vec<(&'static str, String)> {
         ("hex", hex),
     ];
     for offset in 0..3 {
-        forms.push(("base64", base64_inside(&STANDARD_NO_PAD, secret, offset)));
+        forms.push((BASE64, base64_inside(&STANDARD_NO_PAD, secret, offset)));
         forms.push(("base64url", base64_inside(&URL_SAFE_NO_PAD, secret, offset)));
     }
     let mut seen = BTreeSet::new();

@@ -57,8 +57,13 @@ impl Environment {
         Self { variables, foreign: Vec::new() }
     }
 
-    /// The same with the home of the machine's service.
+    /// The same with the home of the machine's service, and without what a person says of AWS and of the own vault.
     pub(crate) fn of_the_service(mut self) -> Self {
+        let of_a_person = |name: &str| {
+            let of_aws = name.starts_with("AWS_") && !name.starts_with("AWS_ENDPOINT_URL");
+            of_aws || name.starts_with("ROLESANYWHERE_") || name.starts_with("BOWLINE_VAULT")
+        };
+        self.variables.retain(|name, _| !of_a_person(name));
         self.variables.extend(SERVICE.map(|(name, value)| (name.to_owned(), value.to_owned())));
         self
     }
@@ -137,6 +142,12 @@ impl Environment {
             None if of_login.is_dir() => of_login.join("bowline"),
             None => self.state_directory().join("run"),
         }
+    }
+
+    /// `BOWLINE_HEALTH`, else `health` in the runtime directory.
+    #[must_use]
+    pub(crate) fn health_directory(&self) -> PathBuf {
+        self.var("BOWLINE_HEALTH").map_or_else(|| self.runtime_directory().join("health"), PathBuf::from)
     }
 
     /// `BOWLINE_SOCKET`, else `sock` in the runtime directory.

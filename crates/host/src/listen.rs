@@ -163,11 +163,12 @@ impl Listeners {
         Ok(listeners)
     }
 
-    /// The socket for `address`: the open one, or a new one.
+    /// The socket for `address`: the open one, or a new one. Whoever takes it offers it to nobody yet.
     ///
     /// # Errors
     /// As [`Listener::bind`].
     pub async fn listen(&self, address: &Address) -> Result<Arc<Listener>, Fault> {
+        self.lock().offered.remove(address);
         if let Some(open) = self.open(address) {
             return Ok(open);
         }

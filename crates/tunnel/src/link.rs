@@ -13,6 +13,7 @@ use crate::{
     fair,
     limits::Over,
     noise::{Claim, Door, HANDSHAKE_ROOM, OVERHEAD, Output, Which},
+    packet::Packet,
     peers::{PeerId, Peers, Way},
     wheel,
     wire::{Endpoint, Wire},
@@ -235,6 +236,12 @@ impl Link {
             Ok(()) => {}
         }
         let Some(turn) = member.uploads.pop(now) else { return false };
+        // Its addresses may have changed meanwhile.
+        if !Packet::parse(&turn.packet).is_ok_and(|packet| member.owns(packet.source)) {
+            self.dropped_of(peer, "foreign source");
+            into.clear();
+            return true;
+        }
         member.came(turn.packet.len());
         self.queue_delays.observe(turn.waited);
         *into = turn.packet;

@@ -244,7 +244,9 @@ impl Path {
     fn uploads(&mut self, peer: PeerId) {
         let mut packet = std::mem::take(&mut self.packet);
         while self.core.link.next_upload(peer, &mut packet) {
-            self.inner(peer, &packet);
+            if !packet.is_empty() {
+                self.inner(peer, &packet);
+            }
         }
         self.packet = packet;
     }

@@ -68,7 +68,7 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Exit 0 when the Bowline of this machine answers, 1 when not: for containers
     #[command(
-        after_help = "Without --url every server of this user is asked by its door in the runtime directory (the gateway whether it can do its work, the others whether they live); where none has one, the usual ports are: the daemon's /livez, the /healthz of `artifacts serve`, the /health of `vpn serve`. Exit code 0 or 1, also with a configuration that has mistakes; every place that was asked is named.\n\nExamples:\n  bowline healthcheck\n  bowline healthcheck --url http://127.0.0.1:9000/healthz"
+        after_help = "Without --url every server of this user is asked by its door in the runtime directory (the daemon whether it lives, the gateway whether it can do its work, the others whether they serve); where none has one, the usual ports are: the daemon's /livez, the /healthz of `artifacts serve`, the /health of `vpn serve`. Exit code 0 or 1, also with a configuration that has mistakes; every place that was asked is named.\n\nExamples:\n  bowline healthcheck\n  bowline healthcheck --url http://127.0.0.1:9000/healthz"
     )]
     Healthcheck(Healthcheck),
     /// Start the daemon with the machine or with the session

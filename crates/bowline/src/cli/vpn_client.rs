@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use bowline_base::units::UnitError;
 use bowline_host::tls::Pin;
 use bowline_tunnel::Prefix;
-use clap::{ArgGroup, Args, Subcommand};
+use clap::{Args, Subcommand};
 
 use super::{Output, duration, size};
 
@@ -113,7 +113,7 @@ pub(crate) struct VpnUsersAdd {
 #[derive(Debug, Args)]
 pub(crate) struct VpnBounds {
     /// The user ends by itself after so long
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     pub(crate) expires_in: Option<Duration>,
     /// Bytes in both directions together
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -128,30 +128,29 @@ pub(crate) struct VpnBounds {
 
 /// `vpn users set`
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("change").required(true).multiple(true))]
 pub(crate) struct VpnUsersSet {
     /// Name of the user
     pub(crate) name: String,
     /// The user ends by itself after so long from now; `never` takes an end away
-    #[arg(long, group = "change", value_name = "DURATION|never", value_parser = end)]
+    #[arg(long, value_name = "DURATION|never", value_parser = end)]
     pub(crate) expires_in: Option<Bound<Duration>>,
     /// Bytes in both directions together; `none` takes the limit away
-    #[arg(long, group = "change", value_name = "SIZE|none", value_parser = bound)]
+    #[arg(long, value_name = "SIZE|none", value_parser = bound)]
     pub(crate) quota: Option<Bound<u64>>,
     /// Bytes a second to the user
-    #[arg(long, group = "change", value_name = "SIZE|none", value_parser = bound)]
+    #[arg(long, value_name = "SIZE|none", value_parser = bound)]
     pub(crate) download_limit: Option<Bound<u64>>,
     /// Bytes a second from the user
-    #[arg(long, group = "change", value_name = "SIZE|none", value_parser = bound)]
+    #[arg(long, value_name = "SIZE|none", value_parser = bound)]
     pub(crate) upload_limit: Option<Bound<u64>>,
     /// Count its traffic from zero
-    #[arg(long, group = "change")]
+    #[arg(long)]
     pub(crate) reset_usage: bool,
     /// Shut it out; its connections end within two seconds
-    #[arg(long, group = "change", conflicts_with = "enable")]
+    #[arg(long, conflicts_with = "enable")]
     pub(crate) disable: bool,
     /// Let it in again
-    #[arg(long, group = "change")]
+    #[arg(long)]
     pub(crate) enable: bool,
 }
 
@@ -239,8 +238,18 @@ fn bound(text: &str) -> Result<Bound<u64>, UnitError> {
     if text == "none" { Ok(Bound::Free) } else { size(text).map(Bound::At) }
 }
 
-fn end(text: &str) -> Result<Bound<Duration>, UnitError> {
-    if text == "never" { Ok(Bound::Free) } else { duration(text).map(Bound::At) }
+fn end(text: &str) -> Result<Bound<Duration>, String> {
+    if text == "never" { Ok(Bound::Free) } else { lifetime(text).map(Bound::At) }
+}
+
+/// Longer than this nobody means, and no calendar reaches.
+const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 86400);
+
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match duration(text).map_err(|error| error.to_string())? {
+        time if time <= LONGEST_LIFE => Ok(time),
+        _ => Err("longer than a hundred years: users without an end are the default".to_owned()),
+    }
 }
 
 /// What Linux takes, without anything that a shell would.
@@ -289,6 +298,7 @@ mod tests {
         assert_eq!((changed.quota, changed.upload_limit), (Some(Bound::Free), Some(Bound::At(1 << 20))));
         assert_eq!(changed.expires_in, Some(Bound::At(Duration::from_secs(7200))));
         assert_eq!(set("--expires-in never").unwrap().expires_in, Some(Bound::Free));
-        assert!(set("").is_none() && set("--enable --disable").is_none() && set("--quota much").is_none());
+        assert!(set("--enable --disable").is_none() && set("--quota much").is_none());
+        assert!(set("--expires-in 9999999d").is_none() && set("--expires-in 36500d").is_some());
     }
 }

@@ -1,7 +1,7 @@
 //! `artifacts serve` without a file: flags over environment over defaults, as one section of the configuration.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -21,12 +21,12 @@ pub(crate) fn section(
     environment: &Environment,
     file: Option<ArtifactsSection>,
 ) -> Result<ArtifactsSection, Fault> {
-    let ip = environment.listen()?;
-    let base = file.unwrap_or_else(|| {
-        let standard = ArtifactsSection::default();
-        let listen = standard.listen.iter().map(|address| SocketAddr::new(ip, address.port())).collect();
-        ArtifactsSection { listen, ..standard }
-    });
+    let told = listen(arguments, environment)?;
+    let base = match file {
+        Some(section) => section,
+        None if told.is_some() => ArtifactsSection::default(),
+        None => usual(environment.listen()?),
+    };
     let repositories = match places(arguments, environment)? {
         from if from.is_empty() => base.repositories,
         from => vec![RepositorySection { path: "/".to_owned(), from }],
@@ -40,7 +40,7 @@ pub(crate) fn section(
             .clone()
             .or_else(|| environment.var("AWS_PROFILE").map(ToOwned::to_owned))
             .or(base.identity),
-        listen: listen(arguments, environment)?.unwrap_or(base.listen),
+        listen: told.unwrap_or(base.listen),
         cache: CacheSection {
             path: arguments.cache.as_deref().map(whole).transpose()?.or(base.cache.path),
             max_size: arguments.max_size.unwrap_or(base.cache.max_size),
@@ -55,6 +55,13 @@ pub(crate) fn section(
         tls: tls(arguments, base.tls)?,
         repositories,
     })
+}
+
+/// Where nothing else is said, at `ip`.
+fn usual(ip: IpAddr) -> ArtifactsSection {
+    let standard = ArtifactsSection::default();
+    let listen = standard.listen.iter().map(|address| SocketAddr::new(ip, address.port())).collect();
+    ArtifactsSection { listen, ..standard }
 }
 
 fn access(arguments: &ArtifactsServe, file: AccessSection) -> Result<AccessSection, Fault> {

@@ -68,9 +68,15 @@ fn usual_places(environment: &Environment, config: &Config) -> Vec<(SocketAddr, 
         Some(section) => section.listen.first().copied().filter(|_| section.tls.is_none()),
         None => Some(here(port("PROXY_PORT").unwrap_or(REPOSITORY_PORT))),
     };
-    let api = config.vpn.as_ref().map_or_else(|| here(port("API_PORT").unwrap_or(API_PORT)), |vpn| vpn.api);
-    let places =
-        [Some((config.daemon.listen, "/livez")), repository.map(|place| (place, "/healthz")), Some((api, "/health"))];
+    let api = match &config.vpn {
+        Some(section) => Some(section.api).filter(|_| section.tls.is_none()),
+        None => Some(here(port("API_PORT").unwrap_or(API_PORT))),
+    };
+    let places = [
+        Some((config.daemon.listen, "/livez")),
+        repository.map(|place| (place, "/healthz")),
+        api.map(|place| (place, "/health")),
+    ];
     places.into_iter().flatten().map(|(address, path)| (reachable(address), path)).collect()
 }
 

@@ -10,7 +10,10 @@ use super::{
     reload::Step,
     supervision::{Loss, Part},
 };
-use crate::{commands::check, config::Config};
+use crate::{
+    commands::check,
+    config::{Config, clashes},
+};
 
 impl Daemon {
     pub(super) async fn reload(&mut self) {
@@ -29,13 +32,41 @@ impl Daemon {
         };
         let steps = reload::steps(&self.config, &new);
         info!(changes = steps.len(), "the configuration was read again");
+        // What wants an address that another job is about to leave comes after that.
+        let mut later = Vec::new();
         for step in steps {
-            let ran = matches!(&step, Step::Start(part) if self.running.contains_key(part));
-            if let Err(fault) = self.take(&step, &new).await {
-                self.not_taken(&step, &new, ran, &fault);
+            match self.clash(&step, &new) {
+                None => self.take_or_tell(&step, &new).await,
+                Some(_) => later.push(step),
             }
         }
+        for step in later {
+            self.take_or_tell(&step, &new).await;
+        }
         self.listeners.retain(&self.addresses());
+    }
+
+    async fn take_or_tell(&mut self, step: &Step, new: &Config) {
+        let ran = matches!(step, Step::Start(part) if self.running.contains_key(part));
+        let taken = match self.clash(step, new) {
+            None => self.take(step, new).await,
+            // A job that could not leave, or two that exchange their addresses: neither may answer for the other.
+            Some(clash) => Err(Fault::new(Kind::Config, "daemon", clash)),
+        };
+        if let Err(fault) = taken {
+            self.not_taken(step, new, ran, &fault);
+        }
+    }
+
+    /// Why `step` alone would have two jobs on one address.
+    fn clash(&self, step: &Step, new: &Config) -> Option<String> {
+        let mut mixed = self.config.clone();
+        match step {
+            Step::Start(part) => adopt(&mut mixed, *part, new),
+            Step::MoveStatusPage => mixed.daemon.listen = new.daemon.listen,
+            _ => return None,
+        }
+        clashes(&mixed, self.start.has_status_page()).into_iter().next().map(|(_, clash)| clash)
     }
 
     async fn take(&mut self, step: &Step, new: &Config) -> Result<(), Fault> {
@@ -86,22 +117,11 @@ impl Daemon {
             _ => {
                 // Of the old one nothing is left: neither does it answer questions about itself.
                 self.board.remove(part.name());
-                self.adopt(part, new);
+                adopt(&mut self.config, part, new);
                 return self.wait(part, Loss::not_started(fault));
             }
         };
         error!(?step, reason, "this part of the new configuration cannot be used; {what_goes_on}");
-    }
-
-    /// The section of `part` as it is now is what is in force.
-    fn adopt(&mut self, part: Part, new: &Config) {
-        match part {
-            Part::Artifacts => self.config.artifacts.clone_from(&new.artifacts),
-            Part::Endpoint => self.config.endpoint.clone_from(&new.endpoint),
-            Part::Vpn => self.config.vpn.clone_from(&new.vpn),
-            Part::Gateway => self.config.gateway.clone_from(&new.gateway),
-            Part::StatusPage | Part::Credentials | Part::Audit => {}
-        }
     }
 
     /// Ends `part`, whose section is gone.
@@ -123,5 +143,16 @@ impl Daemon {
             self.config.daemon.listen = old;
         }
         moved
+    }
+}
+
+/// The section of `part` as it is in `new` is what is in force in `config`.
+fn adopt(config: &mut Config, part: Part, new: &Config) {
+    match part {
+        Part::Artifacts => config.artifacts.clone_from(&new.artifacts),
+        Part::Endpoint => config.endpoint.clone_from(&new.endpoint),
+        Part::Vpn => config.vpn.clone_from(&new.vpn),
+        Part::Gateway => config.gateway.clone_from(&new.gateway),
+        Part::StatusPage | Part::Credentials | Part::Audit => {}
     }
 }

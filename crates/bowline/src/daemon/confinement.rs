@@ -83,11 +83,12 @@ pub(crate) fn enter_by_name(environment: &Environment, named: &Named) -> Result<
     if !is_wanted(environment, &Config::default()) {
         return Ok(unbound());
     }
-    let runtime = environment.runtime_directory();
+    let (runtime, health) = (environment.runtime_directory(), environment.health_directory());
     let folders = |files: &[PathBuf]| files.iter().filter_map(|file| folder_of(file)).collect::<Vec<_>>();
     let read = system(environment).into_iter().chain(folders(&named.read));
-    let written = folders(&named.written).into_iter().chain([runtime.clone(), PathBuf::from("/dev/null")]);
-    bind(Bounds(usable(read, written)), &[runtime])
+    let written =
+        folders(&named.written).into_iter().chain([runtime.clone(), health.clone(), PathBuf::from("/dev/null")]);
+    bind(Bounds(usable(read, written)), &[runtime, health])
 }
 
 fn unbound() -> Option<Bounds> {
@@ -246,6 +247,7 @@ fn written(environment: &Environment, world: &World, config: &Config) -> Vec<Pat
 fn ours(environment: &Environment, world: &World, config: &Config) -> Vec<PathBuf> {
     let mut places = vec![
         environment.runtime_directory(),
+        environment.health_directory(),
         environment.state_directory(),
         environment.data_directory(),
         environment.cache_directory(),
@@ -264,8 +266,13 @@ fn ours(environment: &Environment, world: &World, config: &Config) -> Vec<PathBu
     places
 }
 
+/// Of a file directly below the root (a container's), the file alone: the root would be no bound.
 fn folder_of(file: &Path) -> Option<PathBuf> {
-    whole(file).parent().map(Path::to_path_buf)
+    let file = whole(file);
+    match file.parent() {
+        Some(folder) if folder.parent().is_none() => Some(file),
+        folder => folder.map(Path::to_path_buf),
+    }
 }
 
 /// Absolute, and with links followed as far as there is something.
@@ -332,6 +339,12 @@ mod tests {
         assert!(foreign_program(&ours, &hook).unwrap().contains("gateway.on-change"));
         let theirs = world(home.path(), "[profile a]\ncredential_process = \"/opt/a b\" --x\n");
         assert!(foreign_program(&theirs, &Config::default()).unwrap().contains("`credential_process` of profile `a`"));
+    }
+
+    #[test]
+    fn a_file_directly_below_the_root_is_open_and_the_root_is_not() {
+        assert_eq!(folder_of(Path::new("/no-wg.conf")), Some("/no-wg.conf".into()));
+        assert_eq!(folder_of(Path::new("/no/wg.conf")), Some("/no".into()));
     }
 
     #[test]

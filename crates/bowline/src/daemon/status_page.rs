@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 
 use super::board::{Board, overall};
+use crate::health::SERVES;
 
 /// Nothing comes from elsewhere, nothing is framed, and no script runs but the page's own file.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -35,6 +36,7 @@ fn answer<B>(board: &Board, own: Option<SocketAddr>, request: &Request<B>) -> Re
     match request.uri().path() {
         "/livez" => plain(StatusCode::OK, "ok\n".to_owned()),
         "/readyz" | "/healthz" => readiness(&board.checks()),
+        SERVES => readiness(&of_serving(board.checks())),
         "/metrics" => {
             let accept = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
             let form = Exposition::accepted(accept);
@@ -47,6 +49,12 @@ fn answer<B>(board: &Board, own: Option<SocketAddr>, request: &Request<B>) -> Re
             None => plain(StatusCode::NOT_FOUND, "try /, /livez, /readyz, /metrics or /status.json\n".to_owned()),
         },
     }
+}
+
+/// Without those of credentials.
+fn of_serving(mut checks: Vec<Check>) -> Vec<Check> {
+    checks.retain(|check| !check.id.starts_with("credentials."));
+    checks
 }
 
 /// 200 while everything is served, from what is left if need be; 503 when something is not.

@@ -196,3 +196,35 @@ async fn a_daemon_that_cannot_start_leaves_nothing_that_holds_up_the_next_one() 
     assert!(fault.chain().contains("in use"), "{}", fault.chain());
     start("127.0.0.2:0".to_owned()).await.unwrap().stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_job_gets_the_address_of_one_that_could_not_leave_it() {
+    let home = tempfile::tempdir().unwrap();
+    let fake = FakeAws::start(Settings::default()).await.unwrap();
+    let file = home.path().join("bowline.toml");
+    let free = || std::net::TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap().to_string();
+    let (mine, other) = (free(), free());
+    let with = |artifacts: &str, imds: &str| {
+        let token = home.path().join("token");
+        let endpoint = format!(
+            "[endpoint]\nlisten = \"127.0.0.3:0\"\nserve = \"build\"\ntoken-file = \"{}\"\nimds = \"{imds}\"\n",
+            token.display()
+        );
+        format!("{}{endpoint}", with_artifacts(home.path(), artifacts))
+    };
+    let start = Start::Daemon { file: Some(file.clone()) };
+    let before = parse(&with(&mine, &other)).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    let mut daemon = Daemon::start(world(home.path(), &fake), before, start).await.unwrap();
+    let imds = |daemon: &Daemon| daemon.config.endpoint.as_ref().unwrap().imds.unwrap().to_string();
+    atomic::write_private(&file, with("192.0.2.1:9000", &mine).as_bytes()).unwrap();
+    daemon.reload().await;
+    assert_eq!(imds(&daemon), other, "where it was");
+    assert!(said(&daemon.board, Part::Endpoint).is_none() && said(&daemon.board, Part::Artifacts).is_none());
+    // Where the other one does leave, its place is had in the same reload.
+    let third = free();
+    atomic::write_private(&file, with(&third, &mine).as_bytes()).unwrap();
+    daemon.reload().await;
+    assert_eq!(imds(&daemon), mine);
+    assert_eq!(daemon.config.artifacts.as_ref().unwrap().listen[0].to_string(), third);
+    daemon.stop().await;
+}

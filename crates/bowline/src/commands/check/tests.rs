@@ -10,6 +10,17 @@ fn both(text: &str) -> (Vec<String>, Vec<String>) {
 
 /// The same with an AWS config file and variables.
 fn both_with(text: &str, aws: &str, more: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+    let (_home, world, file, config) = stage(text, aws, more);
+    let lines = |outcome: Result<(), Fault>| {
+        let message = outcome.err().map(|fault| fault.message).unwrap_or_default();
+        message.lines().skip(1).map(|line| line.rsplit_once("bowline.toml:").unwrap().1.to_owned()).collect()
+    };
+    let looked = look(&world, &file, &config, None, Look::Whole);
+    (lines(looked.map(drop)), lines(at_start(&world, &file, &config)))
+}
+
+/// The file that says `text` in a home, which lives as long as what is returned first.
+fn stage(text: &str, aws: &str, more: &[(&str, &str)]) -> (tempfile::TempDir, World, PathBuf, Config) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("bowline.toml");
     bowline_base::atomic::write_private(&file, text.as_bytes()).unwrap();
@@ -20,12 +31,7 @@ fn both_with(text: &str, aws: &str, more: &[(&str, &str)]) -> (Vec<String>, Vec<
     let variables = more.chain([home_variable]).collect();
     let world = World::new(Environment::of(variables)).unwrap();
     let config = parse(text).unwrap();
-    let lines = |outcome: Result<(), Fault>| {
-        let message = outcome.err().map(|fault| fault.message).unwrap_or_default();
-        message.lines().skip(1).map(|line| line.rsplit_once("bowline.toml:").unwrap().1.to_owned()).collect()
-    };
-    let looked = look(&world, &file, &config, None, Look::Whole);
-    (lines(looked.map(drop)), lines(at_start(&world, &file, &config)))
+    (home, world, file, config)
 }
 
 #[test]
@@ -78,8 +84,10 @@ fn a_profile_that_is_not_there_ends_run_only_where_a_job_works_with_it() {
 #[test]
 fn broken_files_of_aws_keep_nothing_from_starting() {
     let text = "[daemon]\nkeep-fresh = [\"a\"]\n[artifacts]\n[[artifacts.repository]]\nfrom = \"/srv\"\n";
-    let (checked, run) = both_with(text, "[profile a\nregion eu\n", &[]);
-    assert_eq!((checked.len(), run), (1, Vec::new()), "{checked:#?}");
+    let (_home, world, file, config) = stage(text, "[profile a\nregion eu\n", &[]);
+    let refused = look(&world, &file, &config, None, Look::Whole).unwrap_err();
+    assert!(refused.chain().contains("config:1"), "{}", refused.chain());
+    at_start(&world, &file, &config).unwrap();
 }
 
 /// One that an instance of EC2 might answer for is no reason not to start there.

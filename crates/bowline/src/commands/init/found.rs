@@ -174,7 +174,7 @@ fn resolved(text: &str, around: &Surroundings) -> Option<String> {
     let Some((before, rest)) = text.split_once('$') else { return Some(text.to_owned()) };
     let (value, after) = match rest.strip_prefix('{') {
         Some(inner) => {
-            let (inner, after) = inner.split_once('}')?;
+            let (inner, after) = braced(inner)?;
             (reference(inner, around)?, after)
         }
         None => match rest.strip_prefix('$') {
@@ -186,6 +186,20 @@ fn resolved(text: &str, around: &Surroundings) -> Option<String> {
         },
     };
     Some(format!("{before}{value}{}", resolved(after, around)?))
+}
+
+/// What stands before the brace that closes, and behind it; a default may hold a reference of its own.
+fn braced(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 1_usize;
+    let end = text.char_indices().find_map(|(at, character)| {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        (depth == 0).then_some(at)
+    })?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 fn reference(inner: &str, around: &Surroundings) -> Option<String> {

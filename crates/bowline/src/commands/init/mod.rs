@@ -9,6 +9,7 @@ mod roles;
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -154,13 +155,15 @@ fn write(path: &Path, text: &str) -> Result<Option<PathBuf>, Fault> {
         fs::create_dir_all(parent).map_err(cannot)?;
     }
     let old = fs::read(path).ok().filter(|old| old != text.as_bytes());
-    let kept = old.map(|old| keep(path, &old)).transpose().map_err(cannot)?;
-    atomic::write(path, text.as_bytes(), PUBLIC).map_err(cannot)?;
+    // Whoever kept others from reading the old one means that of both.
+    let mode = fs::metadata(path).map_or(PUBLIC, |old| old.permissions().mode() & PUBLIC);
+    let kept = old.map(|old| keep(path, &old, mode)).transpose().map_err(cannot)?;
+    atomic::write(path, text.as_bytes(), mode).map_err(cannot)?;
     Ok(kept)
 }
 
 /// The first may be what somebody wrote by hand: none is ever replaced by the next.
-fn keep(path: &Path, old: &[u8]) -> io::Result<PathBuf> {
+fn keep(path: &Path, old: &[u8], mode: u32) -> io::Result<PathBuf> {
     let place = |number: usize| match number {
         0 => path.with_extension("toml.bak"),
         _ => path.with_extension(format!("toml.bak.{number}")),
@@ -168,7 +171,7 @@ fn keep(path: &Path, old: &[u8]) -> io::Result<PathBuf> {
     let is_usable = |place: &PathBuf| fs::read(place).map_or(!place.exists(), |there| there == old);
     let free = (0..MOST_KEPT).map(place).find(is_usable);
     let free = free.ok_or_else(|| io::Error::other(format!("there are {MOST_KEPT} old ones beside it")))?;
-    atomic::write(&free, old, PUBLIC)?;
+    atomic::write(&free, old, mode)?;
     Ok(free)
 }
 

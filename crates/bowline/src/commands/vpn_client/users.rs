@@ -77,6 +77,9 @@ fn show_key(made: &Value, name: &str) -> Result<(), Fault> {
 
 fn set(environment: &Environment, arguments: &VpnUsersSet) -> Result<(), Fault> {
     let (path, wanted) = (path(&arguments.name)?, change(arguments, bowline_host::clock::now().wall));
+    if wanted.is_empty() && !arguments.disable && !arguments.enable {
+        return Err(Fault::new(Kind::Config, "vpn", "nothing is to change").hint("bowline vpn users set --help"));
+    }
     let mut shown = Value::Null;
     if !wanted.is_empty() {
         shown = ask(environment, Method::PATCH, &path, Some(wanted.into()))?;
